@@ -1,0 +1,1 @@
+"""Prefect flows and nothing else: thin graphs over plain functions of mlstats."""

@@ -1,0 +1,1 @@
+"""Classification coding: text in, code out, beside the coding index."""

@@ -1,0 +1,1 @@
+"""The quality framework: statistics of the scorecard, gates and reports."""
