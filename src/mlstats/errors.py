@@ -4,11 +4,11 @@
 
     MlstatsError                 5  internal: a fault of ours
     ├── ConfigError              2  a pilot, gate or setting cannot be used as written
-    ├── UsageError               2  the command line asks for something that is not there
+    ├── UsageError               2  the command line names what is not there
     ├── ContractError            3  the data do not keep the pilot's contract
     │   └── SourceError          3  a file or table cannot be read as data
     ├── MethodError              5  a method failed while it fitted or predicted
-    └── ServiceError             4  a server, database or store cannot be reached or written
+    └── ServiceError             4  a server, database or store is out of reach
 
 An error tells, in this order: what happened, where (file:line), what was
 expected, the nearest valid name, what to do. It never carries the content of a

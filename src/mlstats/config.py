@@ -1,0 +1,268 @@
+"""The settings of a pilot as frozen models; the YAML files are read in pilot_files."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlstats.errors import ConfigError, nearest
+from mlstats.period import PeriodRange
+
+__all__ = [
+    "ClassificationSpec",
+    "Data",
+    "Evaluate",
+    "GateRule",
+    "MethodSpec",
+    "Pilot",
+    "Roles",
+    "Source",
+    "Split",
+]
+
+Frequency = Literal["A", "S", "Q", "M"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Roles(_Strict):
+    """The columns of a contract by role (GSIM unit data structure)."""
+
+    unit_id: str
+    text: tuple[str, ...] = ()
+    target: str | None = None
+    weight: str | None = None
+    stratum: str | None = None
+    cluster: str | None = None
+    period: str | None = None
+    auxiliary: tuple[str, ...] = ()
+    domain: tuple[str, ...] = ()
+    confidential: tuple[str, ...] = ()
+
+    def columns(self) -> list[str]:
+        """Return every column named, each once, in the order of the roles."""
+        named: dict[str, None] = {}
+        for value in self.model_dump().values():
+            for column in [value] if isinstance(value, str) else value or ():
+                named[column] = None
+        return list(named)
+
+    def codes(self) -> list[str]:
+        """Return the columns that are read as strings whatever they look like."""
+        single = [self.unit_id, self.target, self.stratum, self.cluster, self.period]
+        return [*self.text, *(c for c in single if c), *self.domain]
+
+
+class Source(_Strict):
+    """How the file is read where the reader's own inference is not wanted."""
+
+    sheet: str | None = None
+    encoding: str | None = None
+    separator: str | None = None
+    decimal: str | None = None
+
+
+class ClassificationSpec(_Strict):
+    """Where the classification lies and how its levels are told."""
+
+    file: str
+    code: str = "code"
+    title: str | None = "title"
+    parent: str | None = None
+    level_columns: tuple[str, ...] = ()
+    digits: tuple[int, ...] = ()
+    separator: str | None = None
+    levels: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_structure(self) -> Self:
+        named = sum(map(bool, (self.parent, self.level_columns, self.digits)))
+        if named != 1:
+            raise ValueError("name exactly one of parent, level_columns and digits")
+        return self
+
+
+class Tolerance(_Strict):
+    """The share of rows that may break a rule before a check fails."""
+
+    empty_text: float = Field(0.0, ge=0, le=1)
+    missing_target: float = Field(0.0, ge=0, le=1)
+    unknown_code: float = Field(0.0, ge=0, le=1)
+
+
+class Data(_Strict):
+    """The data of a pilot."""
+
+    source: str
+    periods: str | None = None
+    frequency: Frequency | None = None
+    roles: Roles
+    classification: ClassificationSpec | None = None
+    tolerate: Tolerance = Tolerance()
+    read: Source = Source()
+    synthetic: bool = False
+
+    @model_validator(mode="after")
+    def _periods_of_the_source(self) -> Self:
+        if "{period}" in self.source and self.periods is None:
+            raise ValueError("a source with {period} needs data.periods")
+        if self.periods is not None:
+            PeriodRange.parse(self.periods)
+        return self
+
+
+class MethodSpec(_Strict):
+    """One method: a scikit-learn estimator and what kind of method it is."""
+
+    kind: Literal["traditional", "ml"]
+    use: str = Field(pattern=r"^[A-Za-z_][\w]*(\.[A-Za-z_][\w]*)+$")
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class Split(_Strict):
+    """How units are parted into train, valid and test."""
+
+    by: Literal["period", "group", "space", "column", "random"] = "random"
+    column: str | None = None
+    test: str | float = 0.2
+    valid: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _test_fits_by(self) -> Self:
+        if self.by in {"column", "space"} and not self.column:
+            raise ValueError(f"split by {self.by} needs split.column")
+        if self.by == "period":
+            PeriodRange.parse(str(self.test))
+        elif self.by in {"group", "random", "space"} and not (
+            isinstance(self.test, float) and 0 < self.test < 1
+        ):
+            raise ValueError(f"split by {self.by} needs split.test as a share")
+        return self
+
+
+class Evaluate(_Strict):
+    """What is measured and how."""
+
+    split: Split = Split()
+    truth: str | None = None
+    level: str = "full"
+    target_accuracy: float = Field(0.95, gt=0, lt=1)
+    bootstrap: int = Field(1000, ge=50, le=20_000)
+    seed: int = 20260101
+    min_units: int = Field(2, ge=1)
+
+
+class GateRule(_Strict):
+    """A rule on rows of the scorecard; see :mod:`mlstats.quality.gate`."""
+
+    measure: str = Field(pattern=r"^[a-z_0-9]+(@[\w.]+)?$")
+    to: Literal["shadow", "production"] = "shadow"
+    versus: str | None = None
+    margin: float = Field(0.0, ge=0)
+    at_least: float | None = None
+    at_most: float | None = None
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> Self:
+        bounds = (self.versus, self.at_least, self.at_most)
+        if sum(bound is not None for bound in bounds) != 1:
+            raise ValueError("name exactly one of versus, at_least and at_most")
+        return self
+
+    @property
+    def indicator(self) -> str:
+        """The indicator without its level."""
+        return self.measure.partition("@")[0]
+
+    @property
+    def level(self) -> str | None:
+        """The level after the ``@``, or None: the pilot's own level."""
+        return self.measure.partition("@")[2] or None
+
+
+class Owner(_Strict):
+    """Who is responsible."""
+
+    author: str
+    roles: dict[Literal["methodologist", "subject_owner", "it"], str] = Field(
+        default_factory=dict
+    )
+
+
+class Drift(_Strict):
+    """References of the drift tests and the reaction to an alarm."""
+
+    references: tuple[
+        Literal["last_accepted", "same_period_last_year", "training"], ...
+    ] = ("last_accepted",)
+    on_alarm: Literal["more_audit"] = "more_audit"
+
+
+class ReviewPlan(_Strict):
+    """What clerks see of a period."""
+
+    target_accuracy: float = Field(0.95, gt=0, lt=1)
+    audit_sample: int = Field(400, ge=1)
+    double_code: float = Field(0.1, ge=0, le=1)
+
+
+class Production(_Strict):
+    """The plan of production, used by the verbs of the production team."""
+
+    schedule: str | None = None
+    lag: int = Field(1, ge=0)
+    drift: Drift = Drift()
+    review: ReviewPlan = ReviewPlan()
+
+
+class Pilot(_Strict):
+    """One pilot: theme, data, methods, gates and production."""
+
+    pilot: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str = ""
+    theme: Literal["coding", "editimpute", "imagery"]
+    gsbpm: str = "5.2"
+    owner: Owner
+    data: Data
+    methods: dict[str, MethodSpec] = Field(min_length=2)
+    baseline: str
+    candidate: str
+    evaluate: Evaluate = Evaluate()
+    gates: tuple[GateRule, ...] = ()
+    production: Production = Production()
+
+    @model_validator(mode="after")
+    def _arms_are_methods(self) -> Self:
+        for arm, kind in (("baseline", "traditional"), ("candidate", "ml")):
+            name = getattr(self, arm)
+            if name not in self.methods:
+                close = nearest(name, self.methods)
+                raise ValueError(
+                    f"{arm} {name!r} is not among methods"
+                    + (f" (nearest: {close})" if close else "")
+                )
+            if self.methods[name].kind != kind:
+                raise ValueError(f"{arm} {name!r} must be a method of kind {kind}")
+        for rule in self.gates:
+            if rule.versus is not None and rule.versus not in self.methods:
+                raise ValueError(f"a gate's versus {rule.versus!r} is not a method")
+        if self.theme == "coding" and not self.data.roles.text:
+            raise ValueError("a coding pilot needs data.roles.text")
+        if self.theme == "coding" and self.data.classification is None:
+            raise ValueError("a coding pilot needs data.classification")
+        return self
+
+    @property
+    def truth(self) -> str:
+        """The column that the methods are measured against."""
+        column = self.evaluate.truth or self.data.roles.target
+        if column is None:
+            raise ConfigError(
+                "The pilot names no truth",
+                expected="evaluate.truth or data.roles.target",
+            )
+        return column
