@@ -27,12 +27,17 @@ os.environ.update(
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
 if TYPE_CHECKING:
-    from mlstats.method import External, Incumbent
+    from mlstats.external import External
+    from mlstats.method import Incumbent
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"External", "Incumbent"}:
-        from mlstats import method
+    if name == "Incumbent":
+        from mlstats.method import Incumbent
 
-        return getattr(method, name)
+        return Incumbent
+    if name == "External":
+        from mlstats.external import External
+
+        return External
     raise AttributeError(f"module 'mlstats' has no attribute {name!r}")

@@ -7,18 +7,21 @@ The notation is that of SDMX time periods (SDMX 2.1 Technical Notes, 4.2): ``202
 from __future__ import annotations
 
 import re
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import MAXYEAR, MINYEAR, date
+from functools import total_ordering
 
 from mlstats.errors import ConfigError
 
 __all__ = ["PeriodRange", "ReferencePeriod"]
 
 _PER_YEAR = {"A": 1, "S": 2, "Q": 4, "M": 12}
-_PATTERN = re.compile(r"(\d{4})(?:-(?:([SQ])(\d)|(\d{2})))?")
+_PATTERN = re.compile(r"(\d{4})(?:-(?:([SQ])(\d)|(\d{2})))?", re.ASCII)
 
 
+@total_ordering
 @dataclass(frozen=True)
 class ReferencePeriod:
     """One period of a stated frequency.
@@ -29,6 +32,11 @@ class ReferencePeriod:
         Annual, half-yearly, quarterly or monthly.
     ordinal : int
         Number of periods of that frequency since year 0.
+
+    Raises
+    ------
+    ConfigError
+        Where the year is not one of the calendar, 1 to 9999.
 
     Examples
     --------
@@ -41,6 +49,13 @@ class ReferencePeriod:
 
     frequency: str
     ordinal: int
+
+    def __post_init__(self) -> None:
+        if not MINYEAR <= self.ordinal // _PER_YEAR[self.frequency] <= MAXYEAR:
+            raise ConfigError(
+                "A reference period lies outside the calendar",
+                expected=f"a year from {MINYEAR} to {MAXYEAR}",
+            )
 
     @classmethod
     def parse(cls, text: str) -> ReferencePeriod:
@@ -92,7 +107,9 @@ class ReferencePeriod:
 
     def last_day(self) -> date:
         """Return the last day of the period."""
-        return self.next().first_day() - timedelta(days=1)
+        year, index = divmod(self.ordinal, _PER_YEAR[self.frequency])
+        month = (index + 1) * (12 // _PER_YEAR[self.frequency])
+        return date(year, month, monthrange(year, month)[1])
 
     def __str__(self) -> str:
         year, index = divmod(self.ordinal, _PER_YEAR[self.frequency])
@@ -133,9 +150,9 @@ class PeriodRange:
         ConfigError
             Where an end is not a period, or the range is empty or mixes frequencies.
         """
-        first, _, last = str(text).partition("/")
+        first, slash, last = str(text).partition("/")
         start = ReferencePeriod.parse(first)
-        end = ReferencePeriod.parse(last) if last else start
+        end = ReferencePeriod.parse(last) if slash else start
         if end < start:
             raise ConfigError(
                 f"The range of periods {text} ends before it begins",
@@ -144,10 +161,8 @@ class PeriodRange:
         return cls(start, end)
 
     def __iter__(self) -> Iterator[ReferencePeriod]:
-        period = self.first
-        while not self.last < period:
-            yield period
-            period = period.next()
+        for ordinal in range(self.first.ordinal, self.last.ordinal + 1):
+            yield ReferencePeriod(self.first.frequency, ordinal)
 
     def __str__(self) -> str:
         if self.first == self.last:

@@ -8,17 +8,18 @@ only.
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlstats.errors import ConfigError, ServiceError, nearest
 
-__all__ = ["Settings", "config_folders", "load_settings"]
+__all__ = ["Settings", "config_folders", "load_settings", "refuse_password"]
 
 
 class Settings(BaseSettings):
@@ -51,11 +52,11 @@ class Settings(BaseSettings):
     project: Path = Path()
     home: Path = Path(".mlstats")
     store: str = ""
-    tracking_uri: str = ""
-    database_url: str = ""
+    tracking_uri: str = Field("", repr=False)  # these two may hold a password
+    database_url: str = Field("", repr=False)
     data: str = ""
     scale: str = "local"
-    workers: int = 1
+    workers: int = Field(1, ge=1)
     profile: str = "laptop"
 
     @cached_property
@@ -128,6 +129,22 @@ def config_folders(project: Path) -> list[Path]:
     return [f for f in (project / "configs", *shipped) if f.is_dir()]
 
 
+def refuse_password(text: str, where: str) -> None:
+    """Refuse an address with a password, ``://user:password@``, in a file.
+
+    Raises
+    ------
+    ConfigError
+        Where `text` holds one.
+    """
+    if re.search(r"://[^/\s:@]*:[^/\s@]+@", text):
+        raise ConfigError(
+            "A file holds a password",
+            where=where,
+            hint="move the address to an environment variable",
+        )
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings: overrides, then environment, then profile, then defaults.
 
@@ -141,10 +158,12 @@ def load_settings(**overrides: Any) -> Settings:
         overrides.get("project") or os.environ.get("MLSTATS_PROJECT") or Path()
     )
     name = overrides.get("profile") or os.environ.get("MLSTATS_PROFILE") or "laptop"
+    # Variables are read whatever their case, so their case cannot matter here.
+    variables = {variable.upper() for variable in os.environ}
     values = {
         key: value
         for key, value in _profile(name, project).items()
-        if f"MLSTATS_{key.upper()}" not in os.environ
+        if f"MLSTATS_{key.upper()}" not in variables
     }
     try:
         settings = Settings(**{**values, "profile": name, **overrides})
@@ -184,8 +203,7 @@ def _profile(name: str, project: Path) -> dict[str, Any]:
     for folder in folders:
         path = folder / "profiles" / f"{name}.yaml"
         if path.is_file():
-            loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            return {str(key): value for key, value in loaded.items()}
+            return _read_profile(path)
     if name == "laptop":
         return {}
     names = [p.stem for f in folders for p in sorted((f / "profiles").glob("*.yaml"))]
@@ -195,3 +213,21 @@ def _profile(name: str, project: Path) -> dict[str, Any]:
         expected=", ".join(sorted(set(names))) or "configs/profiles/NAME.yaml",
         nearest=nearest(name, names),
     )
+
+
+def _read_profile(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ConfigError(
+            "The profile cannot be read as YAML",
+            where=f"{path}:{mark.line + 1}" if mark else str(path),
+        ) from None
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            "The profile holds no settings", where=str(path), expected="key: value"
+        )
+    for key, value in loaded.items():
+        refuse_password(str(value), f"{path} ({key})")
+    return {str(key): value for key, value in loaded.items()}

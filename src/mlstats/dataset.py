@@ -1,0 +1,246 @@
+"""The data of a run: read, checked against the contract, parted into folds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlstats import contract, io, split
+from mlstats.coding import arm
+from mlstats.coding.classification import Classification
+from mlstats.config import Pilot
+from mlstats.errors import ConfigError, SourceError, nearest
+from mlstats.period import PeriodRange
+from mlstats.pilot_files import find_config
+from mlstats.settings import Settings
+
+__all__ = ["Dataset", "finder", "load", "part"]
+
+ROW_NUMBER = "row_number"  # the unit id of a file that has none
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The data of one run.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        All columns read, a row per unit.
+    digest : str
+        sha256 over the digests of the files.
+    notes : list of str
+        What the reader inferred and what the split left out.
+    classification : Classification
+        With the codes of the data, where the pilot allows it to grow.
+    folds : pandas.Series
+        Fold of each row; all ``train`` before :func:`part`.
+    """
+
+    frame: pd.DataFrame
+    digest: str
+    notes: list[str]
+    classification: Classification
+    folds: pd.Series
+
+
+def finder(settings: Settings) -> Callable[[str], Path]:
+    """Return the function that finds a file named in a pilot.
+
+    It looks in the data folder, in the project and in the configs, in this order.
+    """
+
+    def find(relative: str) -> Path:
+        places = [settings.data_path(relative), settings.project / relative]
+        for place in places:
+            if place.is_file():
+                return place
+        config = find_config(relative, settings.project)
+        if config is not None:
+            return config
+        siblings = [p.name for p in places[0].parent.glob("*")]
+        raise SourceError(
+            f"There is no file {relative!r}",
+            where=" or ".join(str(p) for p in dict.fromkeys(places)),
+            nearest=nearest(Path(relative).name, siblings),
+            hint="set MLSTATS_DATA to the folder that holds the data",
+        )
+
+    return find
+
+
+def load(
+    pilot: Pilot,
+    settings: Settings,
+    *,
+    sample: int | None = None,
+    period: str | None = None,
+) -> tuple[Dataset, contract.ContractResult]:
+    """Read a pilot's data and check its contract.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        Source, roles and classification.
+    settings : Settings
+        Where data lie.
+    sample : int, optional
+        Keep about that many rows, drawn at random by whole clusters.
+    period : str, optional
+        Test on this period: later periods are not read.
+
+    Returns
+    -------
+    dataset : Dataset
+        Not yet parted.
+    result : ContractResult
+        All failures of the contract, to be raised or shown by the caller.
+    """
+    find = finder(settings)
+    tables = [
+        (name, _read(pilot, str(find(path)))) for name, path in _sources(pilot, period)
+    ]
+    frame = _together(pilot, tables)
+    notes = list(dict.fromkeys(note for _, table in tables for note in table.notes))
+    if sample is not None and sample < len(frame):
+        frame = _sampled(frame, pilot, sample)
+        notes.append(f"a sample of {len(frame)} rows was drawn (--sample)")
+    spec = pilot.data.classification
+    if spec is None:
+        raise ConfigError("A coding pilot needs data.classification")
+    classification = arm.read_classification(spec, find)
+    if spec.separator:
+        classification = _extended(classification, frame, pilot, notes)
+    result = contract.check(
+        frame, pilot.data, truth=pilot.truth, known_codes=set(classification.codes)
+    )
+    digest = _digest([table.digest for _, table in tables])
+    folds = pd.Series("train", index=frame.index)
+    return Dataset(frame, digest, notes, classification, folds), result
+
+
+def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
+    source, periods = pilot.data.source, pilot.data.periods
+    if "{period}" not in source:
+        return [("", source)]
+    span = PeriodRange.parse(str(periods))
+    if period is not None:
+        last = PeriodRange.parse(period).first
+        if last < span.first or span.last < last:
+            raise ConfigError(
+                f"The period {period} has no data",
+                where="data.periods",
+                expected=str(span),
+            )
+        span = PeriodRange(span.first, last)
+    return [(str(p), source.replace("{period}", str(p))) for p in span]
+
+
+def _read(pilot: Pilot, path: str) -> io.Table:
+    roles, read = pilot.data.roles, pilot.data.read
+    text = set(roles.codes()) | {pilot.truth}
+    text |= {
+        str(spec.params["column"])
+        for spec in pilot.methods.values()
+        if spec.use == "mlstats.Incumbent" and "column" in spec.params
+    }
+    return io.read_table(
+        path,
+        text_columns=text,
+        sheet=read.sheet,
+        encoding=read.encoding,
+        separator=read.separator,
+        decimal=read.decimal,
+    )
+
+
+def _together(pilot: Pilot, tables: Sequence[tuple[str, io.Table]]) -> pd.DataFrame:
+    column = pilot.data.roles.period
+    frames = []
+    for period, table in tables:
+        frame = table.frame
+        if period and column and column not in frame:
+            frame = frame.assign(**{column: period})
+        if period and len(frame) == 0:
+            raise SourceError(
+                f"The period {period} has no rows",
+                where=table.source,
+                hint="mend the file, or leave the period out of data.periods",
+            )
+        frames.append(frame)
+    together = pd.concat(frames, ignore_index=True)
+    if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in together:
+        together[ROW_NUMBER] = [str(row) for row in range(1, len(together) + 1)]
+    return together
+
+
+def _sampled(frame: pd.DataFrame, pilot: Pilot, size: int) -> pd.DataFrame:
+    """Draw whole clusters until they hold `size` rows; the order of rows stays."""
+    column = pilot.data.roles.cluster
+    clusters = split.cluster_ids(frame, column if column in frame else None)
+    rng = np.random.default_rng(pilot.evaluate.seed)
+    names = clusters.unique()
+    drawn = names[rng.permutation(len(names))]
+    sizes = clusters.value_counts().loc[drawn].cumsum()
+    kept = sizes.index[: int(np.searchsorted(sizes.to_numpy(), size)) + 1]
+    return frame[clusters.isin(kept)].reset_index(drop=True)
+
+
+def _extended(
+    classification: Classification, frame: pd.DataFrame, pilot: Pilot, notes: list[str]
+) -> Classification:
+    columns = [c for c in (pilot.truth, pilot.data.roles.target) if c in frame]
+    codes = pd.unique(pd.concat([frame[c] for c in columns]).dropna())
+    grown = classification.extended(codes)
+    added = len(grown.codes) - len(classification.codes)
+    if added:
+        notes.append(
+            f"{added} codes of the data are not in the classification's file and were "
+            "placed below their ancestors"
+        )
+    return grown
+
+
+def _digest(digests: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def part(dataset: Dataset, pilot: Pilot, *, period: str | None = None) -> Dataset:
+    """Give each unit its fold; units without a truth are not evaluated.
+
+    Returns
+    -------
+    Dataset
+        With folds ``train``, ``valid``, ``test`` and ``left_out``.
+    """
+    roles = pilot.data.roles
+    folds, notes = split.assign(
+        dataset.frame, roles, pilot.evaluate, test_period=period
+    )
+    blind = dataset.frame[pilot.truth].isna()
+    if pilot.truth != roles.target and roles.target is not None:
+        # Gold is rare: units of the training part that have one calibrate, and the
+        # units drawn for calibration that have none go back to training.
+        folds = folds.mask((folds == "valid") & blind, "train")
+    unlabelled = dataset.frame[roles.target or pilot.truth].isna()
+    folds = folds.mask((folds == "train") & unlabelled, "left_out")
+    folds = folds.mask(folds.isin(["valid", "test"]) & blind, "left_out")
+    counts = folds.value_counts()
+    sizes = ", ".join(
+        f"{fold} {counts.get(fold, 0)}" for fold in ("train", "valid", "test")
+    )
+    notes = [*dataset.notes, *notes, f"units: {sizes}"]
+    if counts.get("left_out", 0):
+        notes.append(f"{counts['left_out']} units take no part (no label, or left out)")
+    if not counts.get("test", 0):
+        raise SourceError(
+            "No unit of the test part has a truth",
+            where=f"column {pilot.truth}",
+            hint="mend evaluate.split or evaluate.truth",
+        )
+    return replace(dataset, folds=folds, notes=notes)

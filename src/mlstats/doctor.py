@@ -1,0 +1,118 @@
+"""What ``mlstats doctor`` looks at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+
+from mlstats.errors import MlstatsError
+from mlstats.settings import Settings
+
+__all__ = ["Finding", "examine"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Parameters
+    ----------
+    what : str
+        The thing.
+    state : {"good", "doubtful", "broken"}
+        Broken: a run cannot succeed.
+    found : str
+        What was seen, and what to do where it is not good.
+    """
+
+    what: str
+    state: str
+    found: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at versions, stores, services and switches."""
+    looks: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+        _versions,
+        _stores,
+        _tracking,
+        _telemetry,
+        _fasttext,
+    )
+    findings: list[Finding] = []
+    for look in looks:
+        try:
+            findings += look(settings)
+        except MlstatsError as error:
+            told = "; ".join([error.title, *(text for _, text in error.lines())])
+            findings.append(Finding(look.__name__.strip("_"), "broken", told))
+    return findings
+
+
+def _versions(settings: Settings) -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+
+    for text in metadata.requires("mlstats") or []:
+        needed = Requirement(text)
+        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = metadata.version(needed.name)
+        except metadata.PackageNotFoundError:
+            yield Finding(needed.name, "broken", f"missing: pip install '{needed}'")
+            continue
+        if needed.specifier.contains(found, prereleases=True):
+            yield Finding(needed.name, "good", found)
+        else:
+            tested = f"{found}; tested: {needed.specifier}"
+            yield Finding(needed.name, "doubtful", tested)
+
+
+def _stores(settings: Settings) -> Iterator[Finding]:
+    settings.prepare()
+    for name, folder in (
+        ("home", settings.home_folder),
+        ("confidential store", settings.confidential),
+        ("models", settings.models),
+    ):
+        free = shutil.disk_usage(folder).free / 2**30
+        state = "good" if free > 1 else "doubtful"
+        yield Finding(name, state, f"{folder}, {free:.1f} GiB free")
+    if os.name == "posix" and settings.confidential.stat().st_mode & 0o077:
+        yield Finding(
+            "confidential store",
+            "doubtful",
+            f"others can read it: chmod 700 {settings.confidential}",
+        )
+
+
+def _tracking(settings: Settings) -> Iterator[Finding]:
+    from mlstats.tracking import reachable
+
+    reachable(settings)
+    kind = "embedded SQLite" if settings.mlflow_uri.startswith("sqlite") else "server"
+    yield Finding("MLflow", "good", f"{kind} answers")
+
+
+def _telemetry(settings: Settings) -> Iterator[Finding]:
+    off = os.environ.get("DO_NOT_TRACK") == "true"
+    yield Finding(
+        "telemetry", "good" if off else "broken", "off" if off else "DO_NOT_TRACK unset"
+    )
+
+
+def _fasttext(settings: Settings) -> Iterator[Finding]:
+    try:
+        import fasttext  # noqa: F401 - its import is the check
+    except ImportError as error:
+        yield Finding(
+            "fastText",
+            "broken",
+            f"{type(error).__name__}: pip install fasttext-numpy2 (where no wheel "
+            "exists it needs a C++ compiler: apt install g++ python3-dev)",
+        )
+    else:
+        yield Finding("fastText", "good", "loads")

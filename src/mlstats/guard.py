@@ -1,0 +1,79 @@
+"""No record leaves in an error message: what a library says stays confidential.
+
+Messages of pandas, scikit-learn and others quote the value they stumbled over. Where
+such an error would cross into a server's store, a log or a terminal, it is replaced
+by one that tells its type and place; the original goes to the confidential log.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import logging
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from mlstats.errors import MlstatsError, ServiceError
+
+__all__ = ["confidential_log", "guarded", "place"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_confidential = logging.getLogger("mlstats.confidential")
+_STORE = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
+
+
+def confidential_log(folder: Path) -> logging.Handler:
+    """Send what must not be published to ``log.txt`` in a confidential folder."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    for old in list(_confidential.handlers):
+        _confidential.removeHandler(old)
+        old.close()
+    _confidential.addHandler(handler)
+    _confidential.setLevel(logging.INFO)
+    _confidential.propagate = False
+    return handler
+
+
+def place(error: BaseException) -> str | None:
+    """Return file:line of the innermost frame, without the folder."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None
+
+
+def guarded(function: Callable[P, R]) -> Callable[P, R]:
+    """Replace every foreign exception of a function by one without content."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except MlstatsError:
+            raise
+        except OSError as error:
+            _confidential.exception("%s", function.__name__)
+            if error.errno in _STORE:
+                raise ServiceError(
+                    "The store cannot be written",
+                    where=str(error.filename or ""),
+                    hint="free the disk or mend its permissions, then run again",
+                ) from None
+            raise _internal(error, function.__name__) from None
+        except Exception as error:
+            _confidential.exception("%s", function.__name__)
+            raise _internal(error, function.__name__) from None
+
+    return call
+
+
+def _internal(error: Exception, step: str) -> MlstatsError:
+    return MlstatsError(
+        f"The step {step!r} failed: {type(error).__name__}",
+        where=place(error),
+        hint="the confidential log holds the details; this is a fault of mlstats",
+    )

@@ -1,0 +1,140 @@
+"""Fitted models, kept by content in the confidential store.
+
+A model with a vocabulary or an index holds words of records. Its files stay in the
+confidential store under their own digest; MLflow holds a pointer with that digest,
+and :func:`_load_pyfunc` follows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlstats import io
+from mlstats.errors import ConfigError, ServiceError
+from mlstats.method import predict_top, resolve
+from mlstats.settings import load_settings
+
+__all__ = ["StoredModel", "load", "store"]
+
+POINTER = "pointer.json"
+_MODEL = "model.json"
+
+
+class StoredModel:
+    """A fitted method behind the interface that MLflow's pyfunc expects.
+
+    Parameters
+    ----------
+    method : PredictMethod
+        Fitted.
+    columns : list of str
+        The columns it reads.
+    """
+
+    def __init__(self, method: Any, columns: list[str]) -> None:
+        self.method = method
+        self.columns = columns
+
+    def predict(self, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+        """Return the columns code and confidence; an uncoded row has no code.
+
+        Parameters
+        ----------
+        model_input : pandas.DataFrame
+            With the columns of the signature.
+        params : object
+            Not used; pyfunc passes it.
+        """
+        codes, scores = predict_top(self.method, model_input[self.columns], 1)
+        confidence = np.where(
+            [code is None for code in codes[:, 0]], np.nan, scores[:, 0]
+        )
+        return pd.DataFrame({"code": codes[:, 0], "confidence": confidence})
+
+
+def store(method: Any, columns: list[str], confidential: Path) -> str:
+    """Keep a fitted method and return the digest under which it lies.
+
+    Parameters
+    ----------
+    method : PredictMethod
+        Fitted; it has ``save(folder)``.
+    columns : list of str
+        The columns that it reads.
+    confidential : pathlib.Path
+        The confidential folder of the project.
+
+    Returns
+    -------
+    str
+        sha256 of its files; equal models are kept once.
+    """
+    models = confidential / "models"
+    models.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".new-", dir=models))
+    try:
+        use = f"{type(method).__module__}.{type(method).__qualname__}"
+        io.write_json(beside / _MODEL, {"use": use, "columns": columns})
+        method.save(beside)
+        digest = _digest(beside)
+        target = models / digest
+        if target.exists():
+            shutil.rmtree(beside)
+        else:
+            beside.rename(target)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return digest
+
+
+def load(digest: str, confidential: Path) -> StoredModel:
+    """Load a model by its digest.
+
+    Raises
+    ------
+    ServiceError
+        Where the store does not hold it, or its files were changed.
+    """
+    folder = confidential / "models" / digest
+    if not (folder / _MODEL).is_file():
+        raise ServiceError(
+            f"The confidential store does not hold the model {digest[:12]}",
+            where=str(folder),
+            hint="set MLSTATS_PROJECT or MLSTATS_STORE to the project that made it",
+        )
+    if _digest(folder) != digest:
+        raise ServiceError(
+            f"The files of the model {digest[:12]} were changed",
+            where=str(folder),
+            hint="run the pilot again to make the model anew",
+        )
+    about = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
+    return StoredModel(resolve(about["use"]).load(folder), list(about["columns"]))
+
+
+def _digest(folder: Path) -> str:
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        total.update(f"{name}\0{io.sha256_file(path)}\n".encode())
+    return total.hexdigest()
+
+
+def _load_pyfunc(path: str) -> StoredModel:
+    """Follow a pointer; MLflow calls this by name in a fresh process."""
+    pointer = Path(path)
+    pointer = pointer / POINTER if pointer.is_dir() else pointer
+    try:
+        digest = json.loads(pointer.read_text(encoding="utf-8"))["digest"]
+    except (OSError, ValueError, KeyError):
+        raise ConfigError("The model is no pointer of mlstats", where=path) from None
+    return load(digest, load_settings().confidential)

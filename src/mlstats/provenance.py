@@ -1,0 +1,80 @@
+"""What a run was made of: digests, commit, versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import mlstats
+from mlstats.config import Pilot
+from mlstats.settings import Settings
+
+__all__ = ["code_commit", "config_digest", "lock_digest", "provenance"]
+
+
+def provenance(pilot: Pilot, data_digest: str, settings: Settings) -> dict[str, str]:
+    """Return what a reader needs to make the same run again.
+
+    Returns
+    -------
+    dict
+        data digest, config digest, code commit, lock digest, seed, mlstats, python.
+    """
+    return {
+        "data digest": data_digest,
+        "config digest": config_digest(pilot),
+        "code commit": code_commit(settings.project),
+        "lock digest": lock_digest(),
+        "seed": str(pilot.evaluate.seed),
+        "mlstats": mlstats.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def config_digest(pilot: Pilot) -> str:
+    """Return the sha256 of the resolved pilot as canonical JSON."""
+    text = json.dumps(
+        pilot.model_dump(mode="json"),
+        ensure_ascii=False,
+        sort_keys=True,
+        separators=(",", ":"),
+        allow_nan=False,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def code_commit(project: Path) -> str:
+    """Return the commit of the project's repository, marked where it was changed."""
+    try:
+        head = _git(project, "rev-parse", "HEAD")
+        changed = _git(project, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return "not under version control"
+    return f"{head} (changed)" if changed else head
+
+
+def lock_digest() -> str:
+    """Return the sha256 of the sorted names and versions of all that is installed."""
+    installed = {
+        f"{name.lower()}=={found.version}"
+        for found in metadata.distributions()
+        if (name := found.metadata["Name"])
+    }
+    return hashlib.sha256("\n".join(sorted(installed)).encode()).hexdigest()
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+        stdin=subprocess.DEVNULL,
+    )
+    return done.stdout.strip()

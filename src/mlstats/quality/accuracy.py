@@ -1,0 +1,211 @@
+"""Accuracy of units under a sampling design: values, standard errors, intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from scipy import stats
+
+from mlstats.quality.summaries import ClassSums
+
+__all__ = [
+    "RatioEstimate",
+    "bootstrap_weights",
+    "labels_needed",
+    "macro_f1",
+    "proportion_interval",
+    "ratio",
+]
+
+
+@dataclass(frozen=True)
+class RatioEstimate:
+    """A weighted ratio with its linearised standard error.
+
+    Parameters
+    ----------
+    value, se : float
+        NaN where the denominator is zero or the standard error is not defined.
+    df : float
+        Clusters with weight minus strata.
+    n_clusters : int
+        Clusters with weight.
+    """
+
+    value: float
+    se: float
+    df: float
+    n_clusters: int
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the t interval."""
+        if not np.isfinite(self.se) or self.df < 1:
+            return (np.nan, np.nan)
+        half = float(stats.t.ppf((1 + confidence) / 2, self.df)) * self.se
+        return (self.value - half, self.value + half)
+
+
+def ratio(
+    numerator: np.ndarray, denominator: np.ndarray, strata: np.ndarray
+) -> RatioEstimate:
+    """Estimate a ratio of weighted totals, clusters drawn with replacement.
+
+    With ``u = (y - R x) / sum(x)`` per cluster the variance is
+    ``sum_h n_h / (n_h - 1) * sum_i (u_hi - mean_h(u))**2`` (Särndal, Swensson and
+    Wretman 1992, eqs. 5.6.2 and 5.5.10 in the with-replacement form). A stratum with a
+    single cluster is centred at the mean over all clusters, the rule that the survey
+    package of R calls "adjust".
+
+    Parameters
+    ----------
+    numerator, denominator : numpy.ndarray, shape (clusters,)
+        Weighted totals per cluster; a domain is made by zeros, never by leaving
+        clusters out.
+    strata : numpy.ndarray, shape (clusters,)
+        Stratum of each cluster.
+    """
+    total = float(denominator.sum())
+    if total <= 0:
+        return RatioEstimate(np.nan, np.nan, 0.0, 0)
+    value = float(numerator.sum()) / total
+    u = (numerator - value * denominator) / total
+    _, stratum = np.unique(strata, return_inverse=True)
+    size = np.bincount(stratum)
+    centre = (np.bincount(stratum, u) / size)[stratum]
+    single = size[stratum] == 1
+    centre = np.where(single, u.mean(), centre)
+    factor = np.where(single, 1.0, size[stratum] / np.maximum(size[stratum] - 1, 1))
+    n_clusters = int((denominator > 0).sum())
+    df = float(len(u) - len(size))
+    se = float(np.sqrt((factor * (u - centre) ** 2).sum())) if df > 0 else np.nan
+    return RatioEstimate(value, se, df, n_clusters)
+
+
+def proportion_interval(
+    estimate: RatioEstimate, n: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the Korn-Graubard interval of a design-weighted proportion.
+
+    The Clopper-Pearson limits at the effective sample size
+    ``n* = p (1 - p) / v * (t[n - 1] / t[df])**2``, at most `n` (Korn and Graubard
+    1998, Survey Methodology 24, 193-201). Where the proportion is 0 or 1 no design
+    effect can be estimated and the clusters count as units.
+
+    Parameters
+    ----------
+    estimate : RatioEstimate
+        The proportion.
+    n : int
+        Units behind it.
+    """
+    p = min(max(estimate.value, 0.0), 1.0)
+    if not np.isfinite(estimate.value) or not np.isfinite(estimate.se) or n < 1:
+        return (np.nan, np.nan)
+    if p in (0.0, 1.0) or estimate.se == 0:
+        effective = float(min(n, estimate.n_clusters))
+    else:
+        tail = (1 + confidence) / 2
+        quantiles = stats.t.ppf(tail, max(n - 1, 1)) / stats.t.ppf(tail, estimate.df)
+        effective = min(float(n), p * (1 - p) / estimate.se**2 * quantiles**2)
+    x = p * effective
+    alpha = 1 - confidence
+    lower = stats.beta.ppf(alpha / 2, x, effective - x + 1) if x > 0 else 0.0
+    upper = (
+        stats.beta.ppf(1 - alpha / 2, x + 1, effective - x) if x < effective else 1.0
+    )
+    return (float(lower), float(upper))
+
+
+def bootstrap_weights(
+    strata: np.ndarray, replicates: int, seed: int, *, cells: int = 20_000_000
+) -> Iterator[np.ndarray]:
+    """Yield blocks of rescaled bootstrap weights (Rao and Wu 1988; JASA 83, 231-241).
+
+    In each stratum ``n_h - 1`` clusters are drawn with replacement and weighted by
+    ``n_h / (n_h - 1)``; a stratum with a single cluster keeps it.
+
+    Parameters
+    ----------
+    strata : numpy.ndarray, shape (clusters,)
+        Stratum of each cluster.
+    replicates, seed : int
+        Number of replicates and seed; the blocks do not depend on `cells`.
+    cells : int
+        Upper bound of the numbers in one block, so that memory is bounded.
+
+    Yields
+    ------
+    numpy.ndarray, shape (block, clusters)
+    """
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    block = max(1, cells // max(len(strata), 1))
+    for first in range(0, replicates, block):
+        weights = np.zeros((min(block, replicates - first), len(strata)))
+        for row in weights:
+            for cluster in members:
+                n = len(cluster)
+                if n == 1:
+                    row[cluster] = 1.0
+                    continue
+                drawn = rng.integers(0, n, size=n - 1)
+                row[cluster] = np.bincount(drawn, minlength=n) * (n / (n - 1))
+        yield weights
+
+
+def macro_f1(sums: ClassSums, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the mean over classes of ``2 tp / (predicted + true)``.
+
+    The classes are those that occur as truth or as prediction, as in scikit-learn's
+    ``f1_score(average="macro")``; uncoded units are nobody's prediction.
+
+    Parameters
+    ----------
+    sums : ClassSums
+        Of one method.
+    weights : numpy.ndarray, shape (replicates, clusters), optional
+        Bootstrap weights; none: the sample as it is.
+
+    Returns
+    -------
+    numpy.ndarray, shape (replicates,) or (1,)
+    """
+    if weights is None:
+        weights = np.ones((1, len(sums.weight)))
+    hits = weights @ sums.hits
+    union = weights @ (sums.predicted + sums.true)
+    present = union > 0
+    f1 = np.divide(2 * hits, union, out=np.zeros_like(union), where=present)
+    counted: np.ndarray = np.maximum(present.sum(axis=1), 1)
+    return np.asarray(f1.sum(axis=1) / counted)
+
+
+def labels_needed(
+    margin: float,
+    discordance: float,
+    *,
+    confidence: float = 0.95,
+    power: float = 0.8,
+) -> int:
+    """Return the labels with which a non-inferiority gate can be expected to decide.
+
+    ``(z[confidence] + z[power])**2 * discordance / margin**2`` for two methods that
+    are equally accurate (the normal approximation for a paired difference).
+
+    Parameters
+    ----------
+    margin : float
+        Of the gate, as a share.
+    discordance : float
+        Share of units on which exactly one of the two methods is right.
+
+    Examples
+    --------
+    >>> labels_needed(0.01, 0.10)
+    6183
+    """
+    z = float(stats.norm.ppf(confidence) + stats.norm.ppf(power))
+    return ceil(z**2 * discordance / margin**2)

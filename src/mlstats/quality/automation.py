@@ -1,0 +1,132 @@
+"""The threshold above which a code is taken without a clerk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+__all__ = ["Threshold", "guaranteed_threshold", "oracle_rate"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold for which the accuracy of the automatic part was shown.
+
+    Parameters
+    ----------
+    value : float
+        Units with at least this confidence are automatic; infinity: none is.
+    n : int
+        Units of the calibration part at or above it.
+    bound : float
+        The one-sided lower bound of their accuracy; NaN where nothing was shown.
+    """
+
+    value: float
+    n: int
+    bound: float
+
+
+def guaranteed_threshold(
+    confidence: np.ndarray,
+    correct: np.ndarray,
+    clusters: np.ndarray,
+    *,
+    target: float,
+    level: float = 0.95,
+    starts: int = 3,
+    steps: int = 100,
+) -> Threshold:
+    """Find the loosest threshold whose accuracy is shown to reach the target.
+
+    Fixed-sequence testing with several starts (Angelopoulos, Bates, Candès, Jordan and
+    Lei 2021, "Learn then test", section 3 and appendix): the candidate thresholds
+    are ranks of the confidence, fixed before a label is looked at; from each start the
+    sequence runs from strict to loose and ends at the first threshold that is not
+    shown. Each start may err with probability ``(1 - level) / starts``. Units count
+    by their effective number under the clusters.
+
+    Parameters
+    ----------
+    confidence : numpy.ndarray of float, shape (n,)
+        NaN and uncoded units are never automatic.
+    correct : numpy.ndarray of bool, shape (n,)
+        Whether the code is right.
+    clusters : numpy.ndarray, shape (n,)
+        Cluster of each unit.
+    target : float
+        Accuracy that the automatic part has to reach.
+    level : float
+        Probability with which the promise holds.
+    """
+    told = np.isfinite(confidence)
+    order = np.argsort(-confidence[told], kind="stable")
+    ranked = confidence[told][order]
+    right = correct[told][order].astype(float)
+    _, cluster = np.unique(clusters[told][order], return_inverse=True)
+    alpha = (1 - level) / starts
+    smallest = int(np.ceil(np.log(alpha) / np.log(target)))
+    best = Threshold(np.inf, 0, np.nan)
+    if len(ranked) < smallest:
+        return best
+    for ranks in _sequences(ranked, smallest, starts, steps):
+        for n in ranks:
+            bound = _lower_bound(right[:n], cluster[:n], alpha)
+            if bound < target:
+                break
+            if n > best.n:
+                best = Threshold(float(ranked[n - 1]), int(n), bound)
+    return best
+
+
+def oracle_rate(confidence: np.ndarray, correct: np.ndarray, target: float) -> float:
+    """Return the largest share whose accuracy reaches the target, labels known.
+
+    It is what a perfect choice of the threshold could have reached on these very
+    units; no threshold fixed beforehand is promised it.
+    """
+    n = len(confidence)
+    told = np.isfinite(confidence)
+    order = np.argsort(-confidence[told], kind="stable")
+    ranked = confidence[told][order]
+    if n == 0 or len(ranked) == 0:
+        return 0.0
+    accuracy = np.cumsum(correct[told][order]) / np.arange(1, len(ranked) + 1)
+    # A threshold cannot part equal confidences.
+    ends = np.append(ranked[1:] < ranked[:-1], True)
+    reached = np.flatnonzero((accuracy >= target) & ends)
+    return float((reached[-1] + 1) / n) if len(reached) else 0.0
+
+
+def _sequences(
+    ranked: np.ndarray, smallest: int, starts: int, steps: int
+) -> list[np.ndarray]:
+    """Return the ranks to test from each start, moved to the end of ties."""
+    n = len(ranked)
+    ranks = np.unique(np.linspace(smallest, n, steps).round().astype(int))
+    # The last unit of the same confidence: a threshold cannot part equal ones.
+    ends = np.searchsorted(-ranked, -ranked[ranks - 1], side="right")
+    ranks = np.unique(ends)
+    firsts = np.unique(
+        np.geomspace(smallest, max(n / 2, smallest), starts).round().astype(int)
+    )
+    return [ranks[ranks >= first] for first in firsts]
+
+
+def _lower_bound(right: np.ndarray, cluster: np.ndarray, alpha: float) -> float:
+    """Return the one-sided Clopper-Pearson bound at the effective sample size."""
+    n = len(right)
+    p = float(right.mean())
+    members = np.bincount(cluster)
+    held = members[members > 0]
+    if p == 1.0:
+        effective = float(len(held))
+    else:
+        errors = np.bincount(cluster, right - p)[members > 0]
+        g = len(held)
+        variance = g / max(g - 1, 1) * float((errors**2).sum()) / n**2
+        effective = min(float(n), p * (1 - p) / variance) if variance > 0 else float(g)
+    x = p * effective
+    return float(stats.beta.ppf(alpha, x, effective - x + 1)) if x > 0 else 0.0

@@ -1,0 +1,126 @@
+"""The Evaluation: three tables from which every number of a run derives.
+
+``units`` holds a row per unit, method and variable and is confidential; ``estimates``
+and ``timings`` are publishable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from mlstats import io
+from mlstats.errors import MlstatsError
+
+__all__ = ["ESTIMATES", "SCHEMA_VERSION", "TIMINGS", "UNITS", "Evaluation"]
+
+SCHEMA_VERSION = "1"
+
+UNITS: Mapping[str, str] = {
+    "run_id": "str",
+    "period": "str",
+    "method": "str",
+    "fold": "str",  # valid (calibration, thresholds) or test (every figure)
+    "replicate": "int64",  # seed or imputation number, 0 where there is one
+    "unit": "str",  # keyed hash of the unit id
+    "stratum": "str",
+    "cluster": "str",  # keyed hash; the unit's own where it has no cluster
+    "variable": "str",
+    "prediction": "object",  # code or value, None where the method gave none
+    "confidence": "float64",  # NaN where the method does not tell it
+    "candidates": "object",  # ranked codes, best first
+    "truth": "object",
+    "truth_source": "str",  # the column that the truth comes from
+    "weight": "float64",
+    "status": "str",  # coded or uncoded
+    "route": "str",  # automatic, queue or audit; "" before a threshold is set
+    "seen": "bool",  # the text was known from training
+}
+ESTIMATES: Mapping[str, str] = {
+    "run_id": "str",
+    "period": "str",
+    "method": "str",
+    "variable": "str",
+    "domain": "str",
+    "estimate": "float64",
+    "standard_error": "float64",
+    "df": "float64",
+    "n": "int64",
+    "variance_method": "str",
+}
+TIMINGS: Mapping[str, str] = {
+    "run_id": "str",
+    "method": "str",
+    "step": "str",
+    "units": "int64",
+    "wall_seconds": "float64",
+    "cpu_seconds": "float64",
+    "peak_mb": "float64",
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The three tables of one run.
+
+    Parameters
+    ----------
+    units, estimates, timings : pandas.DataFrame
+        With at least the columns of :data:`UNITS`, :data:`ESTIMATES` and
+        :data:`TIMINGS`; domain columns ``domain_NAME`` may follow in units.
+    """
+
+    units: pd.DataFrame
+    estimates: pd.DataFrame
+    timings: pd.DataFrame
+    schema_version: str = field(default=SCHEMA_VERSION)
+
+    def __post_init__(self) -> None:
+        for name, schema in (
+            ("units", UNITS),
+            ("estimates", ESTIMATES),
+            ("timings", TIMINGS),
+        ):
+            table = getattr(self, name)
+            missing = [column for column in schema if column not in table]
+            if missing:
+                raise MlstatsError(
+                    f"The table {name} lacks {', '.join(missing)}",
+                    where="Evaluation",
+                    expected=f"schema version {SCHEMA_VERSION}",
+                )
+        keys = ["method", "fold", "replicate", "unit", "variable"]
+        repeated = int(self.units.duplicated(keys).sum())
+        if repeated:
+            raise MlstatsError(
+                f"{repeated} rows of units repeat a method, fold, unit and variable",
+                where="Evaluation",
+            )
+
+    def write(self, confidential: Path, publishable: Path) -> str:
+        """Write the tables and return the sha256 of the confidential units.
+
+        Parameters
+        ----------
+        confidential, publishable : pathlib.Path
+            Folders for ``units.parquet`` and for the other two.
+        """
+        units = confidential / "units.parquet"
+        confidential.mkdir(mode=0o700, parents=True, exist_ok=True)
+        publishable.mkdir(parents=True, exist_ok=True)
+        io.write_parquet(units, self.units)
+        io.write_parquet(publishable / "estimates.parquet", self.estimates)
+        io.write_parquet(publishable / "timings.parquet", self.timings)
+        return io.sha256_file(units)
+
+    @classmethod
+    def read(cls, confidential: Path, publishable: Path) -> Evaluation:
+        """Read what :meth:`write` wrote."""
+        return cls(
+            units=pd.read_parquet(confidential / "units.parquet"),
+            estimates=pd.read_parquet(publishable / "estimates.parquet"),
+            timings=pd.read_parquet(publishable / "timings.parquet"),
+        )

@@ -1,0 +1,208 @@
+"""The Evidently report of a run: how the current data differ from the reference.
+
+The only module that imports Evidently. Its pages embed the values they are made of,
+so they are made of the contract's safe view alone. Its verdicts are its own: they know
+neither weights nor clusters nor how many columns were tested, and the page says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pandas as pd
+
+from mlstats import io
+from mlstats.errors import MlstatsError, nearest
+from mlstats.quality.pages import render
+
+__all__ = ["write_drift_report"]
+
+logger = logging.getLogger(__name__)
+
+_MISSING: Final = "(missing)"
+_SOURCES: Final = ("evidently", "numpy", "pandas", "scipy", "sklearn", "plotly")
+# The page may draw with its own inline script and load nothing from anywhere.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
+)
+
+
+def write_drift_report(
+    current: pd.DataFrame,
+    reference: pd.DataFrame,
+    path: Path,
+    *,
+    columns: Mapping[str, Literal["numeric", "category"]],
+    sample: int = 20_000,
+    seed: int = 0,
+    synthetic: bool = False,
+) -> list[str]:
+    """Write the Evidently report of two safe views as one HTML file.
+
+    Parameters
+    ----------
+    current, reference : pandas.DataFrame
+        Safe views of the contract (``attrs["safe_view"]`` is True); any other frame
+        is refused.
+    path : pathlib.Path
+        The page; it opens from a file without a network.
+    columns : mapping of str to {"numeric", "category"}
+        What is compared and how; other columns of the frames stay out.
+    sample : int
+        At most so many rows of each frame, drawn at random.
+    seed : int
+        Of that sample.
+    synthetic : bool
+        Whether the data were generated; the page says so then.
+
+    Returns
+    -------
+    list of str
+        What a reader has to know: columns left out and why, sampling. The same
+        sentences stand at the head of the page.
+
+    Raises
+    ------
+    MlstatsError
+        If a frame is not a safe view or lacks a column.
+    ServiceError
+        If the page cannot be written.
+    """
+    frames = {"current": current, "reference": reference}
+    for name, frame in frames.items():
+        _check(frame, name, columns)
+    notes = [
+        f"{name}: a random sample of {sample:,} of {len(frame):,} rows"
+        for name, frame in frames.items()
+        if len(frame) > sample
+    ]
+    notes += [f"{name}: no rows" for name, frame in frames.items() if frame.empty]
+    drawn = {
+        name: frame.sample(sample, random_state=seed) if len(frame) > sample else frame
+        for name, frame in frames.items()
+    }
+    typed = {
+        name: pd.DataFrame({c: _typed(frame[c], columns[c]) for c in columns})
+        for name, frame in drawn.items()
+    }
+    left_out = _left_out(typed, columns)
+    notes += [f"{column}: left out, {why}" for column, why in left_out.items()]
+    kept = {c: kind for c, kind in columns.items() if c not in left_out}
+    if not kept:
+        notes.append("nothing is left to compare, so there is no drift report")
+        io.write_text(
+            path, render("drift_absent.html", notes=notes, synthetic=synthetic)
+        )
+        return notes
+    page = _page(typed["current"][[*kept]], typed["reference"][[*kept]], kept)
+    io.write_text(path, _with_head(page, notes, synthetic=synthetic))
+    logger.info("drift report over %d columns, %d left out", len(kept), len(left_out))
+    return notes
+
+
+def _check(frame: pd.DataFrame, name: str, columns: Mapping[str, str]) -> None:
+    if frame.attrs.get("safe_view") is not True:
+        raise MlstatsError(
+            f"the {name} frame of a drift report is not a safe view",
+            where="quality.evidently",
+            expected="a frame made by contract.safe_view",
+            hint="Evidently writes the values it is given into its page: "
+            "never give it records",
+        )
+    for column in columns:
+        if column not in frame.columns:
+            raise MlstatsError(
+                f"the {name} frame of a drift report has no column {column!r}",
+                where="quality.evidently",
+                expected="every column of columns",
+                nearest=nearest(column, map(str, frame.columns)),
+            )
+
+
+def _typed(values: pd.Series[Any], kind: str) -> pd.Series[Any]:
+    """Return numbers as floats, and categories as words without missing ones.
+
+    Evidently drops missing values silently; as a category of its own a change in
+    missingness shows. An empty column stays empty.
+    """
+    if kind == "numeric":
+        numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+        return numbers.replace([math.inf, -math.inf], math.nan)
+    present = values.notna()
+    if not present.any():
+        return pd.Series(None, index=values.index, dtype="object")
+    # Evidently copies names of categories into its script as they are.
+    words = values.astype("object").where(present, _MISSING).astype(str)
+    return words.str.replace("<", "\u2039", regex=False).astype("object")
+
+
+def _left_out(
+    frames: Mapping[str, pd.DataFrame], columns: Mapping[str, str]
+) -> dict[str, str]:
+    """Return why a column cannot be compared; Evidently raises on an empty one."""
+    left_out = {}
+    for column in columns:
+        empty = [name for name, frame in frames.items() if frame[column].isna().all()]
+        if empty:
+            left_out[column] = f"no value in {' and '.join(empty)}"
+    return left_out
+
+
+def _page(
+    current: pd.DataFrame, reference: pd.DataFrame, columns: Mapping[str, str]
+) -> str:
+    with _quiet():
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.presets import DataDriftPreset
+
+    safe = {column: column.replace("<", "\u2039") for column in columns}
+    definition = DataDefinition(
+        numerical_columns=[safe[c] for c, k in columns.items() if k == "numeric"],
+        categorical_columns=[safe[c] for c, k in columns.items() if k == "category"],
+    )
+    with _quiet():
+        # Evidently takes the current data first.
+        snapshot = Report([DataDriftPreset()], include_tests=True).run(
+            *(
+                Dataset.from_pandas(
+                    frame.rename(columns=safe).reset_index(drop=True),
+                    data_definition=definition,
+                )
+                for frame in (current, reference)
+            )
+        )
+        page: str = snapshot.get_html_str(as_iframe=False)
+    return page
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what Evidently and the packages below it warn about constant columns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for source in _SOURCES:
+            warnings.filterwarnings("ignore", module=rf"{source}(\.|$)")
+        yield
+
+
+def _with_head(page: str, notes: list[str], *, synthetic: bool) -> str:
+    """Add what the reader has to know, and a policy that forbids every request."""
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
+    banner = render("drift_head.html", notes=notes, synthetic=synthetic)
+    head, opening, rest = page.partition("<head>")
+    body, tag, tail = rest.rpartition("<body>")
+    if not (opening and tag):
+        raise MlstatsError(
+            "the Evidently page has another form than expected",
+            where="quality.evidently",
+            expected="evidently 0.7.23",
+        )
+    return f"{head}{opening}{policy}{body}{tag}{banner}{tail}"

@@ -1,0 +1,420 @@
+"""The scorecard: every indicator of both arms on the same units, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mlstats.quality.accuracy import (
+    RatioEstimate,
+    bootstrap_weights,
+    macro_f1,
+    proportion_interval,
+    ratio,
+)
+from mlstats.quality.automation import guaranteed_threshold, oracle_rate
+from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.summaries import Ancestor, ClassSums, Confusion
+
+__all__ = ["COLUMNS", "Plan", "score", "thresholds"]
+
+COLUMNS = (
+    "dimension",
+    "indicator",
+    "level",
+    "method",
+    "kind",
+    "domain",
+    "value",
+    "se",
+    "df",
+    "lower",
+    "upper",
+    "versus",
+    "difference",
+    "difference_se",
+    "difference_lower",
+    "difference_upper",
+    "n",
+    "n_clusters",
+    "interval",
+    "status",
+    "note",
+    "gsbpm",
+)
+_KORN_GRAUBARD = "Korn-Graubard"
+_BOOTSTRAP = "bootstrap over clusters"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is scored.
+
+    Parameters
+    ----------
+    kinds : mapping
+        Method -> traditional or ml.
+    baseline : str
+        The method that every difference refers to.
+    level : str
+        The level at which the automatic part is judged.
+    levels : sequence of str
+        All levels that are scored.
+    versus : sequence of (str, str)
+        Further pairs (method, other method) whose difference is worked out.
+    target_accuracy : float
+        Of the automatic part.
+    bootstrap, seed : int
+        Replicates and seed.
+    gsbpm : str
+        Sub-process that the indicators belong to.
+    """
+
+    kinds: Mapping[str, str]
+    baseline: str
+    level: str
+    levels: Sequence[str]
+    versus: Sequence[tuple[str, str]] = ()
+    target_accuracy: float = 0.95
+    bootstrap: int = 1000
+    seed: int = 0
+    gsbpm: str = "5.2"
+
+
+def score(evaluation: Evaluation, ancestor: Ancestor, plan: Plan) -> pd.DataFrame:
+    """Return the scorecard of an Evaluation.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        Of any number of methods on the same units.
+    ancestor : callable
+        ``ancestor(codes, level)`` of the classification.
+    plan : Plan
+        What is scored.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of :data:`COLUMNS`, a row per indicator, level and method.
+        ``difference`` is the method minus ``versus`` on the same units.
+    """
+    test = evaluation.units[evaluation.units["fold"] == "test"]
+    confusion = Confusion.from_units(test, ancestor, plan.levels)
+    rows: list[dict[str, Any]] = []
+    for level in plan.levels:
+        rows += _accuracy_rows(confusion, level, plan)
+    rows += _automation_rows(evaluation.units, ancestor, plan)
+    rows += _timing_rows(evaluation.timings, plan)
+    table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    table = table.assign(domain="", gsbpm=plan.gsbpm)
+    table["kind"] = table["method"].map(dict(plan.kinds))
+    texts = ("level", "versus", "interval", "note")
+    table = table.fillna(dict.fromkeys(texts, ""))
+    return table.fillna({"status": "measured", "n": 0, "n_clusters": 0}).astype(
+        {"n": "int64", "n_clusters": "int64"}
+    )
+
+
+# -- accuracy ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The sums and bootstrap replicates of every method at one level."""
+
+    strata: np.ndarray
+    sums: dict[str, ClassSums]
+    accuracy: dict[str, np.ndarray]
+    f1: dict[str, np.ndarray]
+
+
+def _level(confusion: Confusion, level: str, plan: Plan) -> _Level:
+    strata = confusion.frame_of(level)["stratum"].to_numpy()
+    sums = {method: confusion.sums(method, level) for method in plan.kinds}
+    accuracy: dict[str, list[np.ndarray]] = {method: [] for method in sums}
+    f1: dict[str, list[np.ndarray]] = {method: [] for method in sums}
+    for weights in bootstrap_weights(strata, plan.bootstrap, plan.seed):
+        for method, s in sums.items():
+            accuracy[method].append((weights @ s.correct) / (weights @ s.weight))
+            f1[method].append(macro_f1(s, weights))
+    return _Level(
+        strata,
+        sums,
+        {method: np.concatenate(blocks) for method, blocks in accuracy.items()},
+        {method: np.concatenate(blocks) for method, blocks in f1.items()},
+    )
+
+
+def _accuracy_rows(
+    confusion: Confusion, level: str, plan: Plan
+) -> list[dict[str, Any]]:
+    if len(confusion.frame_of(level)) == 0:
+        return [
+            {
+                "dimension": "accuracy",
+                "indicator": "accuracy",
+                "level": level,
+                "method": method,
+                "status": "not_applicable",
+                "note": "no unit has a truth at this level",
+            }
+            for method in plan.kinds
+        ]
+    at = _level(confusion, level, plan)
+    rows = []
+    for method in plan.kinds:
+        others = [other for name, other in plan.versus if name == method]
+        for other in [plan.baseline, *others]:
+            rows.append(_accuracy_row(at, level, method, other))
+            rows.append(_f1_row(at, level, method, other))
+        rows.append(_share_row("coverage", at, level, method, at.sums[method].coded))
+        rows.append(_unseen_row(confusion, at, level, method))
+    return rows
+
+
+def _accuracy_row(at: _Level, level: str, method: str, other: str) -> dict[str, Any]:
+    sums = at.sums[method]
+    row = _share_row("accuracy", at, level, method, sums.correct)
+    if method == other:
+        return row
+    paired = ratio(sums.correct - at.sums[other].correct, sums.weight, at.strata)
+    replicates = at.accuracy[method] - at.accuracy[other]
+    return row | _difference(other, paired, replicates)
+
+
+def _f1_row(at: _Level, level: str, method: str, other: str) -> dict[str, Any]:
+    sums = at.sums[method]
+    value = float(macro_f1(sums)[0])
+    share = ratio(sums.correct, sums.weight, at.strata)
+    estimate = RatioEstimate(
+        value, float(at.f1[method].std(ddof=1)), share.df, share.n_clusters
+    )
+    lower, upper = estimate.interval()
+    row = _row("macro_f1", level, method, estimate, sums.n) | {
+        "lower": max(lower, 0.0),
+        "upper": min(upper, 1.0),
+        "interval": "t with bootstrap standard error",
+    }
+    if method == other:
+        return row
+    replicates = at.f1[method] - at.f1[other]
+    gap = value - float(macro_f1(at.sums[other])[0])
+    paired = RatioEstimate(
+        gap, float(replicates.std(ddof=1)), share.df, share.n_clusters
+    )
+    lower, upper = paired.interval()
+    return row | {
+        "versus": other,
+        "difference": gap,
+        "difference_se": paired.se,
+        "difference_lower": lower,
+        "difference_upper": upper,
+    }
+
+
+def _difference(
+    other: str, paired: RatioEstimate, replicates: np.ndarray
+) -> dict[str, Any]:
+    if paired.df < 1:
+        return {"versus": other, "difference": paired.value}
+    lower, upper = np.quantile(replicates, [0.025, 0.975])
+    return {
+        "versus": other,
+        "difference": paired.value,
+        "difference_se": paired.se,
+        "difference_lower": float(lower),
+        "difference_upper": float(upper),
+        "interval": f"{_KORN_GRAUBARD}; difference: {_BOOTSTRAP}",
+    }
+
+
+def _share_row(
+    indicator: str, at: _Level, level: str, method: str, part: np.ndarray
+) -> dict[str, Any]:
+    sums = at.sums[method]
+    estimate = ratio(part, sums.weight, at.strata)
+    lower, upper = proportion_interval(estimate, sums.n)
+    return _row(indicator, level, method, estimate, sums.n) | {
+        "lower": lower,
+        "upper": upper,
+        "interval": _KORN_GRAUBARD,
+    }
+
+
+def _unseen_row(
+    confusion: Confusion, at: _Level, level: str, method: str
+) -> dict[str, Any]:
+    sums = confusion.sums(method, level, seen=False)
+    estimate = ratio(sums.correct, sums.weight, at.strata)
+    row = _row("accuracy_unseen", level, method, estimate, sums.n)
+    if sums.n == 0:
+        return row | {
+            "status": "not_applicable",
+            "note": "every text of the test part was known from training",
+        }
+    lower, upper = proportion_interval(estimate, sums.n)
+    return row | {"lower": lower, "upper": upper, "interval": _KORN_GRAUBARD}
+
+
+def _row(
+    indicator: str, level: str, method: str, estimate: RatioEstimate, n: int
+) -> dict[str, Any]:
+    parts = asdict(estimate)
+    return {"dimension": "accuracy", "indicator": indicator, "level": level} | {
+        "method": method,
+        "n": n,
+        **parts,
+    }
+
+
+# -- automation --------------------------------------------------------------------
+
+
+def thresholds(
+    units: pd.DataFrame, ancestor: Ancestor, plan: Plan
+) -> dict[str, tuple[float, float]]:
+    """Return method -> (threshold, lower bound shown) from the valid fold."""
+    found = {}
+    valid = units[units["fold"] == "valid"]
+    for method in plan.kinds:
+        part = _judged(valid[valid["method"] == method], ancestor, plan.level)
+        shown = guaranteed_threshold(
+            part["confidence"].to_numpy(),
+            part["right"].to_numpy(),
+            part["cluster"].to_numpy(),
+            target=plan.target_accuracy,
+        )
+        found[method] = (shown.value, shown.bound)
+    return found
+
+
+def _judged(part: pd.DataFrame, ancestor: Ancestor, level: str) -> pd.DataFrame:
+    truth = ancestor(part["truth"].to_numpy(dtype=object), level)
+    code = ancestor(part["prediction"].to_numpy(dtype=object), level)
+    has_truth = np.array([value is not None for value in truth], dtype=bool)
+    part = part.assign(right=truth == code)
+    part["confidence"] = part["confidence"].where(part["prediction"].notna())
+    return part[has_truth]
+
+
+def _automation_rows(
+    units: pd.DataFrame, ancestor: Ancestor, plan: Plan
+) -> list[dict[str, Any]]:
+    shown = thresholds(units, ancestor, plan)
+    test = units[units["fold"] == "test"]
+    rows: list[dict[str, Any]] = []
+    for method in plan.kinds:
+        part = _judged(test[test["method"] == method], ancestor, plan.level)
+        common = {"level": plan.level, "method": method, "n": len(part)}
+        confidence = part["confidence"].to_numpy()
+        if not np.isfinite(confidence).any():
+            rows += [
+                {
+                    "dimension": "accuracy",
+                    "indicator": indicator,
+                    "status": "not_applicable",
+                    "note": "the method tells no confidence",
+                    **common,
+                }
+                for indicator in (
+                    "automation_guaranteed",
+                    "automation_oracle",
+                    "automation_error",
+                )
+            ]
+            continue
+        rows += _automation(part, shown[method], common, plan)
+    return rows
+
+
+def _automation(
+    part: pd.DataFrame,
+    shown: tuple[float, float],
+    common: dict[str, Any],
+    plan: Plan,
+) -> list[dict[str, Any]]:
+    threshold, bound = shown
+    automatic = part["confidence"].to_numpy() >= threshold
+    wrong = ~part["right"].to_numpy() & automatic
+    weight = part["weight"].to_numpy()
+    strata, clusters = part["stratum"].to_numpy(), part["cluster"].to_numpy()
+    rate = _clustered(weight * automatic, weight, strata, clusters)
+    error = _clustered(weight * wrong, weight * automatic, strata, clusters)
+    target = f"target {plan.target_accuracy:g}"
+    told = (
+        f"{target}, threshold {threshold:.4f}, shown on the valid part: {bound:.4f}"
+        if np.isfinite(threshold)
+        else f"{target}: no threshold could be shown to reach it on the valid part"
+    )
+    rows = []
+    for indicator, estimate, n in (
+        ("automation_guaranteed", rate, len(part)),
+        ("automation_error", error, int(automatic.sum())),
+    ):
+        lower, upper = proportion_interval(estimate, n)
+        row = _row(indicator, plan.level, common["method"], estimate, n)
+        interval = {"lower": lower, "upper": upper, "interval": _KORN_GRAUBARD}
+        if n == 0:
+            interval = {"status": "not_applicable"}
+        rows.append(row | interval | {"note": told})
+    oracle = oracle_rate(
+        part["confidence"].to_numpy(), part["right"].to_numpy(), plan.target_accuracy
+    )
+    rows.append(
+        {"dimension": "accuracy", "indicator": "automation_oracle", "value": oracle}
+        | common
+        | {"note": f"{target}, chosen with the labels known: no promise"}
+    )
+    return rows
+
+
+def _clustered(
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    strata: np.ndarray,
+    clusters: np.ndarray,
+) -> RatioEstimate:
+    frame = pd.DataFrame({"s": strata, "c": clusters, "y": numerator, "x": denominator})
+    sums = frame.groupby(["s", "c"], as_index=False)[["y", "x"]].sum()
+    return ratio(sums["y"].to_numpy(), sums["x"].to_numpy(), sums["s"].to_numpy())
+
+
+# -- timings -----------------------------------------------------------------------
+
+
+def _timing_rows(timings: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
+    rows = []
+    for step in ("fit", "predict"):
+        at = timings[timings["step"] == step].set_index("method")
+        for method in plan.kinds:
+            if method not in at.index:
+                continue
+            units = int(at["units"][method])
+            seconds = float(at["wall_seconds"][method])
+            rows.append(
+                {
+                    "dimension": "timeliness",
+                    "indicator": f"{step}_seconds_per_1000",
+                    "method": method,
+                    "value": seconds / units * 1000 if units else np.nan,
+                    "n": units,
+                    "note": "wall time of one run, no interval",
+                }
+            )
+    return rows
+
+
+def one_sided_bounds(
+    estimate: float, se: float, df: float, confidence: float
+) -> tuple[float, float]:
+    """Return the lower and the upper one-sided t bound, NaN where not defined."""
+    if not np.isfinite(se) or not np.isfinite(estimate) or df < 1:
+        return (np.nan, np.nan)
+    half = float(stats.t.ppf(confidence, df)) * se
+    return (estimate - half, estimate + half)

@@ -1,0 +1,167 @@
+"""Mergeable summaries: a partitioned file gives the same scorecard as a whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+__all__ = ["UNCODED", "ClassSums", "Confusion"]
+
+UNCODED = "(uncoded)"
+_KEYS = ["method", "level", "stratum", "cluster", "seen", "truth", "prediction"]
+
+Ancestor = Callable[[np.ndarray, str], np.ndarray]
+
+
+@dataclass(frozen=True)
+class ClassSums:
+    """Weighted sums of one method at one level, a row per cluster.
+
+    Parameters
+    ----------
+    weight, correct, coded : numpy.ndarray, shape (clusters,)
+        Weight of all units, of the rightly coded and of the coded ones.
+    hits, predicted, true : scipy.sparse.csr_array, shape (clusters, classes)
+        Weight of the units of a class that were rightly coded, of those predicted
+        into it and of those that belong to it.
+    n : int
+        Number of units.
+    """
+
+    weight: np.ndarray
+    correct: np.ndarray
+    coded: np.ndarray
+    hits: sparse.csr_array
+    predicted: sparse.csr_array
+    true: sparse.csr_array
+    n: int
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts and weights by method, level, cluster, truth and prediction.
+
+    Every figure of the scorecard's accuracy part is a function of this table, and two
+    tables of disjoint units merge by addition.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        Columns method, level, stratum, cluster, seen, truth, prediction, n, weight.
+    """
+
+    cells: pd.DataFrame
+
+    @classmethod
+    def from_units(
+        cls, units: pd.DataFrame, ancestor: Ancestor, levels: Sequence[str]
+    ) -> Confusion:
+        """Count units of an Evaluation at each level of the classification.
+
+        Parameters
+        ----------
+        units : pandas.DataFrame
+            Rows of one fold of :data:`mlstats.quality.evaluation.UNITS`.
+        ancestor : callable
+            ``ancestor(codes, level)``; None where a code does not reach the level.
+        levels : sequence of str
+            Units whose truth does not reach a level are left out of it; a prediction
+            that does not reach it is wrong.
+        """
+        truths = units["truth"].to_numpy(dtype=object)
+        predictions = units["prediction"].to_numpy(dtype=object)
+        tables = []
+        for level in levels:
+            truth = ancestor(truths, level)
+            prediction = ancestor(predictions, level)
+            table = pd.DataFrame(
+                {
+                    "method": units["method"].to_numpy(),
+                    "level": level,
+                    "stratum": units["stratum"].to_numpy(),
+                    "cluster": units["cluster"].to_numpy(),
+                    "seen": units["seen"].to_numpy(),
+                    "truth": truth,
+                    "prediction": _named(predictions, prediction),
+                    "n": 1,
+                    "weight": units["weight"].to_numpy(),
+                }
+            )
+            tables.append(table[[value is not None for value in truth]])
+        return cls(_added(tables))
+
+    def merge(self, other: Confusion) -> Confusion:
+        """Return the summary of both sets of units."""
+        return Confusion(_added([self.cells, other.cells]))
+
+    def frame_of(self, level: str) -> pd.DataFrame:
+        """Return the clusters of a level: columns stratum and cluster, sorted."""
+        at = self.cells[self.cells["level"] == level]
+        frame = at[["stratum", "cluster"]].drop_duplicates()
+        return frame.sort_values(["stratum", "cluster"], ignore_index=True)
+
+    def sums(self, method: str, level: str, *, seen: bool | None = None) -> ClassSums:
+        """Return the sums of a method at a level, rows as in :meth:`frame_of`.
+
+        Parameters
+        ----------
+        method, level : str
+            One of each.
+        seen : bool, optional
+            Only units whose text was (not) known from training; the other clusters
+            keep their rows, with zeros, as the variance of a domain demands.
+        """
+        frame = self.frame_of(level)
+        cells = self.cells
+        cells = cells[(cells["method"] == method) & (cells["level"] == level)]
+        if seen is not None:
+            cells = cells[cells["seen"] == seen]
+        index = pd.MultiIndex.from_frame(frame)
+        row = index.get_indexer(pd.MultiIndex.from_frame(cells[["stratum", "cluster"]]))
+        truth = cells["truth"].to_numpy(dtype=object)
+        prediction = cells["prediction"].to_numpy(dtype=object)
+        classes = np.unique(np.concatenate([truth, prediction[prediction != UNCODED]]))
+        weight = cells["weight"].to_numpy()
+        right = truth == prediction
+        coded = prediction != UNCODED
+
+        def per_cluster(kept: np.ndarray) -> np.ndarray:
+            return np.bincount(row[kept], weight[kept], minlength=len(frame))
+
+        def per_class(values: np.ndarray, kept: np.ndarray) -> sparse.csr_array:
+            column = np.searchsorted(classes, values[kept])
+            return sparse.csr_array(
+                (weight[kept], (row[kept], column)), shape=(len(frame), len(classes))
+            )
+
+        everything = np.ones(len(cells), dtype=bool)
+        return ClassSums(
+            weight=per_cluster(everything),
+            correct=per_cluster(right),
+            coded=per_cluster(coded),
+            hits=per_class(truth, right),
+            predicted=per_class(prediction, coded),
+            true=per_class(truth, everything),
+            n=int(cells["n"].sum()),
+        )
+
+
+def _named(codes: np.ndarray, ancestors: np.ndarray) -> np.ndarray:
+    """Name what has no ancestor: uncoded, or coded too short for the level."""
+    named = np.asarray(ancestors, dtype=object).copy()
+    for position in np.flatnonzero([value is None for value in named]):
+        code = codes[position]
+        blank = code is None or code != code
+        named[position] = UNCODED if blank else f"(above the level) {code}"
+    return named
+
+
+def _added(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    together = pd.concat(tables, ignore_index=True)
+    return together.groupby(_KEYS, as_index=False, sort=True, observed=True)[
+        ["n", "weight"]
+    ].sum()

@@ -1,0 +1,395 @@
+"""One run of a pilot: its scorecard, its gates, its reports and its record.
+
+The functions are the steps of the flows in :mod:`pipelines`; each can be called on
+its own, from a notebook as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mlstats import contract, evaluate, io, model_store, tracking
+from mlstats.config import Pilot
+from mlstats.dataset import Dataset
+from mlstats.evaluate import MethodRun
+from mlstats.guard import confidential_log
+from mlstats.pilot_files import load_pilot
+from mlstats.provenance import provenance
+from mlstats.quality import evidently, gate, report
+from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.report import RunReport
+from mlstats.quality.scorecard import Plan, score, thresholds
+from mlstats.settings import Settings
+
+__all__ = [
+    "Outcome",
+    "Run",
+    "build_report",
+    "evaluate_methods",
+    "judge",
+    "latest",
+    "prepare",
+    "publish",
+    "working_folder",
+]
+
+_log = logging.getLogger(__name__)
+
+NAMES = ("accuracy", "macro_f1", "coverage", "accuracy_unseen", "automation_guaranteed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has begun.
+
+    Parameters
+    ----------
+    run_id : str
+        UTC time and pilot; orders runs by name.
+    pilot : Pilot
+        With its overrides.
+    settings : Settings
+        Of the project.
+    """
+
+    run_id: str
+    pilot: Pilot
+    settings: Settings
+
+    @property
+    def folder(self) -> Path:
+        """Where the publishable outputs come to lie."""
+        return self.settings.runs / self.pilot.pilot / self.run_id
+
+    @property
+    def confidential(self) -> Path:
+        """Where the units table and the confidential log lie."""
+        return self.settings.confidential / "runs" / self.run_id
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run hands back.
+
+    Parameters
+    ----------
+    report : RunReport
+        Scorecard, gates and all that the reports show.
+    folder : pathlib.Path
+        With scorecard.html, scorecard.xlsx, scorecard.parquet, evidently.html.
+    versions : mapping
+        Method -> registered version; ``""`` -> id of the MLflow run.
+    result : str
+        Of the gates to shadow: pass, fail, inconclusive or not_measured.
+    """
+
+    report: RunReport
+    folder: Path
+    versions: Mapping[str, str]
+    result: str
+
+
+def prepare(name: str, settings: Settings, *, overrides: Sequence[str] = ()) -> Run:
+    """Read the pilot, make the project's folders and begin a run.
+
+    Raises
+    ------
+    ConfigError, UsageError, ServiceError
+        Before anything was written besides empty folders.
+    """
+    pilot = load_pilot(name, project=settings.project, overrides=overrides)
+    settings.prepare()
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"-{pilot.pilot}"
+    run = Run(run_id, pilot, settings)
+    confidential_log(run.confidential)
+    return run
+
+
+@contextmanager
+def working_folder(run: Run) -> Iterator[Path]:
+    """Yield a hidden folder that becomes the run's folder when all went well.
+
+    A failed run leaves neither outputs nor a units table; its confidential log stays.
+    """
+    beside = run.folder.parent / f".{run.run_id}"
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        beside.rename(run.folder)
+        io.write_text(run.folder.parent / "latest.txt", run.run_id + "\n")
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        (run.confidential / "units.parquet").unlink(missing_ok=True)
+        raise
+
+
+def latest(settings: Settings, pilot: str) -> Path | None:
+    """Return the folder of the pilot's last finished run."""
+    pointer = settings.runs / pilot / "latest.txt"
+    if not pointer.is_file():
+        return None
+    folder = settings.runs / pilot / pointer.read_text(encoding="utf-8").strip()
+    return folder if folder.is_dir() else None
+
+
+# -- scoring -----------------------------------------------------------------------
+
+
+def plan_of(pilot: Pilot, levels: Sequence[str]) -> Plan:
+    """Return what is scored of a pilot."""
+    versus = {
+        (pilot.candidate, rule.versus)
+        for rule in pilot.gates
+        if rule.versus and rule.versus != pilot.baseline
+    }
+    return Plan(
+        kinds={name: spec.kind for name, spec in pilot.methods.items()},
+        baseline=pilot.baseline,
+        level=pilot.evaluate.level,
+        levels=levels,
+        versus=sorted(versus),
+        target_accuracy=pilot.evaluate.target_accuracy,
+        bootstrap=pilot.evaluate.bootstrap,
+        seed=pilot.evaluate.seed,
+        gsbpm=pilot.gsbpm,
+    )
+
+
+def evaluate_methods(
+    run: Run, dataset: Dataset, runs: Sequence[MethodRun]
+) -> tuple[Evaluation, pd.DataFrame]:
+    """Bring all methods into one Evaluation and score it.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        Units with the route that the guaranteed threshold gives them.
+    scorecard : pandas.DataFrame
+        A row per indicator, level and method.
+    """
+    pilot, ancestor = run.pilot, dataset.classification.ancestor
+    levels = evaluate.levels_of(pilot, dataset.classification)
+    evaluation = evaluate.assemble(
+        pilot,
+        dataset,
+        runs,
+        run_id=run.run_id,
+        key=evaluate.project_key(run.settings),
+        ancestor=ancestor,
+        level=levels[0],
+    )
+    plan = plan_of(pilot, levels)
+    shown = thresholds(evaluation.units, ancestor, plan)
+    limit = evaluation.units["method"].map({m: t for m, (t, _) in shown.items()})
+    automatic = evaluation.units["confidence"] >= limit
+    route = automatic.map({True: "automatic", False: "queue"})
+    evaluation = replace(evaluation, units=evaluation.units.assign(route=route))
+    return evaluation, score(evaluation, ancestor, plan)
+
+
+def judge(run: Run, scorecard: pd.DataFrame) -> pd.DataFrame:
+    """Apply the pilot's gates to its candidate."""
+    return gate.judge(
+        scorecard,
+        run.pilot.gates,
+        method=run.pilot.candidate,
+        level=run.pilot.evaluate.level,
+    )
+
+
+def build_report(
+    run: Run,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    scorecard: pd.DataFrame,
+    gates: pd.DataFrame,
+) -> RunReport:
+    """Bring together what every form of the report shows."""
+    pilot = run.pilot
+    test = evaluation.units[evaluation.units["fold"] == "test"]
+    units = test[test["method"] == pilot.baseline]
+    periods = sorted(set(units["period"]) - {""})
+    methods = pd.DataFrame(
+        [
+            {
+                "method": name,
+                "kind": spec.kind,
+                "use": spec.use,
+                "params": ", ".join(f"{k}={v}" for k, v in spec.params.items()),
+                "outcome": _role(pilot, name),
+            }
+            for name, spec in pilot.methods.items()
+        ]
+    )
+    folds = dataset.folds.value_counts()
+    facts = [
+        ("rows read", f"{len(dataset.frame):,}"),
+        *((f"units in {f}", f"{folds.get(f, 0):,}") for f in ("train", "valid")),
+        ("units in test", f"{len(units):,}"),
+        ("clusters in test", f"{units['cluster'].nunique():,}"),
+        ("test units with a text known from training", f"{units['seen'].mean():.1%}"),
+        ("truth", f"column {pilot.truth}"),
+    ]
+    return RunReport(
+        pilot=pilot.pilot,
+        title=pilot.title or pilot.pilot,
+        theme=pilot.theme,
+        period=" to ".join(dict.fromkeys([*periods[:1], *periods[-1:]])),
+        run_id=run.run_id,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        synthetic=pilot.data.synthetic,
+        verdict=_verdict(run.pilot, scorecard, gates),
+        baseline=pilot.baseline,
+        candidate=pilot.candidate,
+        level=pilot.evaluate.level,
+        scorecard=scorecard,
+        gates=gates,
+        methods=methods,
+        provenance=provenance(pilot, dataset.digest, run.settings),
+        data_facts=facts,
+        notes=dataset.notes,
+        target_accuracy=pilot.evaluate.target_accuracy,
+    )
+
+
+def _role(pilot: Pilot, name: str) -> str:
+    return {pilot.baseline: "baseline", pilot.candidate: "candidate"}.get(
+        name, "compared"
+    )
+
+
+def _verdict(pilot: Pilot, scorecard: pd.DataFrame, gates: pd.DataFrame) -> str:
+    row = scorecard[
+        (scorecard["indicator"] == "accuracy")
+        & (scorecard["method"] == pilot.candidate)
+        & (scorecard["level"] == pilot.evaluate.level)
+        & (scorecard["versus"] == pilot.baseline)
+    ]
+    said = {
+        "pass": "The gate to shadow is passed",
+        "fail": "The gate to shadow is failed",
+        "inconclusive": "The gate to shadow is inconclusive",
+        "not_measured": "The gate to shadow was not measured",
+    }[gate.verdict(gates, "shadow")]
+    if len(row) == 0:
+        return f"{said}."
+    found = row.iloc[0]
+    return (
+        f"{said}: {pilot.candidate} codes {found['value']:.1%} of the units rightly, "
+        f"{found['difference'] * 100:+.1f} points against {pilot.baseline} "
+        f"(95 % interval {found['difference_lower'] * 100:+.1f} to "
+        f"{found['difference_upper'] * 100:+.1f})."
+    )
+
+
+# -- publishing --------------------------------------------------------------------
+
+
+def publish(
+    run: Run,
+    folder: Path,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    shown: RunReport,
+    runs: Sequence[MethodRun],
+) -> Outcome:
+    """Write the reports into `folder`, then log and register with MLflow.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        From :func:`working_folder`.
+    """
+    digest = evaluation.write(run.confidential, folder)
+    report.write_html(shown, folder / "scorecard.html")
+    report.write_xlsx(shown, folder / "scorecard.xlsx")
+    report.write_parquet(shown, folder / "scorecard.parquet")
+    resolved = run.pilot.model_dump(mode="json")
+    io.write_text(
+        folder / "pilot.yaml", yaml.safe_dump(resolved, sort_keys=False, width=88)
+    )
+    _write_drift(run, dataset, folder / "evidently.html")
+    result = gate.verdict(shown.gates, "shadow")
+    aliases = {"baseline": run.pilot.baseline}
+    if result == "pass":
+        aliases["challenger"] = run.pilot.candidate
+    versions = tracking.track(
+        run.settings,
+        tracking.RunRecord(
+            pilot=run.pilot.pilot,
+            run_id=run.run_id,
+            params=_flat(resolved),
+            tags={
+                **{k.replace(" ", "_"): v for k, v in shown.provenance.items()},
+                "units_digest": digest,
+                "period": shown.period,
+                "verdict": result,
+                "gsbpm": run.pilot.gsbpm,
+                "synthetic": str(run.pilot.data.synthetic).lower(),
+            },
+            artifacts=folder,
+            methods=[_record(run, shown, done) for done in runs],
+            aliases=aliases,
+        ),
+    )
+    io.write_json(
+        folder / "tracking.json", {k or "run": v for k, v in versions.items()}
+    )
+    return Outcome(shown, run.folder, versions, result)
+
+
+def _write_drift(run: Run, dataset: Dataset, path: Path) -> None:
+    data = run.pilot.data
+    train = dataset.frame[dataset.folds == "train"]
+    test = dataset.frame[dataset.folds == "test"]
+    reference, made = contract.safe_view(train, data)
+    current, _ = contract.safe_view(test, data, reference=made)
+    evidently.write_drift_report(
+        current,
+        reference,
+        path,
+        columns=dict.fromkeys(current.columns, "category"),
+        seed=run.pilot.evaluate.seed,
+    )
+
+
+def _record(run: Run, shown: RunReport, done: MethodRun) -> tracking.MethodRecord:
+    spec = run.pilot.methods[done.name]
+    card = shown.scorecard
+    card = card[(card["method"] == done.name) & card["indicator"].isin(NAMES)]
+    metrics = {
+        f"{row['indicator']}_{row['level']}": float(row["value"])
+        for _, row in card.iterrows()
+    }
+    seconds = {f"{t['step']}_seconds": float(t["wall_seconds"]) for t in done.timings}
+    keeps = hasattr(done.method, "save") and spec.use != "mlstats.Incumbent"
+    digest = None
+    if keeps:
+        digest = model_store.store(
+            done.method, list(done.inputs), run.settings.confidential
+        )
+    return tracking.MethodRecord(
+        name=done.name,
+        kind=spec.kind,
+        params={"use": spec.use, **spec.params},
+        metrics=metrics | seconds,
+        digest=digest,
+        inputs=list(done.inputs.items()),
+    )
+
+
+def _flat(tree: Any, at: str = "") -> dict[str, Any]:
+    if isinstance(tree, dict):
+        parts = [_flat(v, f"{at}.{k}" if at else str(k)) for k, v in tree.items()]
+        return {k: v for part in parts for k, v in part.items()}
+    return {at: tree}

@@ -1,0 +1,243 @@
+"""One map over blocks of rows or tiles, and its progress.
+
+Everything that is too large for one piece goes through :func:`map_blocks`: inline,
+or by processes of this machine. It is the one place where a cluster of machines
+would be put in.
+
+An error that crosses from a block to the caller never carries the content of a
+record. Errors of :mod:`mlstats.errors` are written so and pass as they are; of any
+other only the type and the line of code are told, because the message of a failed
+conversion quotes the value.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from pathlib import Path
+from typing import TypeVar
+
+from mlstats.errors import ConfigError, MethodError, MlstatsError
+
+__all__ = ["map_blocks", "progress", "row_blocks"]
+
+_Block = TypeVar("_Block")
+_Result = TypeVar("_Result")
+
+_LOG = logging.getLogger(__name__)
+_SECONDS_BETWEEN_LINES = 60.0
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def map_blocks(
+    function: Callable[[_Block], _Result],
+    blocks: Iterable[_Block],
+    *,
+    workers: int = 1,
+    ordered: bool = True,
+) -> Iterator[_Result]:
+    """Yield `function` of every block.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a block. With more than one worker it must be importable, that is,
+        defined at the top of a module, and blocks and results must be picklable.
+    blocks : iterable
+        Read only as fast as results are taken: at most ``2 * workers`` blocks are
+        in memory at a time.
+    workers : int, default=1
+        Processes; 1 works inline, without a process and without pickling. The
+        numerical libraries of each process use one thread.
+    ordered : bool, default=True
+        Results in the order of the blocks, else as they are ready.
+
+    Yields
+    ------
+    object
+        The result of a block.
+
+    Raises
+    ------
+    ConfigError
+        Where `workers` is less than 1.
+    MlstatsError
+        What the first failing block raised; no further block is begun.
+    MethodError
+        In place of any other exception, with its type and place only.
+    """
+    if workers < 1:
+        raise ConfigError(
+            f"{workers} workers cannot work",
+            where="workers",
+            expected="1 or more",
+            nearest="1",
+        )
+    if workers == 1:
+        return (_guarded(function, block) for block in blocks)
+    return _map_in_processes(function, blocks, workers, ordered)
+
+
+def row_blocks(n_rows: int, size: int) -> Iterator[slice]:
+    """Yield the slices that part `n_rows` rows into blocks of at most `size`.
+
+    Examples
+    --------
+    >>> list(row_blocks(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    if size < 1:
+        raise ConfigError(f"A block of {size} rows is none", expected="1 or more")
+    return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
+
+
+def progress(
+    iterable: Iterable[_Block], total: int | None, title: str
+) -> Iterator[_Block]:
+    """Yield the items and show how far they are: a bar, or a line a minute in the log.
+
+    Parameters
+    ----------
+    iterable : iterable
+        The items.
+    total : int or None
+        How many there are; None where that is not known.
+    title : str
+        What is being done; never the content of a record.
+
+    Yields
+    ------
+    object
+        The items as they are.
+    """
+    if sys.stderr.isatty():
+        return _with_bar(iterable, total, title)
+    return _with_lines(iterable, total, title)
+
+
+def _map_in_processes(
+    function: Callable[[_Block], _Result],
+    blocks: Iterable[_Block],
+    workers: int,
+    ordered: bool,
+) -> Iterator[_Result]:
+    # "spawn" on every system: a forked child inherits locked threads and the
+    # connections of MLflow and Prefect.
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_use_one_thread,
+    )
+    in_flight: deque[Future[_Result]] = deque()
+    try:
+        for block in blocks:
+            in_flight.append(_submit(pool, function, block))
+            if len(in_flight) == 2 * workers:
+                yield _take(in_flight, ordered)
+        while in_flight:
+            yield _take(in_flight, ordered)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(
+    pool: Executor, function: Callable[[_Block], _Result], block: _Block
+) -> Future[_Result]:
+    try:
+        return pool.submit(_guarded, function, block)
+    except BrokenExecutor:
+        raise _worker_ended() from None
+
+
+def _take(in_flight: deque[Future[_Result]], ordered: bool) -> _Result:
+    if ordered:
+        future = in_flight.popleft()
+    else:
+        future = next(iter(wait(in_flight, return_when=FIRST_COMPLETED).done))
+        in_flight.remove(future)
+    try:
+        return future.result()
+    except MlstatsError as error:
+        raise error from None
+    except BrokenExecutor:
+        raise _worker_ended() from None
+    except Exception as error:
+        raise MethodError(
+            f"A block could not be sent to or from a worker: {type(error).__name__}",
+            expected="a function defined at the top of a module, on picklable blocks",
+        ) from None
+
+
+def _guarded(function: Callable[[_Block], _Result], block: _Block) -> _Result:
+    """Return ``function(block)``; let no message out that may quote a record."""
+    try:
+        return function(block)
+    except MlstatsError as error:
+        raise error from None
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise MethodError(
+            f"A block failed with {type(error).__name__}",
+            where=f"{Path(last.filename).name}:{last.lineno} ({last.name})",
+            hint="run it with one worker and a debugger to see the records",
+        ) from None
+
+
+def _worker_ended() -> MethodError:
+    return MethodError(
+        "A worker process ended before its block was done",
+        hint="most often memory: set fewer MLSTATS_WORKERS or smaller blocks",
+    )
+
+
+def _use_one_thread() -> None:
+    """Keep the numerical libraries of a worker at one thread each.
+
+    The variables hold for libraries that are loaded from now on, threadpoolctl
+    for those that came with the import of the caller's main module.
+    """
+    from threadpoolctl import threadpool_limits
+
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    threadpool_limits(limits=1)
+
+
+def _with_bar(
+    iterable: Iterable[_Block], total: int | None, title: str
+) -> Iterator[_Block]:
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(
+        iterable,
+        description=title,
+        total=total,
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _with_lines(
+    iterable: Iterable[_Block], total: int | None, title: str
+) -> Iterator[_Block]:
+    last = time.monotonic()
+    of = "" if total is None else f" of {total}"
+    for done, item in enumerate(iterable):
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            _LOG.info("%s: %d%s done", title, done, of)
+            last = time.monotonic()
+        yield item

@@ -1,0 +1,227 @@
+"""The only module that imports mlflow: what a run leaves in the tracking server."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlstats
+from mlstats import io
+from mlstats.errors import ServiceError
+from mlstats.model_store import POINTER
+from mlstats.settings import Settings
+
+__all__ = ["MethodRecord", "RunRecord", "reachable", "track"]
+
+_log = logging.getLogger(__name__)
+_PARAM_LIMIT = 6000  # characters of one parameter that MLflow's store takes
+
+
+@dataclass(frozen=True)
+class MethodRecord:
+    """One method of a run, as MLflow is told of it.
+
+    Parameters
+    ----------
+    name, kind : str
+        The method.
+    params : mapping
+        Its parameters.
+    metrics : mapping
+        Name -> number; numbers that are not finite are left out.
+    digest : str, optional
+        Of the stored model; None where there is none to register.
+    inputs : sequence of (str, str)
+        Columns of the signature and their MLflow types.
+    """
+
+    name: str
+    kind: str
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    digest: str | None
+    inputs: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of a pilot, as MLflow is told of it.
+
+    Parameters
+    ----------
+    pilot, run_id : str
+        Experiment and name of the parent run.
+    params, tags : mapping
+        Resolved config, seeds, digests; never content of records.
+    artifacts : pathlib.Path
+        Folder of publishable files.
+    methods : sequence of MethodRecord
+        A child run each.
+    aliases : mapping
+        Alias -> method that gets it.
+    """
+
+    pilot: str
+    run_id: str
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+    artifacts: Path
+    methods: Sequence[MethodRecord]
+    aliases: Mapping[str, str]
+
+
+def reachable(settings: Settings) -> None:
+    """Ask the tracking store a question.
+
+    Raises
+    ------
+    ServiceError
+        Where it does not answer.
+    """
+    with _client(settings) as (_, client):
+        client.search_experiments(max_results=1)
+
+
+def track(settings: Settings, record: RunRecord) -> dict[str, str]:
+    """Log a run: a parent, a child per method, a registered version per model.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where MLflow is.
+    record : RunRecord
+        What is logged.
+
+    Returns
+    -------
+    dict
+        Method -> registered version; ``""`` -> id of the parent run.
+
+    Raises
+    ------
+    ServiceError
+        Where the store does not answer; the parent run is then marked as failed
+        if that is still possible, and no alias is moved.
+    """
+    with _client(settings) as (mlflow, client):
+        _choose_experiment(mlflow, client, settings, record.pilot)
+        versions: dict[str, str] = {}
+        with mlflow.start_run(run_name=record.run_id) as parent:
+            versions[""] = parent.info.run_id
+            mlflow.log_params(_shortened(record.params))
+            mlflow.set_tags(dict(record.tags))
+            mlflow.log_artifacts(str(record.artifacts))
+            for method in record.methods:
+                version = _log_method(mlflow, client, record, method)
+                if version:
+                    versions[method.name] = version
+        for alias, name in record.aliases.items():
+            if name in versions:
+                client.set_registered_model_alias(record.pilot, alias, versions[name])
+        return versions
+
+
+def _choose_experiment(mlflow: Any, client: Any, settings: Settings, name: str) -> None:
+    if client.get_experiment_by_name(name) is None:
+        # A server decides itself where artefacts lie; the embedded store is told.
+        local = settings.mlflow_uri.startswith("sqlite")
+        folder = settings.models / "artifacts" / name
+        location = folder.as_uri() if local else None
+        client.create_experiment(name, artifact_location=location)
+    mlflow.set_experiment(name)
+
+
+def _log_method(
+    mlflow: Any, client: Any, record: RunRecord, method: MethodRecord
+) -> str | None:
+    with mlflow.start_run(run_name=method.name, nested=True):
+        mlflow.log_params(_shortened(method.params))
+        mlflow.set_tags({**record.tags, "method": method.name, "kind": method.kind})
+        for name, value in method.metrics.items():
+            if value == value and abs(value) != float("inf"):
+                mlflow.log_metric(name, value)
+        if method.digest is None:
+            return None
+        uri = _log_model(mlflow, method)
+    registered = mlflow.register_model(
+        uri,
+        record.pilot,
+        tags={
+            "method": method.name,
+            "kind": method.kind,
+            "run": record.run_id,
+            "model_digest": method.digest,
+        },
+    )
+    return str(registered.version)
+
+
+def _log_model(mlflow: Any, method: MethodRecord) -> str:
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    signature = ModelSignature(
+        inputs=Schema([ColSpec(kind, name) for name, kind in method.inputs]),
+        outputs=Schema(
+            [
+                ColSpec("string", "code", required=False),
+                ColSpec("double", "confidence", required=False),
+            ]
+        ),
+    )
+    with tempfile.TemporaryDirectory(prefix="mlstats-") as folder:
+        io.write_json(Path(folder) / POINTER, {"digest": method.digest})
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="mlstats.model_store",
+            data_path=str(Path(folder) / POINTER),
+            signature=signature,
+            pip_requirements=[f"mlstats=={mlstats.__version__}"],
+        )
+    return str(logged.model_uri)
+
+
+def _shortened(params: Mapping[str, Any]) -> dict[str, str]:
+    return {str(k)[:250]: str(v)[:_PARAM_LIMIT] for k, v in params.items()}
+
+
+@contextmanager
+def _client(settings: Settings) -> Iterator[tuple[Any, Any]]:
+    """Yield mlflow and a client that talk to the settings' store and no other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of MLflow and what it imports
+        import mlflow
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        mlflow.set_tracking_uri(settings.mlflow_uri)
+        mlflow.set_registry_uri(settings.mlflow_uri)
+        try:
+            client = mlflow.MlflowClient()
+            yield mlflow, client
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            while mlflow.active_run() is not None:
+                mlflow.end_run("FAILED")
+            raise ServiceError(
+                f"MLflow does not answer as it should: {type(error).__name__}",
+                where=_without_password(settings.mlflow_uri),
+                hint="mlstats doctor looks at it; then run again",
+            ) from None
+
+
+def _without_password(uri: str) -> str:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(uri).render_as_string(hide_password=True)
+    except ArgumentError:
+        return uri.partition("://")[0] + "://..."
