@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
 from mlstats import dataset, evaluate, runs
-from mlstats.guard import guarded
 from mlstats.settings import load_settings
+from pipelines.step import step
 
-# No step's input or result is kept by Prefect: they hold records.
-step = {"cache_policy": NO_CACHE, "persist_result": False, "log_prints": False}
-
-prepare = task(guarded(runs.prepare), name="prepare", **step)
-read = task(guarded(dataset.load), name="read and check the contract", **step)
-part = task(guarded(dataset.part), name="split", **step)
-run_method = task(guarded(evaluate.run_method), task_run_name="method {name}", **step)
-score = task(guarded(runs.evaluate_methods), name="score", **step)
-judge = task(guarded(runs.judge), name="judge", **step)
-publish = task(guarded(runs.publish), name="publish", **step)
+prepare = step(runs.prepare, "prepare")
+read = step(dataset.load, "read and check the contract")
+part = step(dataset.part, "split")
+run_method = step(evaluate.run_method, "method {name}")
+score = step(runs.evaluate_methods, "score")
+judge = step(runs.judge, "judge")
+report = step(runs.build_report, "report")
+publish = step(runs.publish, "publish")
 
 
 @flow(name="coding", persist_result=False)
@@ -54,5 +51,5 @@ def coding(
         ]
         evaluation, scorecard = score(run, data, done)
         gates = judge(run, scorecard)
-        report = runs.build_report(run, data, evaluation, scorecard, gates)
-        return publish(run, folder, data, evaluation, report, done)
+        shown = report(run, data, evaluation, scorecard, gates)
+        return publish(run, folder, data, evaluation, shown, done)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mlstats import dataset
+from mlstats import dataset, evaluate
 from mlstats.config import Pilot
 from mlstats.pilot_files import load_pilot
 from mlstats.quality.accuracy import labels_needed
@@ -41,8 +41,10 @@ def check_pilot(
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
     data, result = dataset.load(pilot, settings, sample=sample, period=period)
     result.raise_if_failed(name)
+    levels = evaluate.levels_of(pilot, data.classification)
     data = dataset.part(data, pilot, period=period)
     console.print(f"{pilot.pilot}: the contract is kept", style="bold")
+    console.print(f"  levels: {', '.join(levels)}", markup=False)
     for note in data.notes:
         console.print(f"  {note}", markup=False)
     if len(result.warnings):

@@ -125,12 +125,12 @@ def pilots() -> None:
     from mlstats.settings import load_settings
 
     project = load_settings().project
-    table = Table("pilot", "title", "baseline", "candidate", "data", box=None)
+    table = Table(box=None)
+    for column in ("pilot", "title", "baseline", "candidate"):
+        table.add_column(column, no_wrap=column != "title")
     for name in list_pilots(project):
         pilot = load_pilot(name, project=project)
-        table.add_row(
-            name, pilot.title, pilot.baseline, pilot.candidate, pilot.data.source
-        )
+        table.add_row(name, pilot.title, pilot.baseline, pilot.candidate)
     _console().print(table)
 
 

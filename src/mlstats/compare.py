@@ -11,8 +11,10 @@ import pandas as pd
 from mlstats import io
 from mlstats.coding.classification import Classification
 from mlstats.errors import ContractError, UsageError, nearest
+from mlstats.method import as_codes
 from mlstats.quality import report
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, UNITS, Evaluation
+from mlstats.quality.figures import GATE_COLUMNS
 from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, score
 from mlstats.split import cluster_ids
@@ -141,9 +143,8 @@ def _units(
     weight: str | None,
     cluster: str | None,
 ) -> pd.DataFrame:
-    code = arm["code"].reindex(known.index).astype(object).to_numpy()
-    coded = np.array([value == value and value is not None for value in code])
-    prediction = np.where(coded, code, None)
+    prediction = as_codes(arm["code"].reindex(known.index))
+    coded = np.array([code is not None for code in prediction], dtype=bool)
     columns = {
         "run_id": "compare",
         "period": "",
@@ -157,7 +158,7 @@ def _units(
         "prediction": prediction,
         "confidence": np.nan,
         "candidates": [[] for _ in range(len(known))],
-        "truth": known["code"].astype(object).to_numpy(),
+        "truth": as_codes(known["code"]),
         "truth_source": "file",
         "weight": known[weight].astype(float).to_numpy() if weight else 1.0,
         "status": np.where(coded, "coded", "uncoded"),
@@ -212,7 +213,7 @@ def _report(
         candidate="ml",
         level="full",
         scorecard=scorecard,
-        gates=pd.DataFrame(columns=list(report.GATE_COLUMNS)),
+        gates=pd.DataFrame(columns=list(GATE_COLUMNS)),
         methods=pd.DataFrame(
             {
                 "method": list(ARMS),

@@ -35,6 +35,7 @@ __all__ = [
     "ImputeMethod",
     "Incumbent",
     "PredictMethod",
+    "as_codes",
     "build",
     "predict_top",
     "resolve",
@@ -162,6 +163,13 @@ def resolve(use: str, where: str = "methods") -> Any:
         ) from None
 
 
+def as_codes(values: pd.Series) -> np.ndarray:
+    """Return codes as objects, None where there is none, however pandas stores them."""
+    codes = values.astype(object).to_numpy(copy=True)
+    codes[values.isna().to_numpy()] = None
+    return np.asarray(codes, dtype=object)
+
+
 def predict_top(
     method: Any, X: pd.DataFrame, k: int = 5
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -192,11 +200,12 @@ def predict_top(
 
 
 def _distinct_rows(X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    if getattr(X, "shape", (0, 0))[1] == 1:
-        inverse, _ = pd.factorize(X.iloc[:, 0], use_na_sentinel=False)
+    columns = list(X.columns)
+    if len(columns) == 1:
+        inverse = pd.factorize(X[columns[0]], use_na_sentinel=False)[0]
     else:
-        inverse = X.groupby(list(X.columns), sort=False, dropna=False).ngroup()
-        inverse = inverse.to_numpy()
+        groups = X.groupby(columns, sort=False, dropna=False)
+        inverse = groups.ngroup().to_numpy()
     first = np.unique(inverse, return_index=True)[1]
     return X.iloc[first].reset_index(drop=True), inverse
 
@@ -249,10 +258,7 @@ class Incumbent:
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         """Return the column's codes, None where it is empty."""
-        codes = self._codes(X)
-        found = codes.astype(object).to_numpy()
-        found[codes.isna().to_numpy()] = None
-        return found
+        return as_codes(self._codes(X))
 
     def predict_top(self, X: pd.DataFrame, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
         """Return the one code of each row; a column tells no confidence."""

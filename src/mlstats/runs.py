@@ -360,6 +360,7 @@ def _write_drift(run: Run, dataset: Dataset, path: Path) -> None:
         path,
         columns=dict.fromkeys(current.columns, "category"),
         seed=run.pilot.evaluate.seed,
+        synthetic=data.synthetic,
     )
 
 

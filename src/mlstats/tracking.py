@@ -6,8 +6,9 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def track(settings: Settings, record: RunRecord) -> dict[str, str]:
             mlflow.set_tags(dict(record.tags))
             mlflow.log_artifacts(str(record.artifacts))
             for method in record.methods:
-                version = _log_method(mlflow, client, record, method)
+                version = _log_method(mlflow, record, method)
                 if version:
                     versions[method.name] = version
         for alias, name in record.aliases.items():
@@ -137,9 +138,7 @@ def _choose_experiment(mlflow: Any, client: Any, settings: Settings, name: str) 
     mlflow.set_experiment(name)
 
 
-def _log_method(
-    mlflow: Any, client: Any, record: RunRecord, method: MethodRecord
-) -> str | None:
+def _log_method(mlflow: Any, record: RunRecord, method: MethodRecord) -> str | None:
     with mlflow.start_run(run_name=method.name, nested=True):
         mlflow.log_params(_shortened(method.params))
         mlflow.set_tags({**record.tags, "method": method.name, "kind": method.kind})
@@ -149,16 +148,15 @@ def _log_method(
         if method.digest is None:
             return None
         uri = _log_model(mlflow, method)
-    registered = mlflow.register_model(
-        uri,
-        record.pilot,
-        tags={
-            "method": method.name,
-            "kind": method.kind,
-            "run": record.run_id,
-            "model_digest": method.digest,
-        },
-    )
+    tags = {
+        "method": method.name,
+        "kind": method.kind,
+        "run": record.run_id,
+        "model_digest": method.digest,
+    }
+    with redirect_stderr(StringIO()):  # it prints what it did, past all loggers
+        registered = mlflow.register_model(uri, record.pilot, tags=tags)
+    _log.info("registered %s as version %s", method.name, registered.version)
     return str(registered.version)
 
 

@@ -122,7 +122,9 @@ def test_texts_are_never_formulas_and_come_back_as_they_were(tmp_path: Path):
 
 def test_a_sign_uncovered_by_an_illegal_character_is_guarded(tmp_path: Path):
     path = tmp_path / "a.xlsx"
-    dropped = write_sheets(path, {"t": pd.DataFrame({"a": ["\x01=cmd", "a\ufffe"]})}, [])
+    dropped = write_sheets(
+        path, {"t": pd.DataFrame({"a": ["\x01=cmd", "a\ufffe"]})}, []
+    )
     assert dropped == 2
     book = openpyxl.load_workbook(path)
     assert [cell.value for cell in book["t"]["A"]] == ["a", "'=cmd", "a"]

@@ -12,8 +12,13 @@ import pytest
 
 from mlstats import writing
 from mlstats.errors import MlstatsError, ServiceError, SourceError
-from mlstats.writing import write_atomic, write_json, write_parquet, write_text
-from mlstats.writing import write_xlsx
+from mlstats.writing import (
+    write_atomic,
+    write_json,
+    write_parquet,
+    write_text,
+    write_xlsx,
+)
 
 
 def test_a_file_appears_whole_in_folders_that_are_made(tmp_path: Path):

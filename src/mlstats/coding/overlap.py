@@ -32,6 +32,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from mlstats.errors import MethodError
+
 __all__ = ["SCALE", "WEIGHT_UNIT", "WordOverlap"]
 
 SCALE = 10_000_000
@@ -60,8 +62,7 @@ class WordOverlap:
     Parameters
     ----------
     words : csr_array, shape (m, v)
-        1 where the entry has the word; at most 2**25 entries, those of a code
-        together.
+        1 where the entry has the word.
     codes : ndarray of int, shape (m,)
         Number of the code of each entry, ascending.
     ranks : ndarray of int, shape (m,)
@@ -69,12 +70,24 @@ class WordOverlap:
         similar the one with the lowest rank is best.
     weights : ndarray of float, shape (v,)
         Positive multiples of :data:`WEIGHT_UNIT`.
+
+    Raises
+    ------
+    MethodError
+        If there are more than 2**25 entries.
     """
 
     words: sparse.csr_array
     codes: _Ints
     ranks: _Ints
     weights: _Floats
+
+    def __post_init__(self) -> None:
+        if len(self.codes) > 1 << _SCORE_SHIFT:
+            raise MethodError(
+                f"The dictionary has {len(self.codes):,} entries",
+                expected=f"at most {1 << _SCORE_SHIFT:,} distinct phrases with a code",
+            )
 
     def best(
         self, words: sparse.csr_array, totals: _Floats, k: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mlstats.method import as_codes
 from mlstats.quality.accuracy import ratio
 from mlstats.quality.evaluation import ESTIMATES
 from mlstats.quality.summaries import UNCODED, Ancestor
@@ -38,7 +39,7 @@ def class_shares(
     methods = list(units["method"].unique())
     frames = [(m, "prediction", units[units["method"] == m]) for m in methods]
     for method, column, part in [("truth", "truth", frames[0][2]), *frames]:
-        codes = ancestor(part[column].to_numpy(dtype=object), level)
+        codes = ancestor(as_codes(part[column]), level)
         known = np.array([code if code is not None else UNCODED for code in codes])
         weight = part["weight"].to_numpy()
         keys = [part["stratum"].to_numpy(), part["cluster"].to_numpy()]

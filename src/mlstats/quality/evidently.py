@@ -85,13 +85,8 @@ def write_drift_report(
         if len(frame) > sample
     ]
     notes += [f"{name}: no rows" for name, frame in frames.items() if frame.empty]
-    drawn = {
-        name: frame.sample(sample, random_state=seed) if len(frame) > sample else frame
-        for name, frame in frames.items()
-    }
     typed = {
-        name: pd.DataFrame({c: _typed(frame[c], columns[c]) for c in columns})
-        for name, frame in drawn.items()
+        name: _drawn(frame, columns, sample, seed) for name, frame in frames.items()
     }
     left_out = _left_out(typed, columns)
     notes += [f"{column}: left out, {why}" for column, why in left_out.items()]
@@ -125,6 +120,14 @@ def _check(frame: pd.DataFrame, name: str, columns: Mapping[str, str]) -> None:
                 expected="every column of columns",
                 nearest=nearest(column, map(str, frame.columns)),
             )
+
+
+def _drawn(
+    frame: pd.DataFrame, columns: Mapping[str, str], sample: int, seed: int
+) -> pd.DataFrame:
+    if len(frame) > sample:
+        frame = frame.sample(sample, random_state=seed)
+    return pd.DataFrame({c: _typed(frame[c], kind) for c, kind in columns.items()})
 
 
 def _typed(values: pd.Series[Any], kind: str) -> pd.Series[Any]:

@@ -172,12 +172,15 @@ class Figure:
         Why there is no number; empty where there is one.
     remark : str
         What a reader must know beside it, such as a level other than the table's.
+    note : str
+        What the scorecard says about the number.
     """
 
     text: str
     interval: str = ""
     missing: str = ""
     remark: str = ""
+    note: str = ""
 
 
 def number(value: Any) -> float:
@@ -190,9 +193,8 @@ def number(value: Any) -> float:
 
 def as_text(value: Any) -> str:
     """Return `value` as text, empty for every kind of missing value."""
-    if value is None or value != value or str(value) in {"<NA>", "NaT"}:
-        return ""
-    return str(value)
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if missing or str(value) in {"<NA>", "NaT"} else str(value)
 
 
 def level_name(level: str) -> str:
@@ -270,6 +272,7 @@ def write(cell: Cell | None, *, level: str = "") -> Figure:
         _with_unit(cell.value, unit),
         interval,
         remark=level_name(cell.level) if other else "",
+        note=cell.note,
     )
 
 

@@ -74,7 +74,7 @@ def _judge(
     sign = 1.0
     if rule.versus is not None:
         threshold = -rule.margin
-        said = f"not more than {rule.margin:g} below {rule.versus}"
+        said = f"at most {rule.margin * 100:g} points below {rule.versus}"
         value, se = row.get("difference"), row.get("difference_se")
     else:
         said = f"at least {rule.at_least:g}" if rule.at_least is not None else ""
@@ -86,14 +86,15 @@ def _judge(
     error = float(se) if se is not None else np.nan
     df = float(row.get("df", 0.0))
     lower, upper = one_sided_bounds(number, error, df, rule.confidence)
-    result, reason = _result(sign, number, lower, upper, float(threshold))
+    unit = 100.0 if rule.versus is not None else 1.0  # differences in points
+    result, reason = _result(sign, number, lower, upper, float(threshold), unit)
     return {
         "gate": f"{measure} to {rule.to}",
         "measure": measure,
         "method": method,
         "versus": rule.versus or "",
         "to": rule.to,
-        "rule": f"{measure} {said} with {rule.confidence:.0%} confidence",
+        "rule": f"{_in_words(rule, at)} {said}, with {rule.confidence:.0%} confidence",
         "value": number,
         "lower": lower,
         "upper": upper,
@@ -120,8 +121,19 @@ def _find(
     return {str(key): value for key, value in chosen.iloc[0].items()}
 
 
+def _in_words(rule: GateRule, level: str) -> str:
+    indicator = rule.indicator.replace("_", " ")
+    where = "the full code" if level == "full" else f"level {level}"
+    return f"{indicator} at {where}"
+
+
 def _result(
-    sign: float, value: float, lower: float, upper: float, threshold: float
+    sign: float,
+    value: float,
+    lower: float,
+    upper: float,
+    threshold: float,
+    unit: float,
 ) -> tuple[str, str]:
     if not np.isfinite(value):
         return "not_measured", "the scorecard has no such figure"
@@ -129,11 +141,10 @@ def _result(
         return "not_measured", "the figure has no standard error"
     near, far = (lower, upper) if sign > 0 else (-upper, -lower)
     bar = sign * threshold
+    told = f"{threshold * unit:.4g}"
     if near >= bar:
-        return "pass", f"the bound {sign * near:.4f} keeps {threshold:g}"
+        return "pass", f"the bound {sign * near * unit:.4g} keeps {told}"
     if far < bar:
-        return "fail", f"the bound {sign * far:.4f} misses {threshold:g}"
-    return (
-        "inconclusive",
-        f"{threshold:g} lies between the bounds {lower:.4f} and {upper:.4f}",
-    )
+        return "fail", f"the bound {sign * far * unit:.4g} misses {told}"
+    between = f"{lower * unit:.4g} and {upper * unit:.4g}"
+    return "inconclusive", f"{told} lies between the bounds {between}"

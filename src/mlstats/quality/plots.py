@@ -63,6 +63,7 @@ class _Scale:
     low: float
     high: float
     ticks: tuple[float, ...]
+    decimals: int
 
     def holds(self, value: float) -> bool:
         return self.low <= value <= self.high
@@ -158,12 +159,13 @@ def _scale(ends: Sequence[float], limits: tuple[float, float]) -> _Scale:
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
     ticks = tuple(round(i * step, 10) for i in range(first, last + 1))
-    return _Scale(low, high, ticks)
+    return _Scale(low, high, ticks, max(0, -math.floor(math.log10(step))))
 
 
 def _step(span: float) -> float:
     """Return the round step that divides a span into about six parts."""
-    rough = (span or 1.0) / 6
+    # Values that agree to the last figure still get an axis that can be read.
+    rough = (span if span > 1e-6 else 1.0) / 6
     power = 10.0 ** math.floor(math.log10(rough))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
 
@@ -208,7 +210,7 @@ def _axis(scale: _Scale, axis: str, top: float, bottom: float) -> Iterable[str]:
     for tick in scale.ticks:
         x = scale.x(tick)
         yield _line(x, top, x, bottom, "plot-grid")
-        label = f"{tick:g}".replace("-", "\u2212")
+        label = f"{tick:.{scale.decimals}f}".replace("-", "\u2212")
         yield _text(x, bottom + 16, label, "plot-tick", "middle")
     yield _line(_LEFT, bottom, _RIGHT, bottom, "plot-axis")
     yield _text((_LEFT + _RIGHT) / 2, bottom + 36, axis, "plot-tick", "middle")

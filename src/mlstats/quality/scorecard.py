@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mlstats.method import as_codes
 from mlstats.quality.accuracy import (
     RatioEstimate,
     bootstrap_weights,
@@ -295,8 +296,8 @@ def thresholds(
 
 
 def _judged(part: pd.DataFrame, ancestor: Ancestor, level: str) -> pd.DataFrame:
-    truth = ancestor(part["truth"].to_numpy(dtype=object), level)
-    code = ancestor(part["prediction"].to_numpy(dtype=object), level)
+    truth = ancestor(as_codes(part["truth"]), level)
+    code = ancestor(as_codes(part["prediction"]), level)
     has_truth = np.array([value is not None for value in truth], dtype=bool)
     part = part.assign(right=truth == code)
     part["confidence"] = part["confidence"].where(part["prediction"].notna())

@@ -66,7 +66,7 @@ def sections(report: RunReport) -> dict[str, Any]:
             for name in CORE_DIMENSIONS
             if found[name].state in {"not_measured", "not_applicable"}
         ],
-        "level_names": [level_name(level) for level in report.levels],
+        "level_names": [_heading(level_name(level)) for level in report.levels],
         "accuracy_rows": _by_level(report, report.method_names, _at_own_level),
         "difference_rows": _by_level(
             report,
@@ -174,6 +174,11 @@ def _at_own_level(cell: Cell | None) -> Figure:
     return write(cell, level=cell.level if cell else "")
 
 
+def _heading(name: str) -> str:
+    # str.capitalize would lower the rest of a name.
+    return name[:1].upper() + name[1:]
+
+
 def _words(figure: Figure) -> str:
     if figure.missing:
         return f"{figure.text} {figure.missing.partition(':')[0]}"
@@ -187,7 +192,7 @@ def _accuracy_plot(report: RunReport) -> str:
             report.cell("accuracy", name, level=level),
             name,
             label=name,
-            group=level_name(level).capitalize(),
+            group=_heading(level_name(level)),
         )
         for level in report.levels
         for name in report.method_names
@@ -276,7 +281,7 @@ def _unseen_rows(report: RunReport) -> dict[str, Any]:
         )
         for name in report.method_names
     ]
-    return {"names": [part[1] for part in parts], "rows": rows}
+    return {"names": [_heading(part[1]) for part in parts], "rows": rows}
 
 
 def _unseen_plot(report: RunReport) -> str:
@@ -323,7 +328,7 @@ def _interval_methods(report: RunReport) -> list[tuple[str, str]]:
     """Return which interval each indicator has: (name of the method, indicators)."""
     found: dict[str, dict[str, None]] = {}
     for cell in report.cells.values():
-        if cell.measured and cell.interval:
+        if cell.measured and cell.interval and math.isfinite(cell.lower):
             names = found.setdefault(cell.interval, {})
             names.setdefault(indicator_name(cell.indicator))
-    return [(method, ", ".join(names)) for method, names in found.items()]
+    return [(method, "; ".join(names)) for method, names in found.items()]

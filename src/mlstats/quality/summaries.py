@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mlstats.method import as_codes
+
 __all__ = ["UNCODED", "ClassSums", "Confusion"]
 
 UNCODED = "(uncoded)"
@@ -72,8 +74,8 @@ class Confusion:
             Units whose truth does not reach a level are left out of it; a prediction
             that does not reach it is wrong.
         """
-        truths = units["truth"].to_numpy(dtype=object)
-        predictions = units["prediction"].to_numpy(dtype=object)
+        truths = as_codes(units["truth"])
+        predictions = as_codes(units["prediction"])
         tables = []
         for level in levels:
             truth = ancestor(truths, level)
@@ -122,8 +124,7 @@ class Confusion:
             cells = cells[cells["seen"] == seen]
         index = pd.MultiIndex.from_frame(frame)
         row = index.get_indexer(pd.MultiIndex.from_frame(cells[["stratum", "cluster"]]))
-        truth = cells["truth"].to_numpy(dtype=object)
-        prediction = cells["prediction"].to_numpy(dtype=object)
+        truth, prediction = as_codes(cells["truth"]), as_codes(cells["prediction"])
         classes = np.unique(np.concatenate([truth, prediction[prediction != UNCODED]]))
         weight = cells["weight"].to_numpy()
         right = truth == prediction
@@ -155,8 +156,7 @@ def _named(codes: np.ndarray, ancestors: np.ndarray) -> np.ndarray:
     named = np.asarray(ancestors, dtype=object).copy()
     for position in np.flatnonzero([value is None for value in named]):
         code = codes[position]
-        blank = code is None or code != code
-        named[position] = UNCODED if blank else f"(above the level) {code}"
+        named[position] = UNCODED if code is None else f"(above the level) {code}"
     return named
 
 

@@ -1,0 +1,61 @@
+"""A scanner that looks for planted words in everything a run writes."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sqlite3
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+__all__ = ["find", "publishable"]
+
+
+def publishable(project: Path, inputs: set[Path]) -> list[Path]:
+    """Return every file of a project besides its inputs and the confidential store."""
+    confidential = project / ".mlstats" / "confidential"
+    return [
+        path
+        for path in sorted(project.rglob("*"))
+        if path.is_file() and confidential not in path.parents and path not in inputs
+    ]
+
+
+def find(words: list[str], files: list[Path]) -> list[tuple[str, str]]:
+    """Return (word, file) for each planted word that a file holds."""
+    wanted = [word.lower() for word in words]
+    found = []
+    for path in files:
+        for name, content in _unpacked(path.name, path.read_bytes(), path):
+            text = _as_text(content)
+            found += [(word, f"{path}:{name}") for word in wanted if word in text]
+    return found
+
+
+def _unpacked(name: str, data: bytes, path: Path) -> Iterator[tuple[str, bytes]]:
+    yield name, data
+    if data[:2] == b"PK":
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for member in archive.namelist():
+                yield from _unpacked(member, archive.read(member), path)
+    elif data[:2] == b"\x1f\x8b":
+        yield from _unpacked(f"{name}/", gzip.decompress(data), path)
+    elif data[:4] == b"PAR1":
+        yield f"{name}/", pd.read_parquet(io.BytesIO(data)).to_csv().encode()
+    elif data[:15] == b"SQLite format 3":
+        yield f"{name}/", _dump(path).encode()
+
+
+def _dump(path: Path) -> str:
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
+        return "\n".join(database.iterdump())
+
+
+def _as_text(content: bytes) -> str:
+    # Both readings: words written as UTF-16 are seen as well.
+    utf8 = content.decode("utf-8", "ignore")
+    utf16 = content.decode("utf-16-le", "ignore")
+    return f"{utf8}\n{utf16}".lower()

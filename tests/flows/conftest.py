@@ -1,0 +1,162 @@
+"""One finished run of the whole product, by its own command, for all of these tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+HERE = Path(__file__).parent
+SETTINGS = ("MLSTATS_", "PREFECT_", "MLFLOW_")
+
+NAME = "Zebulon Quackenbush"
+UNIT = "CANARY0000123"
+HOUSEHOLD = "HHCANARY77"
+EXTREME = 98765432109.25
+PLANTED = ["Quackenbush", "Zebulon", UNIT, HOUSEHOLD, "98765432109", "9.876543e"]
+
+PILOT = """
+pilot: canary
+title: Planted words
+theme: coding
+owner: {author: tests}
+data:
+  source: diaries.csv
+  synthetic: true
+  roles:
+    unit_id: line
+    text: [what]
+    target: code
+    weight: weight
+    cluster: home
+    auxiliary: [shop, amount]
+    domain: [shop]
+    confidential: [line, what, home]
+  classification: {file: classifications/canary.csv, parent: parent}
+methods:
+  exact:    {kind: traditional, use: mlstats.coding.ExactIndex}
+  weighted: {kind: traditional, use: mlstats.coding.WeightedIndex}
+  program:
+    kind: traditional
+    use: mlstats.External
+    params: {command: [PYTHON, program.py, "{train}", "{data}", "{result}"]}
+  linear:   {kind: ml, use: mlstats.coding.LinearText}
+  bayes:    {kind: ml, use: sklearn.naive_bayes.MultinomialNB}
+  fasttext: {kind: ml, use: mlstats.coding.FastText, params: {dim: 10, epoch: 10}}
+baseline: exact
+candidate: linear
+evaluate: {split: {by: random, test: 0.3, valid: 0.2}, bootstrap: 100}
+gates: [gates/default.yaml]
+"""
+
+# It says what it read, names and all: none of that may be seen outside.
+PROGRAM = """
+import sys
+import pandas as pd
+train, data, result = sys.argv[1:]
+known, rows = pd.read_parquet(train), pd.read_parquet(data)
+print(rows.to_string(), file=sys.stderr)
+book = dict(zip(known["text"], known["code"]))
+pd.DataFrame({"row": rows["row"], "code": rows["text"].map(book)}).to_parquet(result)
+"""
+
+PRODUCTS = {
+    "01.1": ["rye bread", "wheat rolls", "milk fresh", "butter salted", "potatoes"],
+    "01.2": ["apple juice", "black coffee", "green tea", "mineral water"],
+    "03.1": ["wool socks", "cotton shirt", "winter coat", "leather gloves"],
+}
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A project in which the pilot ran once."""
+
+    project: Path
+    folder: Path
+    output: str
+    inputs: set[Path]
+    attempts: str
+    environment: dict[str, str]
+
+
+def diaries() -> pd.DataFrame:
+    """Return 900 lines of 180 households, with planted words in a few of them."""
+    rng = np.random.default_rng(20260101)
+    pairs = [(text, code) for code, texts in PRODUCTS.items() for text in texts]
+    chosen = rng.integers(0, len(pairs), 900)
+    extra = rng.choice(["", "bio", "2x", "large", "500 g"], 900)
+    frame = pd.DataFrame(
+        {
+            "line": [f"{i:08d}" for i in range(900)],
+            "home": [f"{i // 5:05d}" for i in range(900)],
+            "what": [f"{pairs[c][0]} {e}" for c, e in zip(chosen, extra, strict=True)],
+            "code": [pairs[c][1] for c in chosen],
+            "shop": rng.choice(["market", "web", "kiosk"], 900),
+            "amount": rng.gamma(2, 5, 900).round(2),
+            "weight": rng.uniform(0.5, 2, 900).round(3),
+        }
+    )
+    # A whole household of planted lines: whichever fold it falls into, its words are
+    # used by one cluster only. Then single lines all over the file.
+    frame.loc[500:504, "what"] += f" for {NAME}"
+    frame.loc[500:504, "home"] = HOUSEHOLD
+    for row in (3, 400, 640, 801):
+        frame.loc[row, "line"] = f"{UNIT}{row}"
+        frame.loc[row, "amount"] = EXTREME
+    return frame
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Run the planted pilot by the command line, offline."""
+    project = tmp_path_factory.mktemp("office") / "a project"
+    for folder in ("configs/pilots", "configs/classifications"):
+        (project / folder).mkdir(parents=True)
+    diaries().to_csv(project / "diaries.csv", index=False)
+    (project / "program.py").write_text(PROGRAM)
+    (project / "configs/pilots/canary.yaml").write_text(
+        PILOT.replace("PYTHON", f'"{sys.executable}"')
+    )
+    (project / "configs/classifications/canary.csv").write_text(
+        "code,title,parent\n01,food,\n03,clothes,\n"
+        "01.1,food,01\n01.2,drinks,01\n03.1,clothing,03\n"
+    )
+    inputs = {path for path in project.rglob("*") if path.is_file()}
+    attempts = tmp_path_factory.mktemp("network") / "attempts.txt"
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)},
+        "PYTHONPATH": str(HERE / "offline"),
+        "OFFLINE_ATTEMPTS": str(attempts),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "mlstats", "run", "canary"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    (project / "terminal.log").write_text(output)
+    runs = [p for p in (project / ".mlstats/runs/canary").iterdir() if p.is_dir()]
+    assert len(runs) == 1
+    tried = attempts.read_text() if attempts.exists() else ""
+    return Finished(project, runs[0], output, inputs, tried, environment)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """Start one temporary Prefect server for all flows that run in this process."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield

@@ -1,0 +1,74 @@
+"""Intervals, bootstrap weights, macro-F1 and the labels a gate needs."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import f1_score
+
+from mlstats.quality.accuracy import (
+    RatioEstimate,
+    bootstrap_weights,
+    labels_needed,
+    macro_f1,
+    proportion_interval,
+    ratio,
+)
+from tests.evaluation_example import confusion_of, units_of
+
+
+def test_proportion_of_one_counts_clusters_as_units() -> None:
+    found = RatioEstimate(1.0, 0.0, 19.0, 20)
+    lower, upper = proportion_interval(found, 400)
+    assert upper == 1.0
+    assert lower == pytest.approx(0.025 ** (1 / 20))  # Clopper-Pearson, 20 of 20
+
+
+def test_simple_random_sample_gives_clopper_pearson() -> None:
+    y = np.r_[np.ones(37), np.zeros(13)]
+    found = ratio(y, np.ones(50), np.repeat("a", 50))
+    lower, _ = proportion_interval(found, 50)
+    p, n = 0.74, 49.0  # effective size: the variance divides by n - 1
+    assert lower == pytest.approx(stats.beta.ppf(0.025, p * n, n - p * n + 1))
+
+
+def test_rescaled_bootstrap_reproduces_the_linearised_standard_error() -> None:
+    rng = np.random.default_rng(3)
+    strata = np.repeat(["a", "b"], [60, 40])
+    y, x = rng.gamma(2, size=100), rng.uniform(1, 2, size=100)
+    replicates = np.concatenate(
+        [(w @ y) / (w @ x) for w in bootstrap_weights(strata, 4000, 1)]
+    )
+    assert replicates.std() == pytest.approx(ratio(y, x, strata).se, rel=0.05)
+
+
+def test_bootstrap_does_not_depend_on_the_size_of_its_blocks() -> None:
+    strata = np.repeat(["a", "b", "c"], [5, 4, 1])
+    whole = np.concatenate(list(bootstrap_weights(strata, 7, 2)))
+    pieces = np.concatenate(list(bootstrap_weights(strata, 7, 2, cells=20)))
+    assert np.array_equal(whole, pieces)
+    assert whole.sum(axis=1) == pytest.approx(10)
+    assert (whole[:, 9] == 1).all()  # the single cluster of stratum c
+
+
+def test_macro_f1_is_scikit_learns() -> None:
+    units = units_of(300, seed=5, uncoded=0.0)
+    for level in ("1", "full"):
+        cut = 1 if level == "1" else 3
+        part = units[units["method"] == "ml"]
+        truth = part["truth"].str[:cut]
+        wanted = f1_score(
+            truth,
+            part["prediction"].str[:cut],
+            average="macro",
+            sample_weight=part["weight"],
+        )
+        found = macro_f1(confusion_of(units).sums("ml", level))
+        assert found[0] == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("margin", "discordance", "wanted"), [(0.005, 0.1, 24_731), (0.01, 0.1, 6183)]
+)
+def test_labels_needed(margin: float, discordance: float, wanted: int) -> None:
+    """The design note of the quality framework says about 24,700 and 6,200."""
+    assert labels_needed(margin, discordance) == wanted

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+
+from mlstats import scale
+from mlstats.errors import ConfigError, MethodError, MlstatsError
+from mlstats.scale import map_blocks, progress, row_blocks
+
+# The functions of this part stand at the top of the module: processes import them.
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def process_and_threads(_: int) -> tuple[int, str | None, int]:
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.ones((8, 8)) @ np.ones((8, 8))
+    threads = [pool["num_threads"] for pool in threadpool_info()]
+    return os.getpid(), os.environ.get("OMP_NUM_THREADS"), max(threads, default=1)
+
+
+def refuse_the_third(number: int) -> int:
+    if number == 2:
+        raise ConfigError("Unknown key", where="pilot.yaml:3", nearest="source")
+    return number
+
+
+def quote_the_record(number: int) -> int:
+    if number == 2:
+        raise ValueError("could not convert Mrs Planted to a number")
+    return number
+
+
+def quote_the_record_behind_an_error_of_ours(_: int) -> int:
+    try:
+        return int("Mrs Planted")
+    except ValueError as error:
+        raise MethodError("A code could not be read") from error
+
+
+def end_the_process(_: int) -> None:
+    os._exit(1)
+
+
+def counted(n: int, taken: list[int]) -> Iterator[int]:
+    for number in range(n):
+        taken.append(number)
+        yield number
+
+
+# Inline
+
+
+def test_one_worker_works_inline_and_block_by_block() -> None:
+    taken: list[int] = []
+    results = map_blocks(lambda block: (block, os.getpid()), counted(5, taken))
+    assert next(results) == (0, os.getpid())
+    assert taken == [0]
+    assert [block for block, _ in results] == [1, 2, 3, 4]
+
+
+def test_no_blocks_give_no_results() -> None:
+    assert list(map_blocks(square, [])) == []
+    assert list(map_blocks(square, [], workers=2)) == []
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_less_than_one_worker_is_refused_at_once(workers) -> None:
+    with pytest.raises(ConfigError, match=f"{workers} workers"):
+        map_blocks(square, [1], workers=workers)
+
+
+# Processes
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_processes_give_what_one_worker_gives(ordered) -> None:
+    found = list(map_blocks(square, range(20), workers=2, ordered=ordered))
+    expected = list(map_blocks(square, range(20)))
+    assert (found if ordered else sorted(found)) == expected
+
+
+def test_processes_are_others_and_use_one_thread_each(monkeypatch) -> None:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.setenv(variable, "2")
+    found = list(map_blocks(process_and_threads, range(4), workers=2))
+    assert os.getpid() not in {process for process, _, _ in found}
+    assert {(variable, threads) for _, variable, threads in found} == {("1", 1)}
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_blocks_are_read_only_as_fast_as_results_are_taken(ordered) -> None:
+    taken: list[int] = []
+    results = map_blocks(square, counted(50, taken), workers=2, ordered=ordered)
+    assert taken == []
+    for used in range(10):
+        next(results)
+        assert len(taken) <= used + 4
+    results.close()
+    assert len(taken) < 50
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_first_error_ends_the_map(ordered) -> None:
+    taken: list[int] = []
+    found: list[int] = []
+    blocks = counted(50, taken)
+    with pytest.raises(ConfigError) as raised:
+        found.extend(map_blocks(refuse_the_third, blocks, workers=2, ordered=ordered))
+    assert raised.value.where == "pilot.yaml:3"
+    assert raised.value.nearest == "source"
+    assert len(taken) < 50
+    assert multiprocessing.active_children() == []
+    if ordered:
+        assert found == [0, 1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_another_kind_is_told_without_its_message(workers) -> None:
+    with pytest.raises(MethodError) as raised:
+        list(map_blocks(quote_the_record, range(5), workers=workers))
+    told = "".join(traceback.format_exception(raised.value))
+    assert raised.value.title == "A block failed with ValueError"
+    assert "test_scale.py" in str(raised.value.where)
+    assert "(quote_the_record)" in str(raised.value.where)
+    assert "Planted" not in told
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_an_error_of_ours_came_from_is_not_told(workers) -> None:
+    with pytest.raises(MethodError) as raised:
+        list(map_blocks(quote_the_record_behind_an_error_of_ours, [1], workers=workers))
+    told = "".join(traceback.format_exception(raised.value))
+    assert raised.value.title == "A code could not be read"
+    assert "Planted" not in told
+
+
+def test_a_process_that_ends_is_told_with_what_to_do() -> None:
+    with pytest.raises(MethodError, match="ended before") as raised:
+        list(map_blocks(end_the_process, range(9), workers=2))
+    assert "MLSTATS_WORKERS" in str(raised.value.hint)
+
+
+def test_a_function_that_cannot_be_sent_is_told() -> None:
+    with pytest.raises(MethodError, match="could not be sent") as raised:
+        list(map_blocks(lambda block: block, range(3), workers=2))
+    assert "top of a module" in str(raised.value.expected)
+
+
+# Blocks of rows
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "size", "lengths"),
+    [(0, 3, []), (1, 3, [1]), (3, 3, [3]), (4, 3, [3, 1]), (9, 3, [3, 3, 3])],
+)
+def test_blocks_of_rows_part_the_rows(n_rows, size, lengths) -> None:
+    rows = list(range(n_rows))
+    blocks = [rows[block] for block in row_blocks(n_rows, size)]
+    assert [len(block) for block in blocks] == lengths
+    assert sum(blocks, []) == rows
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_block_without_rows_is_refused_at_once(size) -> None:
+    with pytest.raises(MlstatsError):
+        row_blocks(5, size)
+
+
+# Progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [0.0]
+    monkeypatch.setattr(scale.time, "monotonic", lambda: now[0])
+    return now
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_without_a_terminal_a_line_is_logged_at_most_once_a_minute(
+    clock, monkeypatch, caplog
+) -> None:
+    monkeypatch.setattr(sys, "stderr", StringIO())
+    caplog.set_level(logging.INFO, logger="mlstats.scale")
+    found = []
+    for item in progress(range(10), 10, "Tiles"):
+        found.append(item)
+        clock[0] += 25.0
+    assert found == list(range(10))
+    assert caplog.messages == [
+        "Tiles: 3 of 10 done",
+        "Tiles: 6 of 10 done",
+        "Tiles: 9 of 10 done",
+    ]
+    assert sys.stderr.getvalue() == ""
+
+
+def test_a_short_step_logs_nothing(clock, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(sys, "stderr", StringIO())
+    caplog.set_level(logging.INFO, logger="mlstats.scale")
+    assert list(progress("abc", 3, "Tiles")) == ["a", "b", "c"]
+    assert caplog.messages == []
+
+
+def test_a_total_that_is_not_known_is_left_out(clock, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(sys, "stderr", StringIO())
+    caplog.set_level(logging.INFO, logger="mlstats.scale")
+    for _ in progress(iter("abc"), None, "Tiles"):
+        clock[0] += 61.0
+    assert caplog.messages == ["Tiles: 1 done", "Tiles: 2 done"]
+
+
+def test_on_a_terminal_a_bar_is_shown(monkeypatch, caplog) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    caplog.set_level(logging.INFO, logger="mlstats.scale")
+    assert list(progress(iter(range(3)), 3, "Tiles")) == [0, 1, 2]
+    assert "Tiles" in sys.stderr.getvalue()
+    assert "100%" in sys.stderr.getvalue()
+    assert caplog.messages == []
