@@ -185,17 +185,21 @@ def _as_utf8(data: bytes, encoding: str | None, where: str) -> tuple[bytes, list
     if encoding is not None:
         text = _decode(data, encoding, where).removeprefix("\ufeff")
         return text.encode(), [f"Encoding: {encoding} (as given)."]
-    if b"\0" in data[:_HEAD]:
+    try:
+        data.decode("utf-8")
+        # ASCII characters in UTF-16 are valid UTF-8, every other one of them NUL.
+        whole = data.count(b"\0", 0, _HEAD) <= len(data[:_HEAD]) / 5
+    except UnicodeDecodeError:
+        if b"\0" not in data:
+            return _as_western(data)
+        whole = False
+    if not whole:
         raise SourceError(
             "The file holds NUL bytes and no byte order mark",
             where=where,
             expected="text in UTF-8, cp1252 or UTF-16 with a byte order mark",
             hint="name the encoding, such as utf-16-le, or export the file again",
         )
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return _as_western(data)
     return data, ["Encoding: utf-8 (recognised)."]
 
 

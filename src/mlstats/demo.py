@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from bisect import bisect
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -146,13 +147,14 @@ def generate_lines(
     draw, drift = Draw(seed, period), Drift.of(period)
     stem = period.replace("-", "")
     regions = _regions(households)
+    sampled = Counter(regions)
     rows: list[dict[str, object]] = []
     for number, region in enumerate(regions, start=1):
         household = {
             "household_id": f"H{stem}{number:05d}",
             "period": period,
             "stratum": region,
-            "budget_weight": round(REGIONS[region][0] / regions.count(region), 4),
+            "budget_weight": round(REGIONS[region][0] / sampled[region], 4),
             "synthetic": "synthetic",
         }
         gold = draw.chance(GOLD_PROBABILITY)

@@ -41,6 +41,7 @@ def as_csv(columns: dict[str, list[str]], separator: str) -> bytes:
     separator=st.sampled_from(list(SEPARATORS)),
 )
 @example(values=[("a,b,c", 'd"e'), ("f,g,h\n", ";")], separator=";")
+@example(values=[("", "\0")], separator=",")
 @settings(deadline=None, max_examples=150)
 def test_any_quoted_text_survives_delimited_text(
     values: list[tuple[str, str]], separator: str

@@ -95,9 +95,10 @@ def test_a_named_encoding_is_kept_and_a_wrong_one_refused():
         read("a,b\n1,2\n", encoding="utf-9")
 
 
-def test_utf_16_without_a_mark_is_refused_with_advice():
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "text,b\nKäse,2\n"])
+def test_utf_16_without_a_mark_is_refused_with_advice(text: str):
     with pytest.raises(SourceError, match="NUL bytes") as caught:
-        read("a,b\n1,2\n".encode("utf-16-le"))
+        read(text.encode("utf-16-le"))
     assert "utf-16-le" in str(caught.value.hint)
 
 
