@@ -1,4 +1,4 @@
-"""What ``mlstats check`` tells: the contract, the reader's guesses, the labels needed."""
+"""What ``mlstats check`` tells: contract, reader's guesses, labels needed."""
 
 from __future__ import annotations
 

@@ -202,10 +202,10 @@ def predict_top(
 def _distinct_rows(X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     columns = list(X.columns)
     if len(columns) == 1:
-        inverse = pd.factorize(X[columns[0]], use_na_sentinel=False)[0]
+        inverse = np.asarray(pd.factorize(X[columns[0]], use_na_sentinel=False)[0])
     else:
         groups = X.groupby(columns, sort=False, dropna=False)
-        inverse = groups.ngroup().to_numpy()
+        inverse = np.asarray(groups.ngroup())
     first = np.unique(inverse, return_index=True)[1]
     return X.iloc[first].reset_index(drop=True), inverse
 

@@ -19,6 +19,7 @@ import pandas as pd
 import yaml
 
 from mlstats import contract, evaluate, io, model_store, tracking
+from mlstats.cards import render_card
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset
 from mlstats.evaluate import MethodRun
@@ -109,6 +110,7 @@ def prepare(name: str, settings: Settings, *, overrides: Sequence[str] = ()) -> 
     """
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
     settings.prepare()
+    tracking.reachable(settings)  # told now, not after an hour of fitting
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"-{pilot.pilot}"
     run = Run(run_id, pilot, settings)
     confidential_log(run.confidential)
@@ -128,7 +130,8 @@ def working_folder(run: Run) -> Iterator[Path]:
         beside.rename(run.folder)
         io.write_text(run.folder.parent / "latest.txt", run.run_id + "\n")
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        for folder in (beside, run.folder):
+            shutil.rmtree(folder, ignore_errors=True)
         (run.confidential / "units.parquet").unlink(missing_ok=True)
         raise
 
@@ -345,6 +348,8 @@ def publish(
     io.write_json(
         folder / "tracking.json", {k or "run": v for k, v in versions.items()}
     )
+    card = render_card(run.pilot, shown)
+    io.write_text(run.settings.models / f"{run.pilot.pilot}.md", card)
     return Outcome(shown, run.folder, versions, result)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import pickle
 import sys
 import time
 import traceback
@@ -29,7 +30,7 @@ from concurrent.futures import (
     wait,
 )
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mlstats.errors import ConfigError, MethodError, MlstatsError
 
@@ -157,10 +158,21 @@ def _map_in_processes(
 def _submit(
     pool: Executor, function: Callable[[_Block], _Result], block: _Block
 ) -> Future[_Result]:
+    # Pickled here and not by the pool: where its own thread fails to pickle, Python
+    # 3.11 may wait for that block for ever when the pool is shut down.
     try:
-        return pool.submit(_guarded, function, block)
+        task = pickle.dumps((function, block))
+    except Exception as error:
+        raise _not_sent(error) from None
+    try:
+        return pool.submit(_run, task)
     except BrokenExecutor:
         raise _worker_ended() from None
+
+
+def _run(task: bytes) -> Any:
+    function, block = pickle.loads(task)
+    return _guarded(function, block)
 
 
 def _take(in_flight: deque[Future[_Result]], ordered: bool) -> _Result:
@@ -176,10 +188,7 @@ def _take(in_flight: deque[Future[_Result]], ordered: bool) -> _Result:
     except BrokenExecutor:
         raise _worker_ended() from None
     except Exception as error:
-        raise MethodError(
-            f"A block could not be sent to or from a worker: {type(error).__name__}",
-            expected="a function defined at the top of a module, on picklable blocks",
-        ) from None
+        raise _not_sent(error) from None
 
 
 def _guarded(function: Callable[[_Block], _Result], block: _Block) -> _Result:
@@ -195,6 +204,13 @@ def _guarded(function: Callable[[_Block], _Result], block: _Block) -> _Result:
             where=f"{Path(last.filename).name}:{last.lineno} ({last.name})",
             hint="run it with one worker and a debugger to see the records",
         ) from None
+
+
+def _not_sent(error: Exception) -> MethodError:
+    return MethodError(
+        f"A block could not be sent to or from a worker: {type(error).__name__}",
+        expected="a function at the top of a module, picklable blocks and results",
+    )
 
 
 def _worker_ended() -> MethodError:

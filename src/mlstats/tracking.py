@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -192,6 +193,9 @@ def _shortened(params: Mapping[str, Any]) -> dict[str, str]:
 @contextmanager
 def _client(settings: Settings) -> Iterator[tuple[Any, Any]]:
     """Yield mlflow and a client that talk to the settings' store and no other."""
+    # A server that is down is told within seconds, not after minutes of retries.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MLflow and what it imports
         import mlflow

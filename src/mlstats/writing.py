@@ -111,11 +111,11 @@ def write_text(path: str | Path, text: str) -> None:
     ServiceError
         As :func:`write_atomic`.
     """
-    write_atomic(path, lambda hidden: _write_bytes(hidden, text.encode("utf-8")))
 
+    def write(hidden: Path) -> None:
+        hidden.write_bytes(text.encode("utf-8"))
 
-def _write_bytes(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
+    write_atomic(path, write)
 
 
 def write_json(path: str | Path, value: Any) -> None:

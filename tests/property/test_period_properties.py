@@ -13,7 +13,7 @@ periods = st.sampled_from(sorted(PER_YEAR)).flatmap(
     lambda frequency: st.builds(
         ReferencePeriod,
         st.just(frequency),
-        st.integers(1000 * PER_YEAR[frequency], 9000 * PER_YEAR[frequency]),
+        st.integers(3000 * PER_YEAR[frequency], 7000 * PER_YEAR[frequency]),
     )
 )
 shifts = st.integers(-900, 900)

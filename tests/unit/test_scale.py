@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from io import StringIO
@@ -51,6 +52,10 @@ def quote_the_record_behind_an_error_of_ours(_: int) -> int:
 
 def end_the_process(_: int) -> None:
     os._exit(1)
+
+
+def make_a_lock(_: int) -> object:
+    return threading.Lock()
 
 
 def counted(n: int, taken: list[int]) -> Iterator[int]:
@@ -153,10 +158,11 @@ def test_a_process_that_ends_is_told_with_what_to_do() -> None:
     assert "MLSTATS_WORKERS" in str(raised.value.hint)
 
 
-def test_a_function_that_cannot_be_sent_is_told() -> None:
+@pytest.mark.parametrize("function", [lambda block: block, make_a_lock])
+def test_what_cannot_be_sent_to_or_from_a_process_is_told(function) -> None:
     with pytest.raises(MethodError, match="could not be sent") as raised:
-        list(map_blocks(lambda block: block, range(3), workers=2))
-    assert "top of a module" in str(raised.value.expected)
+        list(map_blocks(function, range(3), workers=2))
+    assert "picklable" in str(raised.value.expected)
 
 
 # Blocks of rows

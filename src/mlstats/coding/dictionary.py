@@ -81,14 +81,16 @@ class DictionaryMatch(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
         self._check_parameters()
         tables = []
         if self.index is not None:
-            tables.append(read_index(self.index))
+            listed = read_index(self.index)
+            phrases = self._phrase(listed["text"])
+            tables.append(listed.assign(phrase=phrases).drop(columns="text"))
         if self.training:
             if y is None:
                 raise MethodError("The training rows have no codes", hint="pass y")
+            coded = pd.DataFrame({"phrase": self._phrase(_texts(X)).to_numpy()})
             codes = np.asarray(y, dtype=object)
-            rows = {"text": _texts(X).to_numpy(), "code": codes, "frequency": 1.0}
-            tables.append(pd.DataFrame(rows))
-        self._learn(self._dictionary(pd.concat(tables, ignore_index=True)))
+            tables.append(coded.assign(code=codes, frequency=1.0))
+        self._learn(_counted(pd.concat(tables, ignore_index=True)))
         return self
 
     def predict(self, X: pd.DataFrame) -> Objects:
@@ -182,28 +184,6 @@ class DictionaryMatch(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
         match._learn(entries)
         return match
 
-    def _dictionary(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Count the rows of each phrase and code, in order of preference.
-
-        Of the codes of one phrase the one with the larger share comes first, then
-        the one with more rows in the whole dictionary, then the lower code.
-        """
-        rows = rows.assign(phrase=self._phrase(rows["text"]))
-        rows = rows[
-            (rows["phrase"] != "") & rows["code"].notna() & (rows["code"] != "")
-        ]
-        entries = rows.groupby(["phrase", "code"], as_index=False)["frequency"].sum()
-        of_phrase = entries.groupby("phrase")["frequency"].transform("sum")
-        of_code = entries.groupby("code")["frequency"].transform("sum")
-        entries = entries.assign(share=entries["frequency"] / of_phrase, rows=of_code)
-        preferred = entries.sort_values(
-            ["share", "rows", "code", "phrase"],
-            ascending=[False, False, True, True],
-            ignore_index=True,
-        )
-        del preferred["rows"]
-        return preferred
-
     def _learn(self, entries: pd.DataFrame) -> None:
         if entries.empty:
             raise MethodError(
@@ -282,6 +262,26 @@ def read_index(path: str | Path) -> pd.DataFrame:
     return pd.DataFrame(
         {"text": frame["text"], "code": frame["code"], "frequency": frequency}
     )
+
+
+def _counted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows of each phrase and code, in order of preference.
+
+    Of the codes of one phrase the one with the larger share comes first, then the
+    one with more rows in the whole dictionary, then the lower code.
+    """
+    rows = rows[(rows["phrase"] != "") & rows["code"].notna() & (rows["code"] != "")]
+    entries = rows.groupby(["phrase", "code"], as_index=False)["frequency"].sum()
+    of_phrase = entries.groupby("phrase")["frequency"].transform("sum")
+    of_code = entries.groupby("code")["frequency"].transform("sum")
+    entries = entries.assign(share=entries["frequency"] / of_phrase, rows=of_code)
+    preferred: pd.DataFrame = entries.sort_values(
+        ["share", "rows", "code", "phrase"],
+        ascending=[False, False, True, True],
+        ignore_index=True,
+    )
+    del preferred["rows"]
+    return preferred
 
 
 def _texts(X: pd.DataFrame) -> pd.Series:

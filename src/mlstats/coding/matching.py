@@ -150,6 +150,13 @@ class WeightedIndex(DictionaryMatch):
     replace : mapping of str to str, optional
         Synonyms, as in :class:`mlstats.coding.text.Parser`.
 
+    Attributes
+    ----------
+    vocabulary_ : ndarray of str, shape (v,)
+        The words of the dictionary, sorted.
+    weights_ : ndarray of float, shape (v,)
+        Their weights.
+
     References
     ----------
     Hellerman, E. (1982). Overview of the Hellerman I&O Coding System. U.S. Bureau
@@ -210,7 +217,8 @@ class WeightedIndex(DictionaryMatch):
         words, vocabulary = word_sets(entries["phrase"])
         by_code = np.argsort(code, kind="stable")
         self.weights_ = word_weights(words, code, len(self.classes_))
-        self._vocabulary = pd.Index(vocabulary)
+        self.vocabulary_ = vocabulary
+        self._column_of = pd.Index(vocabulary)
         # Entries stand in order of preference: their row is their rank.
         self._overlap = WordOverlap(
             words[by_code], code[by_code], by_code, self.weights_
@@ -245,9 +253,9 @@ class WeightedIndex(DictionaryMatch):
         for start in range(0, len(normalised), _BLOCK):
             block = slice(start, start + _BLOCK)
             sets, words = word_sets(normalised.iloc[block], parser)
-            column = self._vocabulary.get_indexer(pd.Index(words, dtype=object))
+            column = self._column_of.get_indexer(pd.Index(words, dtype=object))
             totals = sets @ np.where(column < 0, unknown, self.weights_[column])
-            known = _with_columns(sets, column, len(self._vocabulary))
+            known = _with_columns(sets, column, len(self._column_of))
             entry, scores[block] = self._overlap.best(known, totals, k)
             codes[block] = np.where(entry < 0, -1, self._overlap.codes[entry])
         return codes, scores

@@ -45,14 +45,14 @@ WEIGHT_UNIT = 2.0**-20
 _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
 
-_LEFT_OUT = (16, 4, 0)  # words left out of the product, from try to try
+_LEFT_OUT = (16, 5, 2, 0)  # words left out of the product, from try to try
 _FREQUENT = 64  # entries that a word must have for leaving it out to pay
 _BLOCK_WORK = 1 << 18  # multiplications per block: its arrays stay in the cache
 _BLOCK_ROWS = 1 << 14
-# A pair of text and entry as one integer that sorts by text, then from the best
-# similarity down, then by entry: 14 + 24 + 25 bits.
+# A pair of text and entry is one integer that sorts by text, then from the best
+# similarity down, then by the entry's rank: 14 + 24 + 25 bits.
 _SCORE_SHIFT = 25
-_NUMBER_SHIFT = _SCORE_SHIFT + 24
+_TEXT_SHIFT = _SCORE_SHIFT + 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,41 +116,24 @@ class WordOverlap:
         rows = np.arange(words.shape[0])
         for frequent in self._tries:
             certain = np.empty(len(rows), dtype=bool)
-            for part in self._blocks(words[rows], frequent):
+            open_words = words[rows]
+            for part in self._blocks(open_words, frequent):
                 block = rows[part]
                 entries[block], scores[block], certain[part] = self._search(
-                    words[block], totals[block], k, frequent
+                    open_words[part], totals[block], k, frequent
                 )
             rows = rows[~certain]
         return entries, scores
 
     def _search(
-        self,
-        words: sparse.csr_array,
-        totals: _Floats,
-        k: int,
-        frequent: _FrequentWords,
+        self, words: sparse.csr_array, totals: _Floats, k: int, frequent: _FrequentWords
     ) -> tuple[_Ints, _Ints, npt.NDArray[np.bool_]]:
         """Search one block; tell also for which texts the answer is certain."""
-        # With entries in rows, the pairs of a text come out ordered by code.
-        product = (self._weighted_words @ frequent.without(words).T.tocsr()).tocsc()
-        entry, starts = product.indices, product.indptr
-        pairs = np.diff(starts)
         subset = frequent.subset_of(words)
-        common = product.data
-        if len(frequent.weight) > 1:
-            shared = np.repeat(subset, pairs) & frequent.of_entry[entry]
-            common = common + frequent.weight[shared]
-        score = _score(common, np.repeat(totals, pairs) + self._totals[entry])
-        first, starts = _runs(self.codes[entry], starts)
-        best = (score << _SCORE_SHIFT) - self.ranks[entry]
-        best = np.maximum.reduceat(best, first) if len(first) else best
-        number = np.repeat(np.arange(len(totals)), np.diff(starts))
-        pair = (number << _NUMBER_SHIFT) + (SCALE << _SCORE_SHIFT) - best
-        pair.sort()
+        pair, starts = self._best_of_each_code(words, totals, subset, frequent)
         place = starts[:-1, None] + np.arange(k)
         there = place < starts[1:, None]
-        found = pair[place[there]] & ((1 << _NUMBER_SHIFT) - 1)
+        found = pair[place[there]] & ((1 << _TEXT_SHIFT) - 1)
         entries = np.full((len(totals), k), -1, dtype=np.int64)
         scores = np.zeros((len(totals), k), dtype=np.int64)
         entries[there] = self._entry_of_rank[found & ((1 << _SCORE_SHIFT) - 1)]
@@ -158,6 +141,30 @@ class WordOverlap:
         left_out = frequent.weight[subset]
         bound = _score(left_out, np.maximum(totals + left_out, WEIGHT_UNIT))
         return entries, scores, (left_out == 0) | (scores[:, -1] > bound)
+
+    def _best_of_each_code(
+        self,
+        words: sparse.csr_array,
+        totals: _Floats,
+        subset: _Ints,
+        frequent: _FrequentWords,
+    ) -> tuple[_Ints, _Ints]:
+        """Return the pairs of text and entry, sorted, and where each text's begin."""
+        # With entries in rows, the pairs of a text come out ordered by code.
+        product = (self._weighted_words @ frequent.without(words).T.tocsr()).tocsc()
+        entry, common = product.indices, product.data
+        pairs = np.diff(product.indptr)
+        if len(frequent.weight) > 1:
+            shared = np.repeat(subset, pairs) & frequent.of_entry[entry]
+            common = common + frequent.weight[shared]
+        score = _score(common, np.repeat(totals, pairs) + self._totals[entry])
+        best = (score << _SCORE_SHIFT) - self.ranks[entry]
+        first, starts = _runs(self.codes[entry], product.indptr)
+        best = np.maximum.reduceat(best, first) if len(first) else best
+        text = np.repeat(np.arange(len(totals)), np.diff(starts))
+        pair = (text << _TEXT_SHIFT) + (SCALE << _SCORE_SHIFT) - best
+        pair.sort()
+        return pair, starts
 
     def _blocks(
         self, words: sparse.csr_array, frequent: _FrequentWords

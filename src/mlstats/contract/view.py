@@ -103,7 +103,7 @@ def safe_view(
         measured = _measured(frame, data.roles, truth, vocabulary, least=2)
         reference = _learn(measured, data.roles, vocabulary, min_cell)
     else:
-        measured = _measured(frame, data.roles, truth, reference.vocabulary, least=1)
+        measured = _measured(frame, data.roles, truth, reference.vocabulary, least=2)
     missing = _column(frame, None)
     categories = {
         name: _categorised(
@@ -195,12 +195,13 @@ def _learn(
     edges: dict[str, _Numbers] = {}
     labels: dict[str, tuple[str, ...]] = {}
     bands = {f"{name}_known" for name in roles.text}
+    counts = {f"{name}_{what}" for name in roles.text for what in ("length", "words")}
     by_name = {roles.stratum, *roles.domain}  # a number here is a name all the same
     for name, column in measured.items():
         if name in bands:
             edges[name] = np.array(_BAND_EDGES)
             labels[name] = (*_BANDS, _MISSING)
-        elif name not in by_name and _is_number(column):
+        elif name in counts or (name not in by_name and _is_number(column)):
             edges[name] = _deciles(column)
             labels[name] = (*_BINS, _MISSING)
         else:

@@ -1,4 +1,5 @@
-"""Edit and imputation: edits (review), localise (selection), donors, estimators, models, adjust (treatment), selective, metrics.
+"""Edit and imputation: review, selection and treatment of survey and register data.
 
-Nothing lives here yet.
+Here will live: edits (review), localise (selection), donors, estimators, models,
+adjust (treatment), selective and metrics.
 """

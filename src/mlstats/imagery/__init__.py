@@ -1,4 +1,5 @@
-"""Satellite images joined with survey, census and administrative data: rasters, features, classify, zonal, area, small_area, disaggregate, metrics.
+"""Satellite images joined with survey, census and administrative data.
 
-Nothing lives here yet.
+Here will live: rasters, features, classify, zonal, area, small_area, disaggregate and
+metrics.
 """

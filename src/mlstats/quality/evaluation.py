@@ -114,7 +114,7 @@ class Evaluation:
         io.write_parquet(units, self.units)
         io.write_parquet(publishable / "estimates.parquet", self.estimates)
         io.write_parquet(publishable / "timings.parquet", self.timings)
-        return io.sha256_file(units)
+        return str(io.sha256_file(units))
 
     @classmethod
     def read(cls, confidential: Path, publishable: Path) -> Evaluation:
