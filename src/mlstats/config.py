@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mlstats.errors import ConfigError, nearest
 from mlstats.period import PeriodRange
@@ -22,6 +22,15 @@ __all__ = [
 ]
 
 Frequency = Literal["A", "S", "Q", "M"]
+
+
+def _unquoted(value: Any) -> Any:
+    """Take a number that YAML made of an unquoted word, as in ``periods: 2026``."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}" if is_number else value
+
+
+Word = Annotated[str, BeforeValidator(_unquoted)]
 
 
 class _Strict(BaseModel):
@@ -97,7 +106,7 @@ class Data(_Strict):
     """The data of a pilot."""
 
     source: str
-    periods: str | None = None
+    periods: Word | None = None
     frequency: Frequency | None = None
     roles: Roles
     classification: ClassificationSpec | None = None
@@ -110,8 +119,19 @@ class Data(_Strict):
         if "{period}" in self.source and self.periods is None:
             raise ValueError("a source with {period} needs data.periods")
         if self.periods is not None:
-            PeriodRange.parse(self.periods)
+            span = _range(self.periods)
+            if self.frequency not in (None, span.first.frequency):
+                raise ValueError(
+                    f"data.periods {self.periods} are not of frequency {self.frequency}"
+                )
         return self
+
+
+def _range(text: str) -> PeriodRange:
+    try:
+        return PeriodRange.parse(text)
+    except ConfigError as error:  # so that the place in the file is told
+        raise ValueError(f"{error.title}; expected {error.expected}") from None
 
 
 class MethodSpec(_Strict):
@@ -130,12 +150,17 @@ class Split(_Strict):
     test: str | float = 0.2
     valid: float = Field(0.1, ge=0, lt=1)
 
+    @property
+    def test_periods(self) -> str:
+        """The periods of the test part, where the split is by period."""
+        return str(_unquoted(self.test))
+
     @model_validator(mode="after")
     def _test_fits_by(self) -> Self:
         if self.by in {"column", "space"} and not self.column:
             raise ValueError(f"split by {self.by} needs split.column")
         if self.by == "period":
-            PeriodRange.parse(str(self.test))
+            _range(self.test_periods)
         elif self.by in {"group", "random", "space"} and not (
             isinstance(self.test, float) and 0 < self.test < 1
         ):
@@ -225,7 +250,7 @@ class Pilot(_Strict):
     pilot: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str = ""
     theme: Literal["coding", "editimpute", "imagery"]
-    gsbpm: str = "5.2"
+    gsbpm: Word = "5.2"
     owner: Owner
     data: Data
     methods: dict[str, MethodSpec] = Field(min_length=2)
@@ -250,6 +275,8 @@ class Pilot(_Strict):
         for rule in self.gates:
             if rule.versus is not None and rule.versus not in self.methods:
                 raise ValueError(f"a gate's versus {rule.versus!r} is not a method")
+        if self.evaluate.split.by == "group" and self.data.roles.cluster is None:
+            raise ValueError("a split by group needs data.roles.cluster")
         if self.theme == "coding" and not self.data.roles.text:
             raise ValueError("a coding pilot needs data.roles.text")
         if self.theme == "coding" and self.data.classification is None:

@@ -58,7 +58,7 @@ def assign(
     if split.by == "column":
         folds = _by_column(frame, str(split.column))
     elif split.by == "period":
-        folds = _by_period(frame, roles, test_period or str(split.test))
+        folds = _by_period(frame, roles, test_period or split.test_periods)
     else:
         blocks = clusters
         if split.by == "space":

@@ -12,6 +12,7 @@ from mlstats.errors import ConfigError, UsageError
 from mlstats.pilot_files import find_config, list_pilots, load_pilot
 
 REPOSITORY = Path(__file__).parents[2]
+REPOSITORY_PILOT = REPOSITORY / "configs" / "pilots" / "coicop-demo.yaml"
 
 MINIMAL: dict[str, Any] = {
     "pilot": "diary",
@@ -439,3 +440,36 @@ def test_a_shipped_pilot_is_valid(name) -> None:
     pilot = load_pilot(name, project=REPOSITORY)
     assert pilot.pilot == name
     assert pilot.truth
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("data.periods", "2026-13", "not a reference period"),
+        ("data.frequency", "Q", "not of frequency Q"),
+        ("evaluate.split", "{by: group, test: 0.2}", "needs data.roles.cluster"),
+        ("evaluate.split", "{by: period, test: soon}", "not a reference period"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_told_with_their_place(
+    tmp_path: Path, key: str, value: str, said: str
+) -> None:
+    path = tmp_path / "p.yaml"
+    tree = yaml.safe_load(REPOSITORY_PILOT.read_text(encoding="utf-8"))
+    tree["data"]["roles"].pop("cluster")
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_pilot(path, overrides=[f"{key}={value}"])
+    assert key.split(".")[0] in str(caught.value.where)
+
+
+def test_unquoted_numbers_are_taken_as_words(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    tree = yaml.safe_load(REPOSITORY_PILOT.read_text(encoding="utf-8"))
+    tree["gsbpm"] = 5.2
+    tree["data"] |= {"periods": 2026, "frequency": "A"}
+    tree["evaluate"]["split"] = {"by": "period", "test": 2026}
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    pilot = load_pilot(path)
+    assert pilot.gsbpm == "5.2"
+    assert pilot.data.periods == pilot.evaluate.split.test_periods == "2026"

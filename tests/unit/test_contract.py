@@ -310,6 +310,22 @@ def test_rows_without_a_cluster_are_clusters_of_their_own_in_their_stratum() -> 
     assert list(warnings["column"]) == ["household"]
 
 
+def test_a_row_without_a_cluster_is_not_mistaken_for_another_cluster() -> None:
+    frame = diary()
+    alone = 5  # the number of the cluster with which it is in the stratum
+    frame.loc[[alone, *range(20, 24)], "region"] = "03"
+    frame.loc[alone, "household"] = None
+    warnings = check(frame, contract(), truth="gold").warnings
+    assert list(warnings["column"]) == ["household"]
+
+
+def test_rows_without_a_stratum_are_one_stratum() -> None:
+    frame = diary()
+    frame.loc[20:23, "region"] = None
+    warnings = check(frame, contract(), truth="gold").warnings
+    assert [(w[0], w[2], w[3]) for w in rows_of(warnings)] == [("region", 1, "21")]
+
+
 def test_without_clusters_a_stratum_of_one_unit_is_warned_of() -> None:
     frame = diary()
     frame.loc[20, "region"] = "03"
@@ -447,6 +463,21 @@ def test_the_safe_view_shows_features_bins_and_categories_only() -> None:
     assert all(isinstance(dtype, pd.CategoricalDtype) for dtype in view.dtypes)
     assert list(view["code"]) == list(diary()["code"])
     assert list(view["gold"].value_counts()[["missing", "0112"]]) == [30, 10]
+
+
+@pytest.mark.parametrize("hidden", ["line", "household", "month", "interviewer"])
+def test_what_is_hidden_by_one_role_is_not_shown_by_another(hidden) -> None:
+    data = contract(auxiliary=["price", hidden], domain=[hidden])
+    view, _ = safe_view(diary(), data, truth=hidden)
+    assert hidden not in view
+    assert "price" in view
+
+
+def test_a_text_that_is_a_domain_too_is_shown_by_its_features_only() -> None:
+    data = contract(domain=["brand"], confidential=["line"])
+    view, _ = safe_view(diary(), data)
+    assert "brand" not in view
+    assert "brand_length" in view
 
 
 def test_the_frame_is_left_as_it_was() -> None:

@@ -205,6 +205,18 @@ def test_answers_do_not_depend_on_blocks_or_on_words_left_out(
     np.testing.assert_array_equal(found[1], whole[1])
 
 
+def test_a_tie_with_words_left_out_is_searched_again() -> None:
+    # "the" is in so many entries that it is left out at first, and "the" alone is
+    # as similar to "the a" as "a" is; its code has more rows and must win.
+    texts = ["a", "the", *(f"the w{i}" for i in range(100))]
+    match = WeightedIndex().fit(frame(*texts), ["2"] + ["1"] * 101)
+    assert len(match._overlap._tries) > 1
+    codes, scores = match.predict_top(frame("the a"), k=2)
+    assert codes.tolist() == [["1", "2"]]
+    assert scores[0, 0] == scores[0, 1] == pytest.approx(2 / 3, abs=1e-7)
+    assert match.predict(frame("the a")).tolist() == ["1"]
+
+
 def test_too_many_entries_for_the_sort_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlap, "_SCORE_SHIFT", 1)
     with pytest.raises(MethodError, match="entries"):

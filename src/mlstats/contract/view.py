@@ -103,7 +103,7 @@ def safe_view(
         measured = _measured(frame, data.roles, truth, vocabulary, least=2)
         reference = _learn(measured, data.roles, vocabulary, min_cell)
     else:
-        measured = _measured(frame, data.roles, truth, reference.vocabulary, least=2)
+        measured = _measured(frame, data.roles, truth, reference.vocabulary, least=1)
     missing = _column(frame, None)
     categories = {
         name: _categorised(
