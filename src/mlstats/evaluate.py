@@ -94,7 +94,10 @@ def run_method(
                 method.calibrate(X[valid], dataset.frame.loc[valid, pilot.truth])
         with clock("predict", int(judged.sum())):
             codes, scores = predict_top(method, X[judged], CANDIDATES)
-    except MlstatsError:
+    except MlstatsError as error:
+        error.where = error.where or f"methods.{name}"
+        if error.__context__ is not None:
+            _confidential.error("method %s", name, exc_info=error.__context__)
         raise
     except Exception as error:
         _confidential.exception("method %s", name)

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.errors import ConfigError, nearest
+from mlstats.scale import row_blocks
 
 __all__ = [
     "EstimateMethod",
@@ -41,6 +42,8 @@ __all__ = [
     "resolve",
     "work_of",
 ]
+
+BLOCK = 100_000  # distinct rows that a method is asked for at once
 
 
 @runtime_checkable
@@ -195,7 +198,11 @@ def predict_top(
     if len(X) == 0:
         return np.empty((0, k), dtype=object), np.empty((0, k))
     distinct, inverse = _distinct_rows(X)
-    codes, scores = _predict_distinct(method, distinct, k)
+    blocks = [
+        _predict_block(method, distinct.iloc[rows], k)
+        for rows in row_blocks(len(distinct), BLOCK)
+    ]
+    codes, scores = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     return codes[inverse], scores[inverse]
 
 
@@ -210,7 +217,7 @@ def _distinct_rows(X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     return X.iloc[first].reset_index(drop=True), inverse
 
 
-def _predict_distinct(
+def _predict_block(
     method: Any, X: pd.DataFrame, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     if hasattr(method, "predict_top"):

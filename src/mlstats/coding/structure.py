@@ -15,7 +15,7 @@ import pandas as pd
 from mlstats.errors import ConfigError, SourceError, nearest
 
 __all__ = [
-    "Path",
+    "Ancestry",
     "by_characters",
     "by_columns",
     "by_parents",
@@ -24,7 +24,7 @@ __all__ = [
     "text_column",
 ]
 
-Path = tuple[str | None, ...]
+Ancestry = tuple[str | None, ...]
 
 _ROWS_NAMED = 5  # row numbers in an error
 
@@ -76,7 +76,7 @@ def text_column(frame: pd.DataFrame, name: str, *, full: bool = False) -> pd.Ser
     return values
 
 
-def by_parents(codes: pd.Series, parents: pd.Series) -> dict[str, Path]:
+def by_parents(codes: pd.Series, parents: pd.Series) -> dict[str, Ancestry]:
     """Follow the links to the parents; the level of a code is its depth.
 
     Parameters
@@ -107,7 +107,7 @@ def by_parents(codes: pd.Series, parents: pd.Series) -> dict[str, Path]:
         code: parent if isinstance(parent, str) else None
         for code, parent in zip(links["code"], links["parent"], strict=True)
     }
-    paths: dict[str, Path] = {}
+    paths: dict[str, Ancestry] = {}
     for row, code in zip(links.index, parent_of, strict=True):
         climbed: dict[str, None] = {}
         group: str | None = code
@@ -121,14 +121,14 @@ def by_parents(codes: pd.Series, parents: pd.Series) -> dict[str, Path]:
                 )
             climbed[group] = None
             group = parent_of[group]
-        path: Path = paths[group] if group is not None else ()
+        path: Ancestry = paths[group] if group is not None else ()
         for below in reversed(climbed):
             path = (*path, below)
             paths[below] = path
     return paths
 
 
-def by_columns(codes: pd.Series, levels: Sequence[pd.Series]) -> dict[str, Path]:
+def by_columns(codes: pd.Series, levels: Sequence[pd.Series]) -> dict[str, Ancestry]:
     """Take the ancestors from a column per level, broadest first.
 
     Parameters
@@ -146,8 +146,8 @@ def by_columns(codes: pd.Series, levels: Sequence[pd.Series]) -> dict[str, Path]
     table = pd.DataFrame({"code": codes}).assign(
         **{f"level {i}": level for i, level in enumerate(levels)}
     )
-    paths: dict[str, Path] = {}
-    groups: dict[str, Path] = {}
+    paths: dict[str, Ancestry] = {}
+    groups: dict[str, Ancestry] = {}
     for row, code, *ancestors in table.drop_duplicates().itertuples(name=None):
         path = tuple(a if isinstance(a, str) else None for a in ancestors)
         while path and path[-1] is None:
@@ -162,7 +162,7 @@ def by_columns(codes: pd.Series, levels: Sequence[pd.Series]) -> dict[str, Path]
     return {**groups, **paths}
 
 
-def by_characters(codes: Iterable[str], digits: Sequence[int]) -> dict[str, Path]:
+def by_characters(codes: Iterable[str], digits: Sequence[int]) -> dict[str, Ancestry]:
     """Cut the ancestors from the beginning of each code.
 
     Parameters
@@ -189,7 +189,7 @@ def by_characters(codes: Iterable[str], digits: Sequence[int]) -> dict[str, Path
     return _with_groups(paths)
 
 
-def by_segments(codes: Iterable[str], separator: str) -> dict[str, Path]:
+def by_segments(codes: Iterable[str], separator: str) -> dict[str, Ancestry]:
     """Make every segment of a code a level."""
     return _with_groups({code: segments(code, separator) for code in set(codes)})
 
@@ -206,7 +206,7 @@ def segments(code: str, separator: str) -> tuple[str, ...]:
     return tuple(separator.join(parts[: i + 1]) for i in range(len(parts)))
 
 
-def _with_groups(paths: dict[str, tuple[str, ...]]) -> dict[str, Path]:
+def _with_groups(paths: dict[str, tuple[str, ...]]) -> dict[str, Ancestry]:
     groups = {g: path[: i + 1] for path in paths.values() for i, g in enumerate(path)}
     return {**groups, **paths}
 
