@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from tests.flows.canary import find, publishable
-from tests.flows.conftest import PLANTED, Finished
+from tests.flows.conftest import PLANTED, UNIT, Finished
 
 METHODS = ["exact", "weighted", "program", "linear", "bayes", "fasttext"]
 REGISTERED = 6
@@ -30,9 +30,9 @@ def test_the_planted_words_are_where_they_belong(finished: Finished) -> None:
     """Else the test above would pass on a run that never saw them."""
     confidential = finished.project / ".mlstats" / "confidential"
     files = [p for p in confidential.rglob("*") if p.is_file()]
-    held = {word for word, _ in find(["Quackenbush", "CANARY0000123"], files)}
-    assert held == {"quackenbush", "canary0000123"}
-    # unit ids are hashed even there; what the external program said is kept
+    held = {word for word, _ in find(["Quackenbush", "98765432109", UNIT], files)}
+    # The external program's words and numbers are kept; unit ids are hashed even here.
+    assert held == {"quackenbush", "98765432109"}
     units = pd.read_parquet(next(confidential.rglob("units.parquet")))
     assert units["unit"].str.fullmatch("[0-9a-f]{32}").all()
 

@@ -192,7 +192,9 @@ class CalibratedCoder(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
                 f"The training rows have {len(set(codes))} codes",
                 expected="at least two codes among the rows with a text and a code",
             )
-        clusters = None if groups is None else groups[used].reset_index(drop=True)
+        clusters = None
+        if groups is not None:
+            clusters = pd.Series(groups)[used].reset_index(drop=True)
         self._learn(rows, codes, clusters)
         self._calibration = None
         self._training = (rows, codes, clusters)
@@ -321,14 +323,14 @@ class CalibratedCoder(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
         twin = clone(self)
         kept = None if groups is None else groups[~held].reset_index(drop=True)
         twin._learn(rows[~held].reset_index(drop=True), codes[~held], kept)
-        return twin._calibrated_on(rows[held], codes[held])
+        calibration: Calibration = twin._calibrated_on(rows[held], codes[held])
+        return calibration
 
     def _calibrated_on(self, rows: pd.DataFrame, codes: Objects) -> Calibration:
         if rows.empty:
             return Calibration()
-        return Calibration.fit(
-            self._scores(rows), pd.Index(self.classes_).get_indexer(codes)
-        )
+        truth = pd.Index(self.classes_).get_indexer(pd.Index(codes))
+        return Calibration.fit(self._scores(rows), truth)
 
 
 def _normalised(X: pd.DataFrame) -> pd.DataFrame:
@@ -346,7 +348,8 @@ def _coded(
 ) -> tuple[pd.DataFrame, Objects, npt.NDArray[np.bool_]]:
     """Return the rows with a word and a code, their codes, and which they are."""
     rows, codes = _normalised(X), pd.Series(y)
-    used = (rows["text"] != "").to_numpy() & codes.notna().to_numpy()
+    there = codes.notna() & (codes != "")
+    used = (rows["text"] != "").to_numpy() & there.to_numpy()
     return rows[used].reset_index(drop=True), codes[used].to_numpy(dtype=object), used
 
 

@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +27,13 @@ import pyarrow as pa
 from pyarrow import csv
 from scipy import sparse
 
-from mlstats.coding.calibration import CalibratedCoder, Calibration, Floats, Objects
+from mlstats.coding.calibration import (
+    CalibratedCoder,
+    Calibration,
+    Floats,
+    Ints,
+    Objects,
+)
 from mlstats.coding.features import TermCounts
 from mlstats.errors import ConfigError, MethodError, SourceError, nearest
 from mlstats.writing import write_atomic, write_json
@@ -261,7 +266,7 @@ def _installed() -> Any:
     return fasttext
 
 
-def _lines(counts: sparse.csr_array, number: Sequence[int]) -> list[str]:
+def _lines(counts: sparse.csr_array, number: Ints) -> list[str]:
     """Return the training rows: the code's label, then each term as often as used."""
     repeats = counts.data.astype(np.int64)
     terms = np.repeat(counts.indices, repeats).astype(str).tolist()

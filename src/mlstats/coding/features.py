@@ -125,7 +125,9 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         self.columns_ = [c for c in X.columns if c != "text"] if used else []
         cluster = _clusters(groups, len(X))
         self.names_ = {
-            kind: block.names[_users(block.counts, cluster) >= self.min_units]
+            kind: block.names[
+                _users(block.counts, cluster) >= self.min_units
+            ].sort_values()
             for kind, block in self._all_terms(X)
         }
         return self
@@ -379,7 +381,7 @@ def _counted(row: Ints, column: Ints, shape: tuple[int, int]) -> sparse.csr_arra
 
 
 def _clusters(groups: pd.Series | None, n: int) -> Ints:
-    """Number the clusters; a row without one is a cluster of its own."""
+    """Return a number per cluster; a row without one is a cluster of its own."""
     if groups is None:
         return np.arange(n)
     number, known = pd.factorize(groups)

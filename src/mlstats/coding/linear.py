@@ -11,6 +11,7 @@ import logging
 import warnings
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,7 @@ from sklearn.svm import LinearSVC
 from mlstats.coding.calibration import CalibratedCoder, Calibration, Floats, Objects
 from mlstats.coding.features import TextFeatures
 from mlstats.errors import ConfigError, MethodError, SourceError
-from mlstats.io import write_json
-from mlstats.writing import write_atomic
+from mlstats.writing import write_atomic, write_json
 
 __all__ = ["LinearText", "SklearnText", "TextFeatures"]
 
@@ -67,8 +67,6 @@ class LinearText(CalibratedCoder):
     ['0114', None]
     """
 
-    _file = "linear"
-
     def __init__(
         self,
         *,
@@ -93,11 +91,10 @@ class LinearText(CalibratedCoder):
     def save(self, folder: Path) -> None:
         """Write weights (npz) and vocabulary, codes, calibration (json) to a folder."""
         about = _described(self)
-        weights = {"coef": self.coef_, "intercept": self.intercept_}
 
         def write(path: Path) -> None:
             with path.open("wb") as file:
-                np.savez(file, **weights)
+                np.savez(file, coef=self.coef_, intercept=self.intercept_)
 
         write_atomic(Path(folder) / "linear.npz", write)
         write_json(Path(folder) / "linear.json", about)
@@ -228,9 +225,10 @@ class SklearnText(CalibratedCoder):
 
         about = _read_json(Path(folder) / "sklearn.json")
         path = Path(folder) / "estimator.skops"
-        if not path.is_file():
-            raise _unreadable(path)
-        estimator = skops.io.load(path, trusted=_trusted_types(path))
+        try:
+            estimator = skops.io.load(path, trusted=_trusted_types(path))
+        except (OSError, BadZipFile) as error:
+            raise _unreadable(path) from error
         coder = cls(estimator, **about["parameters"])
         coder.estimator_ = estimator
         _restore(coder, about)
@@ -254,12 +252,13 @@ class SklearnText(CalibratedCoder):
     def _scores(self, rows: pd.DataFrame) -> Floats:
         matrix = self._matrix(rows)
         if hasattr(self.estimator_, "predict_proba"):
-            return np.log(np.maximum(self.estimator_.predict_proba(matrix), _SMALLEST))
+            chances = np.asarray(self.estimator_.predict_proba(matrix), dtype=float)
+            return np.log(np.maximum(chances, _SMALLEST))
         if hasattr(self.estimator_, "decision_function"):
             scores = np.asarray(self.estimator_.decision_function(matrix), dtype=float)
             return _both(scores[None, :]).T if scores.ndim == 1 else scores
-        best = pd.Index(self.classes_).get_indexer(self.estimator_.predict(matrix))
-        return np.eye(len(self.classes_))[best]
+        best = np.asarray(self.estimator_.predict(matrix))
+        return (best[:, None] == self.classes_).astype(float)
 
     def _matrix(self, rows: pd.DataFrame) -> sparse.csr_matrix:
         # The older matrix type, with 32-bit indices: every classifier takes it.
@@ -326,7 +325,7 @@ def _trusted_types(path: Path) -> list[str]:
     if strange:
         raise ConfigError(
             f"The classifier holds the type {strange[0]}, which is not trusted",
-            where=path.parent.name,
+            where=str(path.parent),
             expected="types of scikit-learn, numpy and scipy",
             hint="use a classifier of scikit-learn",
         )
