@@ -41,6 +41,7 @@ def units_of(
                     "fold": np.where(np.arange(n) < n // 3, "valid", "test"),
                     "replicate": 0,
                     "unit": np.arange(n).astype(str),
+                    "position": np.arange(n),
                     "stratum": np.where(cluster.astype(int) % 2, "odd", "even"),
                     "cluster": cluster,
                     "variable": "code",

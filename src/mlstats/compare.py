@@ -152,6 +152,7 @@ def _units(
         "fold": "test",
         "replicate": 0,
         "unit": np.arange(len(known)).astype(str),
+        "position": np.arange(len(known)),
         "stratum": "",
         "cluster": cluster_ids(known, cluster).to_numpy(),
         "variable": "code",

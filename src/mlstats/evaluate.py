@@ -242,6 +242,7 @@ def _units(
         "fold": dataset.folds[judged],
         "replicate": 0,
         "unit": keyed(frame[roles.unit_id], key),
+        "position": np.flatnonzero(judged),
         "stratum": frame[roles.stratum].fillna("") if roles.stratum else "",
         "cluster": keyed(clusters, key),
         "variable": roles.target or pilot.truth,

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.flows.test_evidently_report import COLUMNS, safe_view
-from tests.report_example import example_report, nasty_report
 
 from mlstats.quality.evidently import write_drift_report
 from mlstats.quality.report import write_html
+from tests.flows.test_evidently_report import COLUMNS, safe_view
+from tests.report_example import example_report, nasty_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright package")
 CHROMIUM = next(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from tests.flows.canary import find, publishable
 
 WORD = "Zebulon Quackenbush"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.flows.canary import find
 
 from mlstats.errors import ContractError, MethodError, MlstatsError, ServiceError
 from mlstats.scaffold import new_pilot
 from mlstats.settings import load_settings
+from tests.flows.canary import find
 
 pytestmark = [
     pytest.mark.xdist_group("flows"),

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
 from tests.flows.canary import find, publishable
 from tests.flows.conftest import PLANTED, UNIT, Finished
 

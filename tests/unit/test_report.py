@@ -11,17 +11,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from rich.console import Console
-from tests.evaluation_example import LEVELS, ancestor, evaluation_of, units_of
-from tests.report_example import (
-    NAN,
-    NASTY,
-    example_gates,
-    example_report,
-    example_scorecard,
-    gate,
-    nasty_report,
-    row,
-)
 
 from mlstats.config import GateRule
 from mlstats.errors import MlstatsError, ServiceError
@@ -46,6 +35,17 @@ from mlstats.quality.report import (
 from mlstats.quality.scorecard import Plan, score
 from mlstats.quality.terminal import print_scorecard
 from mlstats.quality.verdicts import lights, transitions
+from tests.evaluation_example import LEVELS, ancestor, evaluation_of, units_of
+from tests.report_example import (
+    NAN,
+    NASTY,
+    example_gates,
+    example_report,
+    example_scorecard,
+    gate,
+    nasty_report,
+    row,
+)
 
 VOID = {"col", "meta", "link", "br", "circle", "path", "rect", "line"}
 

@@ -147,3 +147,11 @@ def test_an_evaluation_refuses_missing_columns_and_repeated_units() -> None:
     twice = pd.concat([units, units.head(1)])
     with pytest.raises(MlstatsError, match="1 rows of units repeat"):
         Evaluation(twice, good.estimates, good.timings)
+
+
+def test_the_key_of_a_project_changes_no_figure() -> None:
+    units = units_of(300, seed=9)
+    other = units.assign(cluster=[f"{hash(c) % 10**9}-{c}" for c in units["cluster"]])
+    one = score(evaluation_of(units), ancestor, PLAN)
+    two = score(evaluation_of(other), ancestor, PLAN)
+    pd.testing.assert_frame_equal(one, two)

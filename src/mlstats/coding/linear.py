@@ -253,12 +253,14 @@ class SklearnText(CalibratedCoder):
         matrix = self._matrix(rows)
         if hasattr(self.estimator_, "predict_proba"):
             chances = np.asarray(self.estimator_.predict_proba(matrix), dtype=float)
-            return np.log(np.maximum(chances, _SMALLEST))
+            logs: Floats = np.log(np.maximum(chances, _SMALLEST))
+            return logs
         if hasattr(self.estimator_, "decision_function"):
             scores = np.asarray(self.estimator_.decision_function(matrix), dtype=float)
             return _both(scores[None, :]).T if scores.ndim == 1 else scores
-        best = np.asarray(self.estimator_.predict(matrix))
-        return (best[:, None] == self.classes_).astype(float)
+        best = np.asarray(self.estimator_.predict(matrix), dtype=object)
+        is_best: Floats = (best[:, None] == self.classes_).astype(float)
+        return is_best
 
     def _matrix(self, rows: pd.DataFrame) -> sparse.csr_matrix:
         # The older matrix type, with 32-bit indices: every classifier takes it.

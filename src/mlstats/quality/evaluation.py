@@ -26,6 +26,7 @@ UNITS: Mapping[str, str] = {
     "fold": "str",  # valid (calibration, thresholds) or test (every figure)
     "replicate": "int64",  # seed or imputation number, 0 where there is one
     "unit": "str",  # keyed hash of the unit id
+    "position": "int64",  # place in the data: orders clusters whatever the key
     "stratum": "str",
     "cluster": "str",  # keyed hash; the unit's own where it has no cluster
     "variable": "str",

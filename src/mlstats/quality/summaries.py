@@ -53,7 +53,8 @@ class Confusion:
     Parameters
     ----------
     cells : pandas.DataFrame
-        Columns method, level, stratum, cluster, seen, truth, prediction, n, weight.
+        Columns method, level, stratum, cluster, seen, truth, prediction, n, weight
+        and position, the first place of the units in the data.
     """
 
     cells: pd.DataFrame
@@ -91,6 +92,7 @@ class Confusion:
                     "prediction": _named(predictions, prediction),
                     "n": 1,
                     "weight": units["weight"].to_numpy(),
+                    "position": units["position"].to_numpy(),
                 }
             )
             tables.append(table[[value is not None for value in truth]])
@@ -101,10 +103,14 @@ class Confusion:
         return Confusion(_added([self.cells, other.cells]))
 
     def frame_of(self, level: str) -> pd.DataFrame:
-        """Return the clusters of a level: columns stratum and cluster, sorted."""
+        """Return the clusters of a level, columns stratum and cluster.
+
+        They stand in the order of the data, so that a seeded bootstrap gives the same
+        in every project although each hashes its clusters under a key of its own.
+        """
         at = self.cells[self.cells["level"] == level]
-        frame = at[["stratum", "cluster"]].drop_duplicates()
-        return frame.sort_values(["stratum", "cluster"], ignore_index=True)
+        ordered = at.sort_values(["stratum", "position"])[["stratum", "cluster"]]
+        return ordered.drop_duplicates(ignore_index=True)
 
     def sums(self, method: str, level: str, *, seen: bool | None = None) -> ClassSums:
         """Return the sums of a method at a level, rows as in :meth:`frame_of`.
@@ -162,6 +168,5 @@ def _named(codes: np.ndarray, ancestors: np.ndarray) -> np.ndarray:
 
 def _added(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     together = pd.concat(tables, ignore_index=True)
-    return together.groupby(_KEYS, as_index=False, sort=True, observed=True)[
-        ["n", "weight"]
-    ].sum()
+    added = {"n": "sum", "weight": "sum", "position": "min"}
+    return together.groupby(_KEYS, as_index=False, sort=True, observed=True).agg(added)
