@@ -42,7 +42,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.svm import LinearSVC
 
 from mlstats.coding.fasttext import FastText
-from mlstats.coding.fasttext_training import _clear_new_memory
+from mlstats.coding.fasttext_training import clear_new_memory
 from mlstats.coding.linear import LinearText
 from mlstats.coding.text import normalise
 
@@ -74,7 +74,7 @@ class PlainFastText:
         """Train on rows that have a word."""
         import fasttext
 
-        _clear_new_memory()  # without it one training in two ends in NaN
+        clear_new_memory()  # without it one training in two ends in NaN
         number, self.classes = pd.factorize(codes, sort=True)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "rows.txt"

@@ -45,7 +45,7 @@ def check_pilot(
     data = dataset.part(data, pilot, period=period)
     console.print(f"{pilot.pilot}: the contract is kept", style="bold")
     console.print(f"  levels: {', '.join(levels)}", markup=False)
-    for note in data.notes:
+    for note in [*data.notes, *data.cautions]:
         console.print(f"  {note}", markup=False)
     if len(result.warnings):
         console.print("warnings", style="bold")

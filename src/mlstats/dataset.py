@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,9 @@ class Dataset:
     digest : str
         sha256 over the digests of the files.
     notes : list of str
-        What the reader inferred and what the split left out.
+        What the reader inferred, and the sizes of the parts.
+    cautions : list of str
+        What a reader of the figures must not miss.
     classification : Classification
         With the codes of the data, where the pilot allows it to grow.
     folds : pandas.Series
@@ -47,6 +49,7 @@ class Dataset:
     notes: list[str]
     classification: Classification
     folds: pd.Series
+    cautions: list[str] = field(default_factory=list)
 
 
 def finder(settings: Settings) -> Callable[[str], Path]:
@@ -107,21 +110,22 @@ def load(
     ]
     frame = _together(pilot, tables)
     notes = list(dict.fromkeys(note for _, table in tables for note in table.notes))
+    cautions: list[str] = []
     if sample is not None and sample < len(frame):
         frame = _sampled(frame, pilot, sample)
-        notes.append(f"a sample of {len(frame)} rows was drawn (--sample)")
+        cautions.append(f"a sample of {len(frame)} rows was drawn (--sample)")
     spec = pilot.data.classification
     if spec is None:
         raise ConfigError("A coding pilot needs data.classification")
     classification = arm.read_classification(spec, find)
     if spec.separator:
-        classification = _extended(classification, frame, pilot, notes)
+        classification = _extended(classification, frame, pilot, cautions)
     result = contract.check(
         frame, pilot.data, truth=pilot.truth, known_codes=set(classification.codes)
     )
     digest = _digest([table.digest for _, table in tables])
     folds = pd.Series("train", index=frame.index)
-    return Dataset(frame, digest, notes, classification, folds), result
+    return Dataset(frame, digest, notes, classification, folds, cautions), result
 
 
 def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
@@ -192,14 +196,17 @@ def _sampled(frame: pd.DataFrame, pilot: Pilot, size: int) -> pd.DataFrame:
 
 
 def _extended(
-    classification: Classification, frame: pd.DataFrame, pilot: Pilot, notes: list[str]
+    classification: Classification,
+    frame: pd.DataFrame,
+    pilot: Pilot,
+    cautions: list[str],
 ) -> Classification:
     columns = [c for c in (pilot.truth, pilot.data.roles.target) if c in frame]
     codes = pd.unique(pd.concat([frame[c] for c in columns]).dropna())
     grown = classification.extended(codes)
     added = len(grown.codes) - len(classification.codes)
     if added:
-        notes.append(
+        cautions.append(
             f"{added} codes of the data are not in the classification's file and were "
             "placed below their ancestors"
         )
@@ -219,9 +226,7 @@ def part(dataset: Dataset, pilot: Pilot, *, period: str | None = None) -> Datase
         With folds ``train``, ``valid``, ``test`` and ``left_out``.
     """
     roles = pilot.data.roles
-    folds, notes = split.assign(
-        dataset.frame, roles, pilot.evaluate, test_period=period
-    )
+    folds, told = split.assign(dataset.frame, roles, pilot.evaluate, test_period=period)
     blind = dataset.frame[pilot.truth].isna()
     if pilot.truth != roles.target and roles.target is not None:
         # Gold is rare: units of the training part that have one calibrate, and the
@@ -234,13 +239,16 @@ def part(dataset: Dataset, pilot: Pilot, *, period: str | None = None) -> Datase
     sizes = ", ".join(
         f"{fold} {counts.get(fold, 0)}" for fold in ("train", "valid", "test")
     )
-    notes = [*dataset.notes, *notes, f"units: {sizes}"]
+    cautions = [*dataset.cautions, *told]
     if counts.get("left_out", 0):
-        notes.append(f"{counts['left_out']} units take no part (no label, or left out)")
+        cautions.append(
+            f"{counts['left_out']} units take no part: no label, or left out"
+        )
     if not counts.get("test", 0):
         raise SourceError(
             "No unit of the test part has a truth",
             where=f"column {pilot.truth}",
             hint="mend evaluate.split or evaluate.truth",
         )
-    return replace(dataset, folds=folds, notes=notes)
+    notes = [*dataset.notes, f"units: {sizes}"]
+    return replace(dataset, folds=folds, notes=notes, cautions=cautions)

@@ -242,6 +242,7 @@ def build_report(
         ("clusters in test", f"{units['cluster'].nunique():,}"),
         ("test units with a text known from training", f"{units['seen'].mean():.1%}"),
         ("truth", f"column {pilot.truth}"),
+        *(("reading", note) for note in dataset.notes[:-1]),
     ]
     return RunReport(
         pilot=pilot.pilot,
@@ -260,7 +261,7 @@ def build_report(
         methods=methods,
         provenance=provenance(pilot, dataset.digest, run.settings),
         data_facts=facts,
-        notes=dataset.notes,
+        notes=dataset.cautions,
         target_accuracy=pilot.evaluate.target_accuracy,
     )
 

@@ -182,7 +182,7 @@ def test_files_are_removed_after_a_failure(
 
 def test_the_training_process_imports_nothing_heavy() -> None:
     code = (
-        "import sys, mlstats.coding.fasttext_training as t; t._clear_new_memory();"
+        "import sys, mlstats.coding.fasttext_training as t; t.clear_new_memory();"
         "print([m for m in ('pandas', 'sklearn', 'scipy', 'pyarrow')"
         " if m in sys.modules])"
     )

@@ -51,11 +51,11 @@ class FastText(CalibratedCoder):
 
     Parameters
     ----------
-    dim : int, default=50
+    dim : int, default=100
         Length of the vectors.
     epoch : int, default=25
         Passes over the training rows.
-    lr : float, default=2.0
+    lr : float, default=1.0
         Learning rate of the first pass; it falls to 0.
     word_ngrams : int, default=2
         Longest run of words that is a term.
@@ -84,9 +84,9 @@ class FastText(CalibratedCoder):
     def __init__(
         self,
         *,
-        dim: int = 50,
+        dim: int = 100,
         epoch: int = 25,
-        lr: float = 2.0,
+        lr: float = 1.0,
         word_ngrams: int = 2,
         minn: int = 3,
         maxn: int = 6,

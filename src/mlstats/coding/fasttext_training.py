@@ -15,7 +15,7 @@ import json
 import sys
 from pathlib import Path
 
-__all__ = ["main"]
+__all__ = ["clear_new_memory", "main"]
 
 _M_PERTURB = -6  # malloc.h of glibc
 _ZEROS = 255  # new memory is filled with the complement of this byte
@@ -31,14 +31,15 @@ def main(job: Path) -> None:
         ``fasttext.train_supervised``).
     """
     work = json.loads(job.read_text(encoding="utf-8"))
-    _clear_new_memory()
+    clear_new_memory()
     import fasttext
 
     model = fasttext.train_supervised(thread=1, verbose=0, **work["settings"])
     model.save_model(work["model"])
 
 
-def _clear_new_memory() -> None:
+def clear_new_memory() -> None:
+    """Have glibc fill new memory with zeros; elsewhere nothing is done."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
