@@ -1,9 +1,13 @@
 """Where the tests find real data, and what they must not touch."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -11,6 +15,20 @@ SHARED = REPOSITORY.parent / "shared" / "data"
 # Figures must not depend on the number of threads; set before numpy is imported.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# Prefect reads its home once, at its import: one for all tests, not one test's own.
+_prefect_home = tempfile.mkdtemp(prefix="mlstats-prefect-")
+atexit.register(shutil.rmtree, _prefect_home, ignore_errors=True)
+os.environ["PREFECT_HOME"] = _prefect_home
+
+# The same examples in every run, and no time limits: the machine may be busy.
+settings.register_profile(
+    "mlstats",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("mlstats")
 
 
 @pytest.fixture(scope="session")

@@ -207,14 +207,19 @@ def predict_top(
 
 
 def _distinct_rows(X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    columns = list(X.columns)
-    if len(columns) == 1:
-        inverse = np.asarray(pd.factorize(X[columns[0]], use_na_sentinel=False)[0])
-    else:
-        groups = X.groupby(columns, sort=False, dropna=False)
-        inverse = np.asarray(groups.ngroup())
+    numbers = pd.DataFrame({c: _numbered(X[c]) for c in X.columns})
+    inverse = np.asarray(numbers.groupby(list(X.columns), sort=False).ngroup())
     first = np.unique(inverse, return_index=True)[1]
     return X.iloc[first].reset_index(drop=True), inverse
+
+
+def _numbered(values: pd.Series) -> np.ndarray:
+    """Return a number per value, equal for equal values."""
+    if values.dtype != object:
+        return np.asarray(pd.factorize(values, use_na_sentinel=False)[0])
+    # pandas' hash table of objects ends a text at its first NUL character.
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(v, len(numbers)) for v in values], dtype=int)
 
 
 def _predict_block(

@@ -194,3 +194,10 @@ def test_external_with_a_real_rscript(tmp_path: Path) -> None:
     words = ["Rscript", str(script), "{train}", "{data}", "{result}"]
     codes = mlstats.External(words, format="csv").fit(X, Y).predict(X.head(3))
     assert codes.tolist() == ["01.2", "01.1", "01.2"]
+
+
+def test_texts_that_differ_after_a_nul_are_different_rows() -> None:
+    texts = pd.DataFrame({"text": pd.Series(["a\0b", "a\0c", "a\0b"], dtype=object)})
+    for frame in (texts, texts.assign(shop="x")):
+        codes, _ = predict_top(Counting(), frame)
+        assert codes[:, 0].tolist() == ["A\0B", "A\0C", "A\0B"]

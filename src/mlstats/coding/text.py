@@ -94,7 +94,13 @@ def normalise(texts: pd.Series) -> pd.Series:
     >>> normalise(pd.Series(["Café-crème, 1/2 L", None])).tolist()
     ['cafe creme 1 2 l', '']
     """
-    number, distinct = pd.factorize(texts)
+    if texts.dtype == object:
+        # pandas' hash table of objects ends a text at its first NUL character.
+        values = np.empty(len(texts), dtype=object)
+        values[:] = [_blank_nul(value) for value in texts]
+        number, distinct = pd.factorize(values)
+    else:
+        number, distinct = pd.factorize(texts)
     clean = np.empty(len(distinct) + 1, dtype=object)
     clean[:-1] = list(_normalised(distinct.tolist()))
     clean[-1] = ""  # factorize numbers a missing text -1
@@ -191,6 +197,10 @@ def seen(train: pd.Series, test: pd.Series) -> npt.NDArray[np.bool_]:
     [True, False]
     """
     return normalise(test).isin(normalise(train)).to_numpy(dtype=bool)
+
+
+def _blank_nul(value: object) -> object:
+    return value.replace("\0", " ") if isinstance(value, str) else value
 
 
 def _normalised(texts: list[object]) -> Iterator[str]:
