@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,13 +95,12 @@ def normalise(texts: pd.Series) -> pd.Series:
     >>> normalise(pd.Series(["Café-crème, 1/2 L", None])).tolist()
     ['cafe creme 1 2 l', '']
     """
+    values: Any = texts
     if texts.dtype == object:
         # pandas' hash table of objects ends a text at its first NUL character.
         values = np.empty(len(texts), dtype=object)
         values[:] = [_blank_nul(value) for value in texts]
-        number, distinct = pd.factorize(values)
-    else:
-        number, distinct = pd.factorize(texts)
+    number, distinct = pd.factorize(values)
     clean = np.empty(len(distinct) + 1, dtype=object)
     clean[:-1] = list(_normalised(distinct.tolist()))
     clean[-1] = ""  # factorize numbers a missing text -1
