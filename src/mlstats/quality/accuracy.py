@@ -157,10 +157,12 @@ def bootstrap_weights(
 
 
 def macro_f1(sums: ClassSums, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the mean over classes of ``2 tp / (predicted + true)``.
+    """Return the mean over the true classes of ``2 tp / (predicted + true)``.
 
-    The classes are those that occur as truth or as prediction, as in scikit-learn's
-    ``f1_score(average="macro")``; uncoded units are nobody's prediction.
+    The classes are those that occur as truth: scikit-learn's
+    ``f1_score(average="macro", labels=unique(truth))``. A code that no unit has is no
+    class to be found; that a unit was given it counts against the unit's own class.
+    Uncoded units are nobody's prediction.
 
     Parameters
     ----------
@@ -177,7 +179,7 @@ def macro_f1(sums: ClassSums, weights: np.ndarray | None = None) -> np.ndarray:
         weights = np.ones((1, len(sums.weight)))
     hits = weights @ sums.hits
     union = weights @ (sums.predicted + sums.true)
-    present = union > 0
+    present = (weights @ sums.true) > 0
     f1 = np.divide(2 * hits, union, out=np.zeros_like(union), where=present)
     counted: np.ndarray = np.maximum(present.sum(axis=1), 1)
     return np.asarray(f1.sum(axis=1) / counted)
