@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
+from mlstats.quality.design import Design
+from mlstats.quality.estimate import NO_VARIATION, Estimate
+from mlstats.quality.stratified import stratified_covariance
 from mlstats.quality.summaries import ClassSums
 
 __all__ = [
+    "ProportionInterval",
     "RatioEstimate",
     "bootstrap_weights",
     "labels_needed",
+    "logit_interval",
     "macro_f1",
+    "proportion",
     "proportion_interval",
     "ratio",
 ]
+
+ProportionInterval = Literal["Korn-Graubard", "logit"]
 
 
 @dataclass(frozen=True)
@@ -72,15 +81,11 @@ def ratio(
         return RatioEstimate(np.nan, np.nan, 0.0, 0)
     value = float(numerator.sum()) / total
     u = (numerator - value * denominator) / total
-    _, stratum = np.unique(strata, return_inverse=True)
-    size = np.bincount(stratum)
-    centre = (np.bincount(stratum, u) / size)[stratum]
-    single = size[stratum] == 1
-    centre = np.where(single, u.mean(), centre)
-    factor = np.where(single, 1.0, size[stratum] / np.maximum(size[stratum] - 1, 1))
+    names, stratum = np.unique(strata, return_inverse=True)
+    variance = stratified_covariance(u[:, None], stratum, np.zeros(len(names)))
     n_clusters = int((denominator > 0).sum())
-    df = float(len(u) - len(size))
-    se = float(np.sqrt((factor * (u - centre) ** 2).sum())) if df > 0 else np.nan
+    df = float(len(u) - len(names))
+    se = float(np.sqrt(variance[0, 0])) if df > 0 else np.nan
     return RatioEstimate(value, se, df, n_clusters)
 
 
@@ -117,6 +122,63 @@ def proportion_interval(
         stats.beta.ppf(1 - alpha / 2, x + 1, effective - x) if x < effective else 1.0
     )
     return (float(lower), float(upper))
+
+
+def logit_interval(
+    estimate: RatioEstimate, n: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the t interval on the logit scale, carried back to a proportion.
+
+    ``logit(p) +- t[df] se / (p (1 - p))`` (Korn and Graubard 1999, Analysis of Health
+    Surveys; ``svyciprop(method="logit")`` of R). Where the proportion is
+    0 or 1 it does not exist and the Korn-Graubard interval stands in.
+
+    Parameters
+    ----------
+    estimate : RatioEstimate
+        The proportion.
+    n : int
+        Units behind it.
+    """
+    p = estimate.value
+    if not np.isfinite(p) or not np.isfinite(estimate.se) or estimate.df < 1:
+        return (np.nan, np.nan)
+    if not 0 < p < 1 or estimate.se == 0:
+        return proportion_interval(estimate, n, confidence)
+    quantile = float(stats.t.ppf((1 + confidence) / 2, estimate.df))
+    centre, half = np.log(p / (1 - p)), quantile * estimate.se / (p * (1 - p))
+    lower, upper = 1 / (1 + np.exp(-(centre + np.array([-half, half]))))
+    return (float(lower), float(upper))
+
+
+def proportion(
+    design: Design,
+    part: np.ndarray,
+    whole: np.ndarray,
+    *,
+    interval: ProportionInterval = "Korn-Graubard",
+    confidence: float = 0.95,
+) -> Estimate:
+    """Estimate a proportion of the population or of a domain of it.
+
+    Parameters
+    ----------
+    design : Design
+        Of the sample.
+    part, whole : numpy.ndarray of bool, shape (n,)
+        Units that count, and units among which they count.
+    interval : {"Korn-Graubard", "logit"}
+        How the interval is made.
+    """
+    found = design.ratio((part & whole).astype(float), whole.astype(float))
+    if not found.df >= 1 or found.interval == "census":
+        return found
+    held = np.unique(design.cluster[whole & (design.weight > 0)])
+    shape = RatioEstimate(found.value, found.se, found.df, len(held))
+    make = proportion_interval if interval == "Korn-Graubard" else logit_interval
+    lower, upper = make(shape, found.n, confidence)
+    note = "" if found.note == NO_VARIATION else found.note
+    return replace(found, lower=lower, upper=upper, interval=interval, note=note)
 
 
 def bootstrap_weights(

@@ -1,0 +1,206 @@
+"""What bias does to a published figure: bias ratio, coverage, mean squared error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from mlstats.quality.estimate import Estimate, Status, absent
+
+__all__ = [
+    "MeanSquaredError",
+    "bias_ratio",
+    "coverage_under_bias",
+    "mean_squared_error",
+    "mean_squared_error_difference",
+]
+
+# Points on the edge of the region; the error of an extreme is below 1e-7 of its size.
+_DIRECTIONS = 20_001
+
+
+def coverage_under_bias(ratio: float, confidence: float = 0.95) -> float:
+    """Return the true coverage of an interval that knows nothing of a bias.
+
+    ``Phi(z - r) - Phi(-z - r)`` (Cochran 1977, Sampling Techniques, section 1.8 and
+    table 1.1).
+
+    Parameters
+    ----------
+    ratio : float
+        Bias over standard error.
+    confidence : float
+        Coverage that is claimed.
+
+    Examples
+    --------
+    >>> round(coverage_under_bias(1.0), 3)
+    0.83
+    """
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    return float(stats.norm.cdf(z - ratio) - stats.norm.cdf(-z - ratio))
+
+
+def bias_ratio(bias: Estimate, sampling_se: float) -> Estimate:
+    """Estimate the size of a bias in units of the sampling standard error.
+
+    ``|B| / SE``; the interval is that of the bias, folded at zero where it holds zero.
+    The estimate itself is never zero, because an estimated bias is not: read the
+    interval. The standard error of the figure counts as known.
+
+    Parameters
+    ----------
+    bias : Estimate
+        Difference of the method's figure to the true one.
+    sampling_se : float
+        Standard error of the published figure.
+    """
+    if bias.status != "measured":
+        return absent(bias.status, bias.note, bias.n)
+    if not np.isfinite(sampling_se) or not sampling_se > 0:
+        return absent("not_measured", "the figure has no sampling error", bias.n)
+    low, high = bias.lower / sampling_se, bias.upper / sampling_se
+    spans = low <= 0 <= high
+    return Estimate(
+        abs(bias.value) / sampling_se,
+        bias.se / sampling_se,
+        bias.df,
+        0.0 if spans else min(abs(low), abs(high)),
+        max(abs(low), abs(high)),
+        bias.n,
+        note=bias.note,
+        interval=f"{bias.interval}, folded at zero" if bias.interval else "",
+    )
+
+
+@dataclass(frozen=True)
+class MeanSquaredError:
+    """A mean squared error and its parts, which add up to it.
+
+    Parameters
+    ----------
+    total : float
+        The sum of the parts; NaN where one of them is not known.
+    bias_squared : float
+        Estimate of the squared bias; 0 for a figure that was corrected for it.
+    correction : float
+        Variance that the correction for bias brings in; 0 for one that was not.
+    sampling, model : float
+        Sampling variance, and variance from the model or the imputation.
+    status, note : str
+        As in :class:`~mlstats.quality.estimate.Estimate`; the note says where the
+        estimate of the squared bias is negative.
+    """
+
+    total: float
+    bias_squared: float
+    correction: float
+    sampling: float
+    model: float
+    status: Status = "measured"
+    note: str = ""
+
+
+def mean_squared_error(
+    bias: Estimate,
+    sampling_variance: float,
+    model_variance: float = 0.0,
+    *,
+    form: Literal["uncorrected", "corrected"],
+) -> MeanSquaredError:
+    """Estimate the mean squared error of a figure that a method produced.
+
+    The square of an estimated bias is too large by the variance of the estimate. For
+    the figure as it stands: ``B**2 - v(B)`` plus the variances. For the figure less
+    the estimated bias: the variances plus ``v(B)``, and no squared bias. Never both.
+    A negative ``B**2 - v(B)`` is kept and said: it is unbiased, and a bias that the
+    audit cannot tell from zero.
+
+    Parameters
+    ----------
+    bias : Estimate
+        Difference to the truth, with its standard error.
+    sampling_variance, model_variance : float
+        Variances of the figure.
+    form : {"uncorrected", "corrected"}
+        Whether the estimated bias was taken off the figure.
+    """
+    variances = np.array([sampling_variance, model_variance])
+    if not bias.has_error or not np.isfinite(variances).all():
+        reason = bias.note or "the bias or a variance is not known"
+        nan = np.nan
+        return MeanSquaredError(nan, nan, nan, nan, nan, "not_measured", reason)
+    of_bias = bias.se**2
+    squared = bias.value**2 - of_bias if form == "uncorrected" else 0.0
+    added = of_bias if form == "corrected" else 0.0
+    note = ""
+    if squared < 0:
+        note = "the squared bias is estimated below zero: the audit cannot tell it"
+    total = squared + added + float(variances.sum())
+    return MeanSquaredError(
+        total, squared, added, float(sampling_variance), float(model_variance),
+        note=note,
+    )  # fmt: skip
+
+
+def mean_squared_error_difference(
+    bias: tuple[float, float],
+    covariance: np.ndarray,
+    variance: tuple[float, float],
+    df: float,
+    *,
+    n: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Estimate the difference of two uncorrected mean squared errors.
+
+    The value is ``B1**2 - v1 - (B2**2 - v2)`` plus the difference of the variances of
+    the figures, which count as known. A square is anything but normal near zero, so
+    the interval is that of the profile likelihood: all that ``b1**2 - b2**2`` takes on
+    the confidence region ``(b - B)' inv(V) (b - B) <= t**2`` of the two biases (Venzon
+    and Moolgavkar 1988, Applied Statistics 37). The value, free of the squares' own
+    bias, may lie outside of it; there is no standard error to make bounds from, and a
+    gate takes the interval of ``2 confidence - 1``.
+
+    Parameters
+    ----------
+    bias : (float, float)
+        Estimated biases of the first and of the second method.
+    covariance : numpy.ndarray, shape (2, 2)
+        Of the two, from the same audit.
+    variance : (float, float)
+        Sampling plus model variance of each figure.
+    df : float
+        Degrees of freedom of the covariance.
+    n : int
+        Units of the audit.
+
+    Returns
+    -------
+    Estimate
+        First minus second; below zero: the first is better.
+    """
+    b, v = np.asarray(bias, dtype=float), np.asarray(covariance, dtype=float)
+    known = all(np.isfinite(part).all() for part in (b, v, np.asarray(variance)))
+    if not known or not df >= 1:
+        return absent("not_measured", "a bias or its covariance is not known", n)
+    values, axes = np.linalg.eigh(v)
+    radius = float(stats.t.ppf((1 + confidence) / 2, df))
+    turn = np.linspace(0, 2 * np.pi, _DIRECTIONS)
+    circle = np.array([np.cos(turn), np.sin(turn)])
+    edge = b[:, None] + radius * (axes * np.sqrt(np.maximum(values, 0.0))) @ circle
+    # An indefinite form has its extremes over an ellipse on the edge.
+    form = edge[0] ** 2 - edge[1] ** 2
+    apart = variance[0] - variance[1]
+    return Estimate(
+        float(b[0] ** 2 - v[0, 0] - b[1] ** 2 + v[1, 1]) + apart,
+        df=df,
+        lower=float(form.min()) + apart,
+        upper=float(form.max()) + apart,
+        n=n,
+        note="the variances of the figures count as known",
+        interval="profile likelihood",
+    )
