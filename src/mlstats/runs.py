@@ -27,9 +27,14 @@ from mlstats.guard import confidential_log
 from mlstats.pilot_files import load_pilot
 from mlstats.provenance import provenance
 from mlstats.quality import evidently, gate, report
+from mlstats.quality.dimensions import dimension_rows
 from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.evidence import bundle, canonical
+from mlstats.quality.evidence import digest as evidence_digest
+from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
-from mlstats.quality.scorecard import Plan, score, thresholds
+from mlstats.quality.scorecard import Plan, as_scorecard, score, thresholds
+from mlstats.quality.sims import export, write_sims
 from mlstats.settings import Settings
 
 __all__ = [
@@ -129,6 +134,7 @@ def working_folder(run: Run) -> Iterator[Path]:
         yield beside
         beside.rename(run.folder)
         io.write_text(run.folder.parent / "latest.txt", run.run_id + "\n")
+        write_index(run.settings.runs)
     except BaseException:
         for folder in (beside, run.folder):
             shutil.rmtree(folder, ignore_errors=True)
@@ -197,7 +203,18 @@ def evaluate_methods(
     automatic = evaluation.units["confidence"] >= limit
     route = automatic.map({True: "automatic", False: "queue"})
     evaluation = replace(evaluation, units=evaluation.units.assign(route=route))
-    return evaluation, score(evaluation, ancestor, plan)
+    test = evaluation.units[evaluation.units["fold"] == "test"]
+    beyond = dimension_rows(
+        test,
+        ancestor,
+        pilot.evaluate.level,
+        {done.name: done.method for done in runs},
+        baseline=pilot.baseline,
+        provenance=provenance(pilot, dataset.digest, run.settings),
+        seed=pilot.evaluate.seed,
+    )
+    scorecard = [score(evaluation, ancestor, plan), as_scorecard(beyond, plan)]
+    return evaluation, pd.concat(scorecard, ignore_index=True)
 
 
 def judge(run: Run, scorecard: pd.DataFrame) -> pd.DataFrame:
@@ -323,6 +340,16 @@ def publish(
         folder / "pilot.yaml", yaml.safe_dump(resolved, sort_keys=False, width=88)
     )
     _write_drift(run, dataset, folder / "evidently.html")
+    io.write_parquet(folder / "gates.parquet", shown.gates)
+    evidence_hash = _write_evidence(run, shown, digest, folder)
+    sims = export(
+        shown.scorecard,
+        shown.gates,
+        evaluation.estimates,
+        period=shown.period,
+        provenance=evidence_hash,
+    )
+    write_sims(sims, folder)
     result = gate.verdict(shown.gates, "shadow")
     aliases = {"baseline": run.pilot.baseline}
     if result == "pass":
@@ -336,6 +363,7 @@ def publish(
             tags={
                 **{k.replace(" ", "_"): v for k, v in shown.provenance.items()},
                 "units_digest": digest,
+                "evidence_hash": evidence_hash,
                 "period": shown.period,
                 "verdict": result,
                 "gsbpm": run.pilot.gsbpm,
@@ -352,6 +380,33 @@ def publish(
     card = render_card(run.pilot, shown)
     io.write_text(run.settings.models / f"{run.pilot.pilot}.md", card)
     return Outcome(shown, run.folder, versions, result)
+
+
+def _write_evidence(run: Run, shown: RunReport, units: str, folder: Path) -> str:
+    """Freeze what a signature will refer to and return its sha256."""
+    pilot = run.pilot
+    frozen = bundle(
+        shown.scorecard,
+        shown.gates,
+        subject={
+            "pilot": pilot.pilot,
+            "period": shown.period,
+            "candidate": pilot.candidate,
+            "baseline": pilot.baseline,
+        },
+        rules=[rule.model_dump(mode="json") for rule in pilot.gates],
+        digests={
+            **{k: v for k, v in shown.provenance.items() if k != "python"},
+            "units": units,
+        },
+    )
+    data = canonical(frozen)
+    io.write_atomic(folder / "evidence.json", lambda path: _write_bytes(path, data))
+    return evidence_digest(frozen)
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def _write_drift(run: Run, dataset: Dataset, path: Path) -> None:

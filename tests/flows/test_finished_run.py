@@ -62,6 +62,7 @@ def test_every_output_is_there_and_nothing_half_written(finished: Finished) -> N
     assert names == {
         "scorecard.html", "scorecard.xlsx", "scorecard.parquet", "evidently.html",
         "estimates.parquet", "timings.parquet", "pilot.yaml", "tracking.json",
+        "gates.parquet", "evidence.json", "sims.json", "sims.csv", "sims.md",
     }  # fmt: skip
     hidden = [p for p in finished.folder.parent.iterdir() if p.name.startswith(".")]
     assert hidden == []
@@ -73,8 +74,9 @@ def test_the_scorecard_has_every_method_at_every_level(finished: Finished) -> No
     assert set(zip(accuracy["method"], accuracy["level"], strict=True)) == {
         (method, level) for method in METHODS for level in ("1", "2", "full")
     }
-    assert (accuracy["lower"] <= accuracy["value"]).all()
-    linear = accuracy[(accuracy["method"] == "linear") & (accuracy["level"] == "full")]
+    whole = accuracy[accuracy["domain"] == ""]
+    assert (whole["lower"] <= whole["value"]).all()
+    linear = whole[(whole["method"] == "linear") & (whole["level"] == "full")]
     assert linear["value"].iloc[0] > 0.95  # the texts are easy
     assert linear["versus"].iloc[0] == "exact"
     fit = card[card["indicator"] == "fit_seconds_per_1000"]
@@ -95,9 +97,47 @@ def test_the_figures_follow_from_the_units(finished: Finished) -> None:
             (card["indicator"] == "accuracy")
             & (card["method"] == method)
             & (card["level"] == "full")
+            & (card["domain"] == "")
         ].iloc[0]
         assert row["value"] == pytest.approx(wanted, abs=1e-12)
         assert row["n"] == len(part)
+
+
+def test_every_domain_is_told_with_its_difference(finished: Finished) -> None:
+    card = pd.read_parquet(finished.folder / "scorecard.parquet")
+    domains = card[(card["indicator"] == "accuracy") & (card["domain"] != "")]
+    assert set(domains["domain"]) == {"shop: kiosk", "shop: market", "shop: web"}
+    linear = domains[domains["method"] == "linear"]
+    exact = domains[domains["method"] == "exact"]
+    gap = linear["value"].to_numpy() - exact["value"].to_numpy()
+    assert linear["difference"].to_numpy() == pytest.approx(gap)
+    assert (linear["versus"] == "exact").all()
+
+
+def test_what_was_not_measured_has_a_row_that_says_so(finished: Finished) -> None:
+    card = pd.read_parquet(finished.folder / "scorecard.parquet")
+    later = card[card["indicator"].isin(["rerun_changed", "cost_per_correct"])]
+    assert set(later["status"]) == {"not_measured"}
+    assert later["value"].isna().all()
+
+
+def test_the_evidence_is_frozen_without_a_clock(finished: Finished) -> None:
+    from mlstats.quality.evidence import digest, parse
+
+    frozen = parse((finished.folder / "evidence.json").read_bytes())
+    assert "seconds" not in json.dumps(frozen)
+    tag = _mlflow(
+        finished,
+        "runs = mlflow.MlflowClient().search_runs([mlflow.MlflowClient()"
+        ".get_experiment_by_name('canary').experiment_id])\n"
+        "print(json.dumps(sorted({r.data.tags['evidence_hash'] for r in runs})))",
+    )
+    assert tag == [digest(frozen)]
+
+
+def test_the_index_lists_the_run(finished: Finished) -> None:
+    page = (finished.folder.parents[1] / "index.html").read_text(encoding="utf-8")
+    assert f"{finished.folder.name}/scorecard.html" in page
 
 
 def test_estimates_tell_the_shares_under_truth_and_every_method(

@@ -107,7 +107,7 @@ def drawn(reference: Reference, n: int, rng: np.random.Generator) -> Summary:
 def test_any_column_false_alarm_at_a_hundred_thousand() -> None:
     rng = np.random.default_rng(1)
     frame = pd.DataFrame({f"x{i}": rng.normal(size=20_000) for i in range(16)})
-    frame = frame.assign(**{name: "0000" for name in CODES})
+    frame = frame.assign(**dict.fromkeys(CODES, "0000"))
     reference = Reference.learn(frame)
     hits, runs = 0, 300
     for _ in range(runs):

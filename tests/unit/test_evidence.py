@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.report_example import example_gates, example_scorecard, row
 
 from mlstats.errors import MlstatsError
 from mlstats.quality.evidence import bundle, canonical, digest, parse
+from tests.report_example import example_gates, example_scorecard, row
 
 SUBJECT = {"pilot": "p", "period": "2026-01", "candidate": "linear"}
 RULES = [{"measure": "accuracy", "versus": "index", "margin": 0.02}]

@@ -7,8 +7,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from tests.evaluation_example import LEVELS, ancestor, evaluation_of, units_of
-from tests.report_example import NASTY
 
 from mlstats.config import Pilot
 from mlstats.quality.gate import judge
@@ -19,6 +17,8 @@ from mlstats.quality.index_page import (
     write_index,
 )
 from mlstats.quality.scorecard import Plan, score
+from tests.evaluation_example import LEVELS, ancestor, evaluation_of, units_of
+from tests.report_example import NASTY
 
 VOID = {"meta", "link", "br", "circle", "path", "rect", "line", "col"}
 

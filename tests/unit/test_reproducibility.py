@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from tests.evaluation_example import units_of
 
 from mlstats.errors import ContractError
 from mlstats.quality.design import Design
@@ -16,6 +15,7 @@ from mlstats.quality.reproducibility import (
     outputs_digest,
     seed_spread,
 )
+from tests.evaluation_example import units_of
 
 UNITS = units_of(60, seed=1)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.report_example import NASTY, example_gates, example_scorecard, row
 
 from mlstats.errors import ConfigError
 from mlstats.quality.evaluation import ESTIMATES
@@ -22,6 +21,7 @@ from mlstats.quality.sims import (
     read_concepts,
     write_sims,
 )
+from tests.report_example import NASTY, example_gates, example_scorecard, row
 
 HASH = "ab" * 32
 

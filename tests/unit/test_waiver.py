@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tests.report_example import example_gates
 
 from mlstats.errors import ConfigError
 from mlstats.quality.waiver import (
@@ -15,6 +14,7 @@ from mlstats.quality.waiver import (
     read_waivers,
     waived_verdict,
 )
+from tests.report_example import example_gates
 
 FIRST = {"person": "A. Author", "role": "methodologist", "day": date(2026, 4, 1)}
 SECOND = {"person": "B. Head", "role": "subject owner", "day": date(2026, 4, 3)}

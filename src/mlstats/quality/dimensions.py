@@ -7,6 +7,7 @@ know (a rerun, other seeds, an expert's opinion, the cost) has a row that says s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ def dimension_rows(
     level: str,
     methods: Mapping[str, object],
     *,
+    baseline: str,
     provenance: Mapping[str, str],
     seed: int,
 ) -> list[dict[str, Any]]:
@@ -63,6 +65,8 @@ def dimension_rows(
         Level at which a code is judged.
     methods : mapping
         Name -> fitted method.
+    baseline : str
+        The method that the differences by domain refer to.
     provenance : mapping
         What a rerun needs, as the run recorded it.
     seed : int
@@ -74,25 +78,21 @@ def dimension_rows(
         Rows with the columns that an :class:`Indicator` has.
     """
     rows: list[dict[str, Any]] = []
+    arms = {name: _Arm.of(units, name, ancestor, level) for name in methods}
     for name, method in methods.items():
-        part = units[units["method"] == name]
-        truth = ancestor(as_codes(part["truth"]), level)
-        judged = np.array([code is not None for code in truth], dtype=bool)
-        part, truth = part[judged], truth[judged]
-        code = ancestor(as_codes(part["prediction"]), level)
-        design = Design.of(
-            part["weight"].to_numpy(dtype=float),
-            stratum=part["stratum"].to_numpy(dtype=object),
-            cluster=part["cluster"].to_numpy(dtype=object),
-        )
-        right = code == truth
+        arm = arms[name]
         found = [
-            Indicator("accuracy", "kappa", kappa(design, code, truth)),
-            *_calibration(design, part["confidence"].to_numpy(), right, seed),
-            *_domains(design, part, right),
-            *new_units(right, part["seen"].to_numpy(dtype=bool), design),
+            Indicator("accuracy", "kappa", kappa(arm.design, arm.code, arm.truth)),
+            *_calibration(arm, seed),
+            *_fairness(arm),
+            *new_units(arm.right, arm.part["seen"].to_numpy(dtype=bool), arm.design),
         ]
         rows += [indicator.row(method=name, level=level) for indicator in found]
+        other = None if name == baseline else arms[baseline]
+        for row in _domains(arm, other):
+            rows.append(row | {"method": name, "level": level})
+            if other is not None:
+                rows[-1]["versus"] = baseline
         told = [method_class(method), environment_completeness(provenance)]
         rows += [indicator.row(method=name) for indicator in told]
         rows += [
@@ -104,56 +104,94 @@ def dimension_rows(
     return rows
 
 
-def _calibration(
-    design: Design, confidence: np.ndarray, right: np.ndarray, seed: int
-) -> Iterator[Indicator]:
-    told = np.isfinite(confidence)
+@dataclass(frozen=True)
+class _Arm:
+    """One method's units that have a truth at the level."""
+
+    part: pd.DataFrame
+    truth: np.ndarray
+    code: np.ndarray
+    right: np.ndarray
+    design: Design
+
+    @classmethod
+    def of(cls, units: pd.DataFrame, name: str, ancestor: Ancestor, level: str) -> _Arm:
+        part = units[units["method"] == name]
+        truth = ancestor(as_codes(part["truth"]), level)
+        judged = np.array([code is not None for code in truth], dtype=bool)
+        part, truth = part[judged], truth[judged]
+        code = ancestor(as_codes(part["prediction"]), level)
+        return cls(part, truth, code, code == truth, _design(part))
+
+    @property
+    def domains(self) -> dict[str, np.ndarray]:
+        """Name of a domain variable -> its value for each unit."""
+        columns = [c for c in self.part.columns if c.startswith("domain_")]
+        return {
+            column.removeprefix("domain_"): self.part[column].to_numpy(dtype=object)
+            for column in columns
+        }
+
+
+def _design(part: pd.DataFrame) -> Design:
+    return Design.of(
+        part["weight"].to_numpy(dtype=float),
+        stratum=part["stratum"].to_numpy(dtype=object),
+        cluster=part["cluster"].to_numpy(dtype=object),
+    )
+
+
+def _calibration(arm: _Arm, seed: int) -> Iterator[Indicator]:
+    told = np.isfinite(arm.part["confidence"].to_numpy())
     if not told.any():
         reason = absent("not_applicable", "the method tells no confidence")
         for name in ("brier", "overconfidence", "ece_debiased"):
             yield Indicator("accuracy", name, reason)
         return
-    known = np.where(told, confidence, 0.0)
-    yield Indicator("accuracy", "brier", brier_score(design, known, right, told))
-    gap = overconfidence(design, known, right, told)
-    yield Indicator("accuracy", "overconfidence", gap)
+    known = np.where(told, arm.part["confidence"].to_numpy(), 0.0)
+    found = brier_score(arm.design, known, arm.right, told)
+    yield Indicator("accuracy", "brier", found)
+    found = overconfidence(arm.design, known, arm.right, told)
+    yield Indicator("accuracy", "overconfidence", found)
     error = expected_calibration_error(
-        Design(
-            design.weight[told], design.cluster[told], design.stratum[told],
-            design.fraction, design.single, design.fault,
-        ),  # the error is no mean over the design: its null is simulated by cluster
-        known[told], right[told], seed=seed,
-    )  # fmt: skip
-    said = (
-        f"raw {error.value:.3f}; a calibrated method shows {error.null_mean:.3f}, "
-        f"95 % of the time at most {error.null_upper:.3f}: "
-        + ("within" if error.within_null else "outside")
-        if error.status == "measured"
-        else error.note
+        _design(arm.part[told]), known[told], arm.right[told], seed=seed
     )
-    yield Indicator(
-        "accuracy",
-        "ece_debiased",
-        Estimate(error.debiased, n=error.n, status=error.status, note=said),
-    )
-
-
-def _domains(
-    design: Design, part: pd.DataFrame, right: np.ndarray
-) -> Iterator[Indicator]:
-    for column in [c for c in part.columns if c.startswith("domain_")]:
-        name = column.removeprefix("domain_")
-        domain = part[column].to_numpy(dtype=object)
-        table = accuracy_by_domain(design, right, domain, min_cell=MIN_CELL)
-        for row in table.to_dict("records"):
-            label = f"{name}: {row.pop('domain')}"
-            found = Estimate(**{str(key): value for key, value in row.items()})
-            yield Indicator("accuracy", "accuracy", found, label)
-        yield from fairness_indicators(
-            right,
-            part["route"].to_numpy(dtype=object),
-            domain,
-            design,
-            name=name,
-            min_cell=MIN_CELL,
+    said = error.note
+    if error.status == "measured":
+        where = "within" if error.within_null else "outside"
+        said = (
+            f"{where} what a calibrated method shows (mean {error.null_mean:.3f}, "
+            f"95 % at most {error.null_upper:.3f}); raw value {error.value:.3f}"
         )
+    told_error = Estimate(error.debiased, n=error.n, status=error.status, note=said)
+    yield Indicator("accuracy", "ece_debiased", told_error)
+
+
+def _fairness(arm: _Arm) -> Iterator[Indicator]:
+    route = arm.part["route"].to_numpy(dtype=object)
+    for name, domain in arm.domains.items():
+        yield from fairness_indicators(
+            arm.right, route, domain, arm.design, name=name, min_cell=MIN_CELL
+        )
+
+
+def _domains(arm: _Arm, other: _Arm | None) -> Iterator[dict[str, Any]]:
+    for name, domain in arm.domains.items():
+        table = accuracy_by_domain(arm.design, arm.right, domain, min_cell=MIN_CELL)
+        for cells in table.to_dict("records"):
+            value = cells.pop("domain")
+            found = Estimate(**{str(key): cell for key, cell in cells.items()})
+            row = Indicator("accuracy", "accuracy", found, f"{name}: {value}").row(
+                method=""
+            )
+            if other is not None and found.status == "measured":
+                # Both arms hold the same units in the same order.
+                apart = arm.right.astype(float) - other.right
+                gap = arm.design.mean(apart, domain == value)
+                row |= {
+                    "difference": gap.value,
+                    "difference_se": gap.se,
+                    "difference_lower": gap.lower,
+                    "difference_upper": gap.upper,
+                }
+            yield row

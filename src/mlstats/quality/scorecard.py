@@ -22,7 +22,7 @@ from mlstats.quality.automation import guaranteed_threshold, oracle_rate
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.summaries import Ancestor, ClassSums, Confusion
 
-__all__ = ["COLUMNS", "Plan", "score", "thresholds"]
+__all__ = ["COLUMNS", "Plan", "as_scorecard", "score", "thresholds"]
 
 COLUMNS = (
     "dimension",
@@ -112,11 +112,15 @@ def score(evaluation: Evaluation, ancestor: Ancestor, plan: Plan) -> pd.DataFram
         rows += _accuracy_rows(confusion, level, plan)
     rows += _automation_rows(evaluation.units, ancestor, plan)
     rows += _timing_rows(evaluation.timings, plan)
-    table = pd.DataFrame(rows).reindex(columns=list(COLUMNS))
-    table = table.assign(domain="", gsbpm=plan.gsbpm)
-    table["kind"] = table["method"].map(dict(plan.kinds))
-    texts = ("level", "versus", "interval", "note")
-    table = table.fillna(dict.fromkeys(texts, ""))
+    return as_scorecard(rows, plan)
+
+
+def as_scorecard(rows: Sequence[Mapping[str, Any]], plan: Plan) -> pd.DataFrame:
+    """Return rows as a scorecard: all of :data:`COLUMNS`, what is left out filled."""
+    table = pd.DataFrame(list(rows)).reindex(columns=list(COLUMNS))
+    table = table.assign(gsbpm=plan.gsbpm, kind=table["method"].map(dict(plan.kinds)))
+    texts = ("level", "domain", "versus", "interval", "note")
+    table = table.astype(dict.fromkeys(texts, object)).fillna(dict.fromkeys(texts, ""))
     return table.fillna({"status": "measured", "n": 0, "n_clusters": 0}).astype(
         {"n": "int64", "n_clusters": "int64"}
     )

@@ -102,7 +102,7 @@ def lights(report: RunReport) -> dict[str, Light]:
     """Return a light for each dimension of QF4SA and its extensions.
 
     The light takes the worst result of the gates that bear on the dimension. Without
-    a gate it says that it was measured, or not; it is never green then.
+    a gate it says that it was measured, in part or not; it is never green then.
     """
     all_gates = gates(report)
     measures: dict[str, dict[str, None]] = {name: {} for name in DIMENSIONS}
@@ -131,7 +131,8 @@ def _light(
         if state == "not_measured" and results["pass"]:
             state = "partial"
     elif any(cell.measured for cell in shown):
-        state = "measured"
+        missing = any(c.status == "not_measured" for c in shown)
+        state = "partial" if missing else "measured"
     elif shown and all(cell.status == "not_applicable" for cell in shown):
         state = "not_applicable"
     else:
