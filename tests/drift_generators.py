@@ -1,7 +1,7 @@
 """Tables in which we know what drifted: one of independent columns, one of correlated.
 
 Both generators of tables have 20 columns: 12 numbers ``x0`` to ``x11``, four columns
-of codes with 8, 20, 200 and 500 of them, an income (lognormal), a number of words (small whole numbers), a
+of codes with 8, 20, 200 and 500 of them, an income (lognormal), a number of words, a
 model's score and its predicted class. Two more give the labels of an audit.
 """
 

@@ -33,6 +33,7 @@ from mlstats.quality.evidence import bundle, canonical
 from mlstats.quality.evidence import digest as evidence_digest
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
+from mlstats.quality.reproducibility import outputs_digest
 from mlstats.quality.scorecard import Plan, as_scorecard, score, thresholds
 from mlstats.quality.sims import export, write_sims
 from mlstats.settings import Settings
@@ -341,7 +342,8 @@ def publish(
     )
     _write_drift(run, dataset, folder / "evidently.html")
     io.write_parquet(folder / "gates.parquet", shown.gates)
-    evidence_hash = _write_evidence(run, shown, digest, folder)
+    outputs = outputs_digest(evaluation.units)
+    evidence_hash = _write_evidence(run, shown, outputs, folder)
     sims = export(
         shown.scorecard,
         shown.gates,
@@ -382,8 +384,11 @@ def publish(
     return Outcome(shown, run.folder, versions, result)
 
 
-def _write_evidence(run: Run, shown: RunReport, units: str, folder: Path) -> str:
-    """Freeze what a signature will refer to and return its sha256."""
+def _write_evidence(run: Run, shown: RunReport, outputs: str, folder: Path) -> str:
+    """Freeze what a signature will refer to and return its sha256.
+
+    It is made of what was computed: the same run again gives the same evidence.
+    """
     pilot = run.pilot
     frozen = bundle(
         shown.scorecard,
@@ -397,7 +402,7 @@ def _write_evidence(run: Run, shown: RunReport, units: str, folder: Path) -> str
         rules=[rule.model_dump(mode="json") for rule in pilot.gates],
         digests={
             **{k: v for k, v in shown.provenance.items() if k != "python"},
-            "units": units,
+            "outputs": outputs,
         },
     )
     data = canonical(frozen)

@@ -179,6 +179,17 @@ def test_a_class_with_one_row_is_no_obstacle(office: Path) -> None:
     succeeds(office)
 
 
+def test_a_rerun_gives_the_same_evidence_and_card(office: Path) -> None:
+    kept = []
+    for _ in range(2):
+        run()
+        pointer = (office / ".mlstats/runs/diary/latest.txt").read_text().strip()
+        folder = office / ".mlstats/runs/diary" / pointer
+        card = (office / "models" / "diary.md").read_bytes()
+        kept.append(((folder / "evidence.json").read_bytes(), card))
+    assert kept[0] == kept[1]
+
+
 def test_errors_of_a_step_reach_the_caller_as_they_are(office: Path) -> None:
     with pytest.raises(MlstatsError) as caught:
         run("data.source=nowhere.csv")
