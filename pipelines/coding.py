@@ -6,18 +6,20 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from mlstats import dataset, evaluate, runs
+from mlstats import dataset, evaluate, publishing, runs
 from mlstats.settings import load_settings
 from pipelines.step import step
 
 prepare = step(runs.prepare, "prepare")
 read = step(dataset.load, "read and check the contract")
 part = step(dataset.part, "split")
+ready = step(evaluate.ready, "see that all can run")
 run_method = step(evaluate.run_method, "method {name}")
 score = step(runs.evaluate_methods, "score")
 judge = step(runs.judge, "judge")
 report = step(runs.build_report, "report")
-publish = step(runs.publish, "publish")
+publish = step(publishing.publish, "publish")
+conclude = step(publishing.conclude, "conclude")
 
 
 @flow(name="coding", persist_result=False)
@@ -41,10 +43,13 @@ def coding(
         Test on this period.
     """
     settings = load_settings()
-    run = prepare(pilot, settings, overrides=list(overrides))
+    run = prepare(
+        pilot, settings, overrides=list(overrides), sample=sample, period=period
+    )
     data, checked = read(run.pilot, settings, sample=sample, period=period)
     checked.raise_if_failed(pilot)
     data = part(data, run.pilot, period=period)
+    ready(run.pilot, data, settings)
     with runs.working_folder(run) as folder:
         done = [
             run_method(run.pilot, name, data, settings) for name in run.pilot.methods
@@ -52,4 +57,5 @@ def coding(
         evaluation, scorecard = score(run, data, done)
         gates = judge(run, scorecard)
         shown = report(run, data, evaluation, scorecard, gates)
-        return publish(run, folder, data, evaluation, shown, done)
+        outcome = publish(run, folder, data, evaluation, shown, done)
+    return conclude(run, outcome)

@@ -41,8 +41,8 @@ def check_pilot(
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
     data, result = dataset.load(pilot, settings, sample=sample, period=period)
     result.raise_if_failed(name)
-    levels = evaluate.levels_of(pilot, data.classification)
     data = dataset.part(data, pilot, period=period)
+    levels = evaluate.ready(pilot, data, settings)
     console.print(f"{pilot.pilot}: the contract is kept", style="bold")
     console.print(f"  levels: {', '.join(levels)}", markup=False)
     for note in [*data.notes, *data.cautions]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -75,7 +76,8 @@ def _options(
     )
     for noisy in ("httpx", "alembic", "mlflow", "matplotlib", "prefect"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    # Our own errors are told once, at the end, without a traceback.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
 
 
 # -- develop -----------------------------------------------------------------------
@@ -188,7 +190,7 @@ def _finish(outcome: Outcome) -> None:
     from mlstats.quality.terminal import print_scorecard
 
     print_scorecard(outcome.report, _console(), path=outcome.folder / "scorecard.html")
-    if outcome.result in {"fail", "inconclusive"}:
+    if outcome.gated and outcome.result != "pass":
         raise typer.Exit(1)
 
 
@@ -297,6 +299,7 @@ def demo(
 
 def main() -> None:
     """Run the command line; every error becomes a message and an exit code."""
+    signal.signal(signal.SIGTERM, _ended)
     try:
         app()
     except MlstatsError as error:
@@ -315,6 +318,11 @@ def main() -> None:
         )
         _tell(fault)
         sys.exit(fault.exit_code)
+
+
+def _ended(number: int, frame: object) -> None:
+    """End in order, so that Prefect's temporary server ends too."""
+    sys.exit(128 + number)
 
 
 def _console(*, stderr: bool = False) -> Console:

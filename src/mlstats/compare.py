@@ -69,7 +69,9 @@ def compare_files(
     known = true[true["code"].notna()]
     if len(known) == 0:
         raise ContractError("No unit has a true code", where=str(truth))
-    notes = [f"{len(true) - len(known)} units without a true code are left out"]
+    _check_weights(known, weight, truth)
+    without = len(true) - len(known)
+    notes = [f"{without} units without a true code are left out"] if without else []
     evaluation = Evaluation(
         pd.concat(
             [_units(name, known, arm, weight, cluster) for name, arm in arms.items()],
@@ -79,8 +81,19 @@ def compare_files(
         pd.DataFrame(columns=list(TIMINGS)),
     )
     for name, arm in arms.items():
+        shared = int(known.index.isin(arm.index).sum())
+        if shared == 0:
+            raise ContractError(
+                f"No unit with a true code is in the table of {name}",
+                where=str(traditional if name == "traditional" else ml),
+                expected=f"the same keys in the column {key!r}",
+                hint="look at leading zeros and blanks of the keys",
+            )
+        if shared < len(known):
+            notes.append(f"{len(known) - shared} units are not in the table of {name}")
         more = int((~arm.index.isin(true.index)).sum())
-        notes.append(f"{more} units of {name} are not in the table of true codes")
+        if more:
+            notes.append(f"{more} units of {name} are not in the table of true codes")
     classification = _levels(known, list(arms.values()), separator)
     plan = Plan(
         kinds=ARMS,
@@ -123,6 +136,20 @@ def _read(path: Path, key: str, code: str | None, sides: set[str]) -> pd.DataFra
     text = frame[column].astype("str").str.strip()
     coded = text.where(text != "")
     return frame.assign(code=coded).set_index(key)[["code", *sorted(sides)]]
+
+
+def _check_weights(known: pd.DataFrame, weight: str | None, path: Path) -> None:
+    if weight is None:
+        return
+    values = pd.to_numeric(known[weight], errors="coerce").to_numpy(dtype=float)
+    faulty = int((~np.isfinite(values) | (values < 0)).sum())
+    if faulty or values.sum() == 0:
+        raise ContractError(
+            f"The weight {weight!r} is missing, negative or no number in {faulty} rows"
+            + ("" if faulty else ", and zero in all"),
+            where=str(path),
+            expected="numbers from 0, not all 0",
+        )
 
 
 def _only_other(frame: pd.DataFrame, key: str, sides: set[str], path: Path) -> str:

@@ -14,8 +14,8 @@ from mlstats import contract, io, split
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.config import Pilot
-from mlstats.errors import ConfigError, SourceError, nearest
-from mlstats.period import PeriodRange
+from mlstats.errors import ConfigError, ContractError, SourceError, nearest
+from mlstats.period import PeriodRange, ReferencePeriod
 from mlstats.pilot_files import find_config
 from mlstats.settings import Settings
 
@@ -104,6 +104,12 @@ def load(
     result : ContractResult
         All failures of the contract, to be raised or shown by the caller.
     """
+    if period is not None and pilot.evaluate.split.by != "period":
+        raise ConfigError(
+            "A period was asked for and the split is not by period",
+            where="evaluate.split.by",
+            hint="leave --period out, or split by period",
+        )
     find = finder(settings)
     tables = [
         (name, _read(pilot, str(find(path)))) for name, path in _sources(pilot, period)
@@ -134,7 +140,7 @@ def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
         return [("", source)]
     span = PeriodRange.parse(str(periods))
     if period is not None:
-        last = PeriodRange.parse(period).first
+        last = ReferencePeriod.parse(period)
         if last < span.first or span.last < last:
             raise ConfigError(
                 f"The period {period} has no data",
@@ -229,9 +235,11 @@ def part(dataset: Dataset, pilot: Pilot, *, period: str | None = None) -> Datase
     folds, told = split.assign(dataset.frame, roles, pilot.evaluate, test_period=period)
     blind = dataset.frame[pilot.truth].isna()
     if pilot.truth != roles.target and roles.target is not None:
-        # Gold is rare: units of the training part that have one calibrate, and the
-        # units drawn for calibration that have none go back to training.
-        folds = folds.mask((folds == "valid") & blind, "train")
+        # Gold is rare: drawn clusters that have some calibrate, and those that have
+        # none go back to training. No cluster does both.
+        clusters = split.cluster_ids(dataset.frame, roles.cluster)
+        gold = clusters.isin(clusters[~blind].unique())
+        folds = folds.mask((folds == "valid") & ~gold, "train")
     unlabelled = dataset.frame[roles.target or pilot.truth].isna()
     folds = folds.mask((folds == "train") & unlabelled, "left_out")
     folds = folds.mask(folds.isin(["valid", "test"]) & blind, "left_out")
@@ -243,6 +251,13 @@ def part(dataset: Dataset, pilot: Pilot, *, period: str | None = None) -> Datase
     if counts.get("left_out", 0):
         cautions.append(
             f"{counts['left_out']} units take no part: no label, or left out"
+        )
+    labels = dataset.frame.loc[folds == "train", roles.target or pilot.truth].nunique()
+    if labels < 2:
+        raise ContractError(
+            f"The training part has {labels} codes",
+            where=f"column {roles.target or pilot.truth}",
+            expected="at least two",
         )
     if not counts.get("test", 0):
         raise SourceError(

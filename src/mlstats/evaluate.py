@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
 from mlstats import io, split
 from mlstats.coding import arm
@@ -26,12 +27,14 @@ from mlstats.guard import place
 from mlstats.method import Incumbent, predict_top
 from mlstats.quality.estimates import class_shares
 from mlstats.quality.evaluation import TIMINGS, Evaluation
+from mlstats.quality.figures import INDICATORS
 from mlstats.settings import Settings
 
 __all__ = [
     "MethodRun",
     "assemble",
     "levels_of",
+    "ready",
     "run_method",
 ]
 
@@ -65,6 +68,33 @@ class MethodRun:
     scores: np.ndarray
     timings: list[dict[str, Any]]
     inputs: dict[str, str]
+
+
+def ready(pilot: Pilot, dataset: Dataset, settings: Settings) -> list[str]:
+    """See that everything the pilot names exists, before anything is fitted.
+
+    Returns
+    -------
+    list of str
+        The levels that are scored.
+
+    Raises
+    ------
+    ConfigError
+        Where a level, a measure, a class or a parameter does not exist.
+    """
+    for rule in pilot.gates:
+        if rule.indicator not in INDICATORS:
+            raise ConfigError(
+                f"A gate measures {rule.indicator!r}, which no scorecard has",
+                where="gates",
+                expected=", ".join(INDICATORS),
+                nearest=nearest(rule.indicator, INDICATORS),
+            )
+    for name, spec in pilot.methods.items():
+        method = arm.build_method(name, spec, pilot.evaluate, finder(settings))
+        inputs_of(method, dataset.frame, pilot)
+    return levels_of(pilot, dataset.classification)
 
 
 def run_method(
@@ -145,7 +175,7 @@ class _Clock:
         return self
 
     def __enter__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
+        self._wall, self._cpu = time.perf_counter(), _cpu_seconds()
 
     def __exit__(self, kind: object, *rest: object) -> None:
         if kind is None:
@@ -155,13 +185,20 @@ class _Clock:
                     "step": self._step,
                     "units": self._units,
                     "wall_seconds": time.perf_counter() - self._wall,
-                    "cpu_seconds": time.process_time() - self._cpu,
+                    "cpu_seconds": _cpu_seconds() - self._cpu,
                     "peak_mb": _peak_mb(),
                 }
             )
 
 
+def _cpu_seconds() -> float:
+    """Return CPU seconds of this process and of its children that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
 def _peak_mb() -> float:
+    """Return the largest memory that the process has taken so far."""
     try:
         import resource
     except ImportError:  # Windows has no such counter
@@ -182,7 +219,9 @@ def levels_of(pilot: Pilot, classification: Classification) -> list[str]:
     """
     spec = pilot.data.classification
     named = list(spec.levels) if spec else []
-    levels = named or list(classification.levels)
+    levels = named or [
+        level for level in classification.levels if not _is_full(classification, level)
+    ]
     wanted = [*levels, pilot.evaluate.level, *(r.level for r in pilot.gates if r.level)]
     for level in wanted:
         if level not in (*classification.levels, "full"):
@@ -192,6 +231,12 @@ def levels_of(pilot: Pilot, classification: Classification) -> list[str]:
                 expected=", ".join([*classification.levels, "full"]),
             )
     return list(dict.fromkeys([*wanted, "full"]))
+
+
+def _is_full(classification: Classification, level: str) -> bool:
+    """Whether a level says the same as the full code."""
+    codes = np.array(list(classification.codes), dtype=object)
+    return bool((classification.ancestor(codes, level) == codes).all())
 
 
 def assemble(
@@ -273,12 +318,13 @@ def keyed(values: pd.Series, key: bytes) -> list[str]:
 def project_key(settings: Settings) -> bytes:
     """Return the project's secret; it is made at the first use."""
     path = settings.confidential / "unit.key"
-    if not path.exists():
-        io.write_atomic(path, lambda beside: _write_secret(beside))
+    with FileLock(path.with_suffix(".lock"), timeout=60):
+        if not path.exists():
+            io.write_atomic(path, lambda beside: _write_secret(beside))
     return path.read_bytes()
 
 
 def _write_secret(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secrets.token_bytes(32))

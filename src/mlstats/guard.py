@@ -23,6 +23,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _confidential = logging.getLogger("mlstats.confidential")
+_confidential.addHandler(logging.NullHandler())  # until a run gives it a file
+_confidential.propagate = False
 _STORE = {errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES, errno.EPERM}
 
 

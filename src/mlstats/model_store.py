@@ -86,10 +86,12 @@ def store(method: Any, columns: list[str], confidential: Path) -> str:
         method.save(beside)
         digest = _digest(beside)
         target = models / digest
-        if target.exists():
-            shutil.rmtree(beside)
-        else:
+        try:
             beside.rename(target)
+        except OSError:
+            if not target.exists():
+                raise
+            shutil.rmtree(beside)  # it was there, or another run was faster
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise

@@ -13,29 +13,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pandas as pd
-import yaml
 
-from mlstats import contract, evaluate, io, model_store, tracking
-from mlstats.cards import render_card
+from mlstats import evaluate, io, tracking
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset
 from mlstats.evaluate import MethodRun
 from mlstats.guard import confidential_log
 from mlstats.pilot_files import load_pilot
 from mlstats.provenance import provenance
-from mlstats.quality import evidently, gate, report
+from mlstats.quality import gate
 from mlstats.quality.dimensions import dimension_rows
 from mlstats.quality.evaluation import Evaluation
-from mlstats.quality.evidence import bundle, canonical
-from mlstats.quality.evidence import digest as evidence_digest
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
-from mlstats.quality.reproducibility import outputs_digest
 from mlstats.quality.scorecard import Plan, as_scorecard, score, thresholds
-from mlstats.quality.sims import export, write_sims
 from mlstats.settings import Settings
 
 __all__ = [
@@ -46,13 +40,10 @@ __all__ = [
     "judge",
     "latest",
     "prepare",
-    "publish",
     "working_folder",
 ]
 
 _log = logging.getLogger(__name__)
-
-NAMES = ("accuracy", "macro_f1", "coverage", "accuracy_unseen", "automation_guaranteed")
 
 
 @dataclass(frozen=True)
@@ -67,11 +58,15 @@ class Run:
         With its overrides.
     settings : Settings
         Of the project.
+    trial : mapping
+        How it departs from the pilot's file: sample, period, overrides. A trial moves
+        no alias and writes no card.
     """
 
     run_id: str
     pilot: Pilot
     settings: Settings
+    trial: Mapping[str, str]
 
     @property
     def folder(self) -> Path:
@@ -98,15 +93,25 @@ class Outcome:
         Method -> registered version; ``""`` -> id of the MLflow run.
     result : str
         Of the gates to shadow: pass, fail, inconclusive or not_measured.
+    gated : bool
+        Whether the pilot has gates to shadow.
     """
 
     report: RunReport
     folder: Path
     versions: Mapping[str, str]
     result: str
+    gated: bool
 
 
-def prepare(name: str, settings: Settings, *, overrides: Sequence[str] = ()) -> Run:
+def prepare(
+    name: str,
+    settings: Settings,
+    *,
+    overrides: Sequence[str] = (),
+    sample: int | None = None,
+    period: str | None = None,
+) -> Run:
     """Read the pilot, make the project's folders and begin a run.
 
     Raises
@@ -116,10 +121,12 @@ def prepare(name: str, settings: Settings, *, overrides: Sequence[str] = ()) -> 
     """
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
     settings.prepare()
-    tracking.reachable(settings)  # told now, not after an hour of fitting
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"-{pilot.pilot}"
-    run = Run(run_id, pilot, settings)
+    asked = {"sample": sample, "period": period, "overrides": " ".join(overrides)}
+    trial = {name: str(value) for name, value in asked.items() if value}
+    run = Run(run_id, pilot, settings, trial)
     confidential_log(run.confidential)
+    tracking.reachable(settings)  # told now, not after an hour of fitting
     return run
 
 
@@ -306,157 +313,13 @@ def _verdict(pilot: Pilot, scorecard: pd.DataFrame, gates: pd.DataFrame) -> str:
     if len(row) == 0:
         return f"{said}."
     found = row.iloc[0]
+    interval = (
+        f" (95 % interval {found['difference_lower'] * 100:+.1f} to "
+        f"{found['difference_upper'] * 100:+.1f})"
+        if np.isfinite(found["difference_lower"])
+        else ""
+    )
     return (
         f"{said}: {pilot.candidate} codes {found['value']:.1%} of the units rightly, "
-        f"{found['difference'] * 100:+.1f} points against {pilot.baseline} "
-        f"(95 % interval {found['difference_lower'] * 100:+.1f} to "
-        f"{found['difference_upper'] * 100:+.1f})."
+        f"{found['difference'] * 100:+.1f} points against {pilot.baseline}{interval}."
     )
-
-
-# -- publishing --------------------------------------------------------------------
-
-
-def publish(
-    run: Run,
-    folder: Path,
-    dataset: Dataset,
-    evaluation: Evaluation,
-    shown: RunReport,
-    runs: Sequence[MethodRun],
-) -> Outcome:
-    """Write the reports into `folder`, then log and register with MLflow.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        From :func:`working_folder`.
-    """
-    digest = evaluation.write(run.confidential, folder)
-    report.write_html(shown, folder / "scorecard.html")
-    report.write_xlsx(shown, folder / "scorecard.xlsx")
-    report.write_parquet(shown, folder / "scorecard.parquet")
-    resolved = run.pilot.model_dump(mode="json")
-    io.write_text(
-        folder / "pilot.yaml", yaml.safe_dump(resolved, sort_keys=False, width=88)
-    )
-    _write_drift(run, dataset, folder / "evidently.html")
-    io.write_parquet(folder / "gates.parquet", shown.gates)
-    outputs = outputs_digest(evaluation.units)
-    evidence_hash = _write_evidence(run, shown, outputs, folder)
-    sims = export(
-        shown.scorecard,
-        shown.gates,
-        evaluation.estimates,
-        period=shown.period,
-        provenance=evidence_hash,
-    )
-    write_sims(sims, folder)
-    result = gate.verdict(shown.gates, "shadow")
-    aliases = {"baseline": run.pilot.baseline}
-    if result == "pass":
-        aliases["challenger"] = run.pilot.candidate
-    versions = tracking.track(
-        run.settings,
-        tracking.RunRecord(
-            pilot=run.pilot.pilot,
-            run_id=run.run_id,
-            params=_flat(resolved),
-            tags={
-                **{k.replace(" ", "_"): v for k, v in shown.provenance.items()},
-                "units_digest": digest,
-                "evidence_hash": evidence_hash,
-                "period": shown.period,
-                "verdict": result,
-                "gsbpm": run.pilot.gsbpm,
-                "synthetic": str(run.pilot.data.synthetic).lower(),
-            },
-            artifacts=folder,
-            methods=[_record(run, shown, done) for done in runs],
-            aliases=aliases,
-        ),
-    )
-    io.write_json(
-        folder / "tracking.json", {k or "run": v for k, v in versions.items()}
-    )
-    card = render_card(run.pilot, shown)
-    io.write_text(run.settings.models / f"{run.pilot.pilot}.md", card)
-    return Outcome(shown, run.folder, versions, result)
-
-
-def _write_evidence(run: Run, shown: RunReport, outputs: str, folder: Path) -> str:
-    """Freeze what a signature will refer to and return its sha256.
-
-    It is made of what was computed: the same run again gives the same evidence.
-    """
-    pilot = run.pilot
-    frozen = bundle(
-        shown.scorecard,
-        shown.gates,
-        subject={
-            "pilot": pilot.pilot,
-            "period": shown.period,
-            "candidate": pilot.candidate,
-            "baseline": pilot.baseline,
-        },
-        rules=[rule.model_dump(mode="json") for rule in pilot.gates],
-        digests={
-            **{k: v for k, v in shown.provenance.items() if k != "python"},
-            "outputs": outputs,
-        },
-    )
-    data = canonical(frozen)
-    io.write_atomic(folder / "evidence.json", lambda path: _write_bytes(path, data))
-    return evidence_digest(frozen)
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-
-
-def _write_drift(run: Run, dataset: Dataset, path: Path) -> None:
-    data = run.pilot.data
-    train = dataset.frame[dataset.folds == "train"]
-    test = dataset.frame[dataset.folds == "test"]
-    reference, made = contract.safe_view(train, data)
-    current, _ = contract.safe_view(test, data, reference=made)
-    evidently.write_drift_report(
-        current,
-        reference,
-        path,
-        columns=dict.fromkeys(current.columns, "category"),
-        seed=run.pilot.evaluate.seed,
-        synthetic=data.synthetic,
-    )
-
-
-def _record(run: Run, shown: RunReport, done: MethodRun) -> tracking.MethodRecord:
-    spec = run.pilot.methods[done.name]
-    card = shown.scorecard
-    card = card[(card["method"] == done.name) & card["indicator"].isin(NAMES)]
-    metrics = {
-        f"{row['indicator']}_{row['level']}": float(row["value"])
-        for _, row in card.iterrows()
-    }
-    seconds = {f"{t['step']}_seconds": float(t["wall_seconds"]) for t in done.timings}
-    keeps = hasattr(done.method, "save") and spec.use != "mlstats.Incumbent"
-    digest = None
-    if keeps:
-        digest = model_store.store(
-            done.method, list(done.inputs), run.settings.confidential
-        )
-    return tracking.MethodRecord(
-        name=done.name,
-        kind=spec.kind,
-        params={"use": spec.use, **spec.params},
-        metrics=metrics | seconds,
-        digest=digest,
-        inputs=list(done.inputs.items()),
-    )
-
-
-def _flat(tree: Any, at: str = "") -> dict[str, Any]:
-    if isinstance(tree, dict):
-        parts = [_flat(v, f"{at}.{k}" if at else str(k)) for k, v in tree.items()]
-        return {k: v for part in parts for k, v in part.items()}
-    return {at: tree}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import yaml
 
 from mlstats import io
 from mlstats.dataset import ROW_NUMBER
-from mlstats.errors import ContractError, UsageError, nearest
+from mlstats.errors import ContractError, MlstatsError, UsageError, nearest
 from mlstats.pilot_files import list_pilots, load_pilot
 from mlstats.settings import Settings
 
@@ -55,20 +56,14 @@ def new_pilot(
     list of pathlib.Path
         The files written.
     """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a pilot",
+            expected="small letters, digits and hyphens",
+        )
     if name in list_pilots(settings.project):
         raise UsageError(f"The pilot {name!r} exists already", hint="take another name")
-    named = [*text, code, *([cluster] if cluster else [])]
-    if unit_id != ROW_NUMBER:
-        named.append(unit_id)
-    frame = io.read_table(data, text_columns=named).frame
-    for column in named:
-        if column not in frame:
-            raise UsageError(
-                f"There is no column {column!r}",
-                where=str(data),
-                expected=", ".join(map(str, frame.columns)),
-                nearest=nearest(column, map(str, frame.columns)),
-            )
+    frame = _table(data, text, code, unit_id, cluster)
     codes = sorted(frame[code].dropna().unique())
     if len(codes) < 2:
         raise ContractError(
@@ -87,8 +82,32 @@ def new_pilot(
     table = _structure(codes, separator).to_csv(index=False, lineterminator="\n")
     io.write_text(classification, table)
     io.write_text(pilot, HEADER + yaml.safe_dump(tree, sort_keys=False, width=88))
-    load_pilot(pilot, project=settings.project)
+    try:
+        load_pilot(pilot, project=settings.project)
+    except MlstatsError:
+        for path in (classification, pilot):
+            path.unlink()
+        raise
     return [classification, pilot]
+
+
+def _table(
+    data: Path, text: Sequence[str], code: str, unit_id: str, cluster: str | None
+) -> pd.DataFrame:
+    """Read the table and see that it has the columns."""
+    named = [*text, code, *([cluster] if cluster else [])]
+    if unit_id != ROW_NUMBER:
+        named.append(unit_id)
+    frame = io.read_table(data, text_columns=named).frame
+    for column in named:
+        if column not in frame:
+            raise UsageError(
+                f"There is no column {column!r}",
+                where=str(data),
+                expected=", ".join(map(str, frame.columns)),
+                nearest=nearest(column, map(str, frame.columns)),
+            )
+    return frame
 
 
 def _structure(codes: Sequence[str], separator: str | None) -> pd.DataFrame:

@@ -74,7 +74,8 @@ def assign(
                 f"The {fold} part has no units",
                 where="evaluate.split",
                 expected="units in train and in test",
-                hint="widen data.periods or mend evaluate.split",
+                hint=f"the data have {clusters.nunique()} clusters: widen the data, or "
+                "mend evaluate.split",
             )
     return folds, notes
 
@@ -143,6 +144,8 @@ def _take_valid(
 ) -> pd.Series:
     train = folds == "train"
     if train.sum() < 2:
+        return folds
+    if clusters[train].nunique() < 2:
         return folds
     drawn = _draw(clusters[train], share, rng)
     return folds.mask(train & drawn.reindex(folds.index, fill_value=False), "valid")

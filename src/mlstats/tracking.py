@@ -65,8 +65,6 @@ class RunRecord:
         Folder of publishable files.
     methods : sequence of MethodRecord
         A child run each.
-    aliases : mapping
-        Alias -> method that gets it.
     """
 
     pilot: str
@@ -75,7 +73,6 @@ class RunRecord:
     tags: Mapping[str, str]
     artifacts: Path
     methods: Sequence[MethodRecord]
-    aliases: Mapping[str, str]
 
 
 def reachable(settings: Settings) -> None:
@@ -86,7 +83,11 @@ def reachable(settings: Settings) -> None:
     ServiceError
         Where it does not answer.
     """
-    with _client(settings) as (_, client):
+    # The first to ask a new SQLite store makes its tables; two at once would clash.
+    from filelock import FileLock
+
+    lock = FileLock(settings.home_folder / "mlflow.lock", timeout=300)
+    with lock, _client(settings) as (_, client):
         client.search_experiments(max_results=1)
 
 
@@ -109,7 +110,7 @@ def track(settings: Settings, record: RunRecord) -> dict[str, str]:
     ------
     ServiceError
         Where the store does not answer; the parent run is then marked as failed
-        if that is still possible, and no alias is moved.
+        if that is still possible.
     """
     with _client(settings) as (mlflow, client):
         _choose_experiment(mlflow, client, settings, record.pilot)
@@ -123,10 +124,35 @@ def track(settings: Settings, record: RunRecord) -> dict[str, str]:
                 version = _log_method(mlflow, record, method)
                 if version:
                     versions[method.name] = version
-        for alias, name in record.aliases.items():
-            if name in versions:
-                client.set_registered_model_alias(record.pilot, alias, versions[name])
         return versions
+
+
+def point(
+    settings: Settings,
+    pilot: str,
+    aliases: Mapping[str, str],
+    versions: Mapping[str, str],
+) -> None:
+    """Let aliases point to the versions of a run.
+
+    Parameters
+    ----------
+    pilot : str
+        Name of the registered model.
+    aliases : mapping
+        Alias -> method.
+    versions : mapping
+        Method -> version, as :func:`track` returned it.
+
+    Raises
+    ------
+    ServiceError
+        Where the store does not answer.
+    """
+    with _client(settings) as (_, client):
+        for alias, method in aliases.items():
+            if method in versions:
+                client.set_registered_model_alias(pilot, alias, versions[method])
 
 
 def _choose_experiment(mlflow: Any, client: Any, settings: Settings, name: str) -> None:

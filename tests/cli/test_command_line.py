@@ -139,8 +139,7 @@ def test_misspelt_config(office: Path, old: str, new: str, said: list[str]) -> N
          "exists already"),
         (["new", "other", "--data", "my data.csv", "--text", "txt", "--code", "code"],
          "nearest: text"),
-        (["check", "diary", "--set", "methods.linear.use=mlstats.coding.Linear",
-          "--set", "evaluate.level='7'"], "no level '7'"),
+        (["check", "diary", "--set", "evaluate.level='7'"], "no level '7'"),
     ],
 )  # fmt: skip
 def test_usage(office: Path, words: list[str], said: str) -> None:
@@ -164,6 +163,37 @@ def test_broken_data_are_told_once_and_without_content(
     told = call("check", "diary", code=3)
     assert said in told
     assert "rye bread" not in told
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("methods.linear.use=mlstats.coding.LinerText", "nearest: LinearText"),
+        ("methods.linear.params={CC: 3}", "no parameter 'CC'"),
+        ("gates=[{measure: acuracy, at_least: 0.5}]", "nearest: accuracy"),
+    ],
+)
+def test_check_finds_what_run_would_stumble_over(
+    office: Path, override: str, said: str
+) -> None:
+    assert said in call("check", "diary", "--set", override, code=2)
+
+
+def test_a_period_is_refused_where_the_split_is_not_by_period(office: Path) -> None:
+    told = call("check", "diary", "--period", "2026-03", code=2)
+    assert "the split is not by period" in told
+
+
+def test_one_code_is_no_task(office: Path) -> None:
+    text = (office / "my data.csv").read_text()
+    (office / "my data.csv").write_text(text.replace("01.2", "01.1"))
+    assert "has 1 codes" in call("check", "diary", code=3)
+
+
+def test_a_name_that_leaves_the_folder_is_refused(office: Path) -> None:
+    words = ["--data", "my data.csv", "--text", "text", "--code", "code"]
+    assert "cannot be the name" in call("new", "../evil", *words, code=2)
+    assert not list(office.rglob("*evil*"))
 
 
 def test_code_outside_the_classification(office: Path) -> None:
@@ -220,6 +250,7 @@ def test_compare_of_loose_files(tmp_path: Path) -> None:
         (pd.DataFrame({"lin": ["1"], "code": ["a"]}), 2, "nearest: lin"),
         (pd.DataFrame({"line": ["1"], "a": ["x"], "b": ["y"]}), 2, "--code COLUMN"),
         (pd.DataFrame({"line": ["1", "1"], "code": ["a", "b"]}), 3, "repeated in 1"),
+        (pd.DataFrame({"line": ["01"], "code": ["a"]}), 3, "No unit with a true code"),
     ],
 )
 def test_compare_says_what_is_wrong(
@@ -231,6 +262,22 @@ def test_compare_says_what_is_wrong(
     words = ["--truth", "gold.csv", "--traditional", "arm.csv", "--ml", "gold.csv"]
     assert said in call("compare", *words, "--key", "line", code=code)
     assert not (tmp_path / "comparison").exists()
+
+
+@pytest.mark.parametrize("weight", ["-1", "", "many", "0"])
+def test_compare_refuses_weights_that_are_none(tmp_path: Path, weight: str) -> None:
+    Path("gold.csv").write_text(f"line,code,w\n1,a,{weight}\n2,b,0\n")
+    Path("arm.csv").write_text("line,code\n1,a\n2,b\n")
+    words = ["--truth", "gold.csv", "--traditional", "arm.csv", "--ml", "arm.csv"]
+    said = call("compare", *words, "--key", "line", "--weight", "w", code=3)
+    assert "weight 'w'" in said
+
+
+def test_an_error_of_a_flow_is_told_once_and_without_a_traceback(office: Path) -> None:
+    done = fresh("run", "diary", "--set", "data.source=nowhere.csv", cwd=office)
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("There is no file 'nowhere.csv'") == 1
 
 
 def test_doctor_looks_at_everything(tmp_path: Path) -> None:

@@ -45,14 +45,14 @@ def office(tmp_path: Path) -> Path:
     text = text.replace(
         "mlstats.coding.LinearText", "sklearn.naive_bayes.MultinomialNB"
     )
-    path.write_text(text)
+    path.write_text(text.replace("evaluate:\n", "evaluate:\n  bootstrap: 50\n"))
     return tmp_path
 
 
 def run(*overrides: str) -> None:
     from pipelines.start import run_flow
 
-    run_flow("diary", overrides=["evaluate.bootstrap=50", *overrides])
+    run_flow("diary", overrides=overrides)
 
 
 def left_over(office: Path) -> list[str]:
@@ -188,6 +188,23 @@ def test_a_rerun_gives_the_same_evidence_and_card(office: Path) -> None:
         card = (office / "models" / "diary.md").read_bytes()
         kept.append(((folder / "evidence.json").read_bytes(), card))
     assert kept[0] == kept[1]
+
+
+def test_a_trial_moves_no_alias_and_writes_no_card(office: Path) -> None:
+    import mlflow
+
+    run()
+    client = mlflow.MlflowClient(load_settings().mlflow_uri)
+    before = dict(client.get_registered_model("diary").aliases)
+    card = (office / "models" / "diary.md").read_bytes()
+    run("evaluate.seed=7")
+    assert dict(client.get_registered_model("diary").aliases) == before
+    assert (office / "models" / "diary.md").read_bytes() == card
+    versions = client.search_model_versions("name = 'diary'")
+    assert len(versions) > len(before)
+    experiment = client.get_experiment_by_name("diary").experiment_id
+    tags = [r.data.tags for r in client.search_runs([experiment])]
+    assert {t.get("trial_overrides") for t in tags} == {None, "evaluate.seed=7"}
 
 
 def test_errors_of_a_step_reach_the_caller_as_they_are(office: Path) -> None:

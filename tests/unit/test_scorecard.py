@@ -155,3 +155,35 @@ def test_the_key_of_a_project_changes_no_figure() -> None:
     one = score(evaluation_of(units), ancestor, PLAN)
     two = score(evaluation_of(other), ancestor, PLAN)
     pd.testing.assert_frame_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("rule", "n", "result"),
+    [
+        # 8 of 8 right in both arms: nothing varies, and nothing is shown by that.
+        ({"measure": "accuracy", "versus": "trad", "margin": 0.02}, 8, "inconclusive"),
+        ({"measure": "accuracy", "at_least": 0.95}, 8, "inconclusive"),
+        ({"measure": "macro_f1", "at_least": 0.9}, 8, "not_measured"),
+        # 0 of 300 clusters apart: the discordance is below a point.
+        ({"measure": "accuracy", "versus": "trad", "margin": 0.02}, 300, "pass"),
+        ({"measure": "accuracy", "at_least": 0.95}, 300, "pass"),
+    ],
+)
+def test_a_gate_does_not_pass_because_nothing_varies(
+    rule: dict[str, object], n: int, result: str
+) -> None:
+    units = units_of(n, seed=1).assign(fold="test", stratum="", weight=1.0)
+    units["cluster"] = units["unit"]
+    units["prediction"] = units["truth"]
+    card = score(evaluation_of(units), ancestor, PLAN)
+    gates = judge(card, [GateRule.model_validate(rule)], method="ml", level="full")
+    assert gates["result"].tolist() == [result]
+
+
+def test_a_method_that_codes_nothing_passes_nothing() -> None:
+    units = units_of(300, seed=1).assign(prediction=None)
+    card = score(evaluation_of(units), ancestor, PLAN)
+    rule = GateRule(measure="accuracy", versus="trad", margin=0.02)
+    gates = judge(card, [rule], method="ml", level="full")
+    assert gates["reason"].tolist() == ["the method coded no unit"]
+    assert gates["result"].tolist() == ["not_measured"]

@@ -63,7 +63,7 @@ def build_method(
         params["index"] = str(find_file(params["index"]))
     own = spec.use.startswith("mlstats.")
     if own:
-        accepted = _parameters(spec.use)
+        accepted = _parameters(spec.use, where)
         for key, value in (
             ("random_state", evaluate.seed % 2**31),
             ("min_units", evaluate.min_units),
@@ -94,5 +94,5 @@ def read_classification(
     )
 
 
-def _parameters(use: str) -> set[str]:
-    return set(inspect.signature(resolve(use, "methods")).parameters)
+def _parameters(use: str, where: str) -> set[str]:
+    return set(inspect.signature(resolve(use, where)).parameters)

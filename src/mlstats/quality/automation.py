@@ -33,6 +33,7 @@ def guaranteed_threshold(
     confidence: np.ndarray,
     correct: np.ndarray,
     clusters: np.ndarray,
+    weights: np.ndarray | None = None,
     *,
     target: float,
     level: float = 0.95,
@@ -57,6 +58,8 @@ def guaranteed_threshold(
         Whether the code is right.
     clusters : numpy.ndarray, shape (n,)
         Cluster of each unit.
+    weights : numpy.ndarray of float, shape (n,), optional
+        Design weights: the promise is about the weighted accuracy.
     target : float
         Accuracy that the automatic part has to reach.
     level : float
@@ -71,6 +74,7 @@ def guaranteed_threshold(
     ranked = confidence[told][order]
     right = correct[told][order].astype(float)
     _, cluster = np.unique(clusters[told][order], return_inverse=True)
+    weight = np.ones(len(order)) if weights is None else weights[told][order]
     share = (1 - level) / starts
     smallest = int(np.ceil(np.log(share) / np.log(target)))
     best = Threshold(np.inf, 0, np.nan)
@@ -86,15 +90,20 @@ def guaranteed_threshold(
         alpha = new + handed_on
         if alpha == 0.0:
             continue
-        bound = _lower_bound(right[:n], cluster[:n], alpha)
+        bound = _lower_bound(right[:n], cluster[:n], weight[:n], alpha)
         handed_on = alpha if bound >= target else 0.0
         if handed_on:
             best = Threshold(float(ranked[n - 1]), int(n), bound)
     return best
 
 
-def oracle_rate(confidence: np.ndarray, correct: np.ndarray, target: float) -> float:
-    """Return the largest share whose accuracy reaches the target, labels known.
+def oracle_rate(
+    confidence: np.ndarray,
+    correct: np.ndarray,
+    target: float,
+    weights: np.ndarray | None = None,
+) -> float:
+    """Return the largest weighted share that reaches the target, labels known.
 
     It is what a perfect choice of the threshold could have reached on these very
     units; no threshold fixed beforehand is promised it.
@@ -105,11 +114,14 @@ def oracle_rate(confidence: np.ndarray, correct: np.ndarray, target: float) -> f
     ranked = confidence[told][order]
     if n == 0 or len(ranked) == 0:
         return 0.0
-    accuracy = np.cumsum(correct[told][order]) / np.arange(1, len(ranked) + 1)
+    weight = np.ones(n) if weights is None else weights
+    held = np.cumsum(weight[told][order])
+    right = np.cumsum(weight[told][order] * correct[told][order])
+    accuracy = np.divide(right, held, out=np.zeros(len(held)), where=held > 0)
     # A threshold cannot part equal confidences.
     ends = np.append(ranked[1:] < ranked[:-1], True)
     reached = np.flatnonzero((accuracy >= target) & ends)
-    return float((reached[-1] + 1) / n) if len(reached) else 0.0
+    return float(held[reached[-1]] / weight.sum()) if len(reached) else 0.0
 
 
 def _ranks(ranked: np.ndarray, smallest: int, steps: int) -> np.ndarray:
@@ -119,18 +131,27 @@ def _ranks(ranked: np.ndarray, smallest: int, steps: int) -> np.ndarray:
     return np.unique(ends)
 
 
-def _lower_bound(right: np.ndarray, cluster: np.ndarray, alpha: float) -> float:
-    """Return the one-sided Clopper-Pearson bound at the effective sample size."""
-    n = len(right)
-    p = float(right.mean())
-    members = np.bincount(cluster)
-    held = members[members > 0]
-    if p == 1.0:
-        effective = float(len(held))
-    else:
-        errors = np.bincount(cluster, right - p)[members > 0]
-        g = len(held)
-        variance = g / max(g - 1, 1) * float((errors**2).sum()) / n**2
-        effective = min(float(n), p * (1 - p) / variance) if variance > 0 else float(g)
+def _lower_bound(
+    right: np.ndarray, cluster: np.ndarray, weight: np.ndarray, alpha: float
+) -> float:
+    """Return the one-sided Clopper-Pearson bound at the effective sample size.
+
+    Where nothing is wrong no design effect can be estimated: the clusters count as
+    units, by Kish's number where their weights differ.
+    """
+    total = float(weight.sum())
+    if total <= 0:
+        return 0.0
+    p = float((weight * right).sum()) / total
+    held = np.bincount(cluster, weight)
+    held = held[held > 0]
+    g = len(held)
+    kish = total**2 / float((held**2).sum())
+    effective = min(kish, float(len(right)))
+    if p < 1.0:
+        errors = np.bincount(cluster, weight * (right - p)) / total
+        variance = g / max(g - 1, 1) * float((errors**2).sum())
+        effective = p * (1 - p) / variance if variance > 0 else kish
+        effective = min(effective, float(len(right)))
     x = p * effective
     return float(stats.beta.ppf(alpha, x, effective - x + 1)) if x > 0 else 0.0

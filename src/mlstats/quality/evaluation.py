@@ -59,7 +59,7 @@ TIMINGS: Mapping[str, str] = {
     "units": "int64",
     "wall_seconds": "float64",
     "cpu_seconds": "float64",
-    "peak_mb": "float64",
+    "peak_mb": "float64",  # of the process so far, not of the step
 }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.config import GateRule
+from mlstats.quality.accuracy import RatioEstimate, proportion_interval
 from mlstats.quality.scorecard import one_sided_bounds
 
 __all__ = ["RESULTS", "judge", "verdict"]
@@ -84,10 +85,11 @@ def _judge(
         value, se = row.get("value"), row.get("se")
     number = float(value) if value is not None else np.nan
     error = float(se) if se is not None else np.nan
-    df = float(row.get("df", 0.0))
-    lower, upper = one_sided_bounds(number, error, df, rule.confidence)
-    unit = 100.0 if rule.versus is not None else 1.0  # differences in points
-    result, reason = _result(sign, number, lower, upper, float(threshold), unit)
+    lower, upper = _bounds(row, rule, number, error)
+    points = rule.versus is not None
+    result, reason = _result(sign, number, lower, upper, float(threshold), points)
+    if not _coded_any(scorecard, method, at):
+        result, reason = "not_measured", "the method coded no unit"
     return {
         "gate": f"{measure} to {rule.to}",
         "measure": measure,
@@ -102,6 +104,39 @@ def _judge(
         "result": result,
         "reason": reason,
     }
+
+
+def _bounds(
+    row: dict[str, Any], rule: GateRule, value: float, se: float
+) -> tuple[float, float]:
+    """Return the one-sided bounds of a figure, NaN where nothing can be said.
+
+    A sample in which nothing varies proves nothing by that: a share has its
+    Korn-Graubard bounds, and of two arms that were never right apart in n clusters
+    the discordance is at most ``1 - alpha**(1/n)``, the exact bound for 0 of n.
+    """
+    df = float(row.get("df", 0.0))
+    n, clusters = int(row.get("n", 0)), int(row.get("n_clusters", 0))
+    if rule.versus is not None:
+        if se == 0 and clusters > 0:
+            apart = 1 - (1 - rule.confidence) ** (1 / clusters)
+            return (value - apart, value + apart)
+        return one_sided_bounds(value, se, df, rule.confidence)
+    if str(row.get("interval", "")).startswith("Korn-Graubard"):
+        share = RatioEstimate(value, se, df, clusters)
+        return proportion_interval(share, n, 2 * rule.confidence - 1)
+    if se == 0 and np.isfinite(df):
+        return (np.nan, np.nan)
+    return one_sided_bounds(value, se, df, rule.confidence)
+
+
+def _coded_any(scorecard: pd.DataFrame, method: str, level: str) -> bool:
+    coverage = scorecard[
+        (scorecard["indicator"] == "coverage")
+        & (scorecard["method"] == method)
+        & (scorecard["level"] == level)
+    ]
+    return len(coverage) == 0 or float(coverage["value"].iloc[0]) > 0
 
 
 def _find(
@@ -133,18 +168,21 @@ def _result(
     lower: float,
     upper: float,
     threshold: float,
-    unit: float,
+    points: bool,
 ) -> tuple[str, str]:
     if not np.isfinite(value):
         return "not_measured", "the scorecard has no such figure"
     if not np.isfinite(lower):
-        return "not_measured", "the figure has no standard error"
+        return "not_measured", "nothing varies, or there is no standard error"
     near, far = (lower, upper) if sign > 0 else (-upper, -lower)
     bar = sign * threshold
-    told = f"{threshold * unit:.4g}"
+
+    def told(number: float) -> str:
+        return f"{number * 100:+.1f} points" if points else f"{number:.3f}"
+
     if near >= bar:
-        return "pass", f"the bound {sign * near * unit:.4g} keeps {told}"
+        return "pass", f"the bound {told(sign * near)} keeps {told(threshold)}"
     if far < bar:
-        return "fail", f"the bound {sign * far * unit:.4g} misses {told}"
-    between = f"{lower * unit:.4g} and {upper * unit:.4g}"
-    return "inconclusive", f"{told} lies between the bounds {between}"
+        return "fail", f"the bound {told(sign * far)} misses {told(threshold)}"
+    between = f"{told(lower)} and {told(upper)}"
+    return "inconclusive", f"{told(threshold)} lies between the bounds {between}"

@@ -293,6 +293,7 @@ def thresholds(
             part["confidence"].to_numpy(),
             part["right"].to_numpy(),
             part["cluster"].to_numpy(),
+            part["weight"].to_numpy(dtype=float),
             target=plan.target_accuracy,
         )
         found[method] = (shown.value, shown.bound)
@@ -369,7 +370,10 @@ def _automation(
             interval = {"status": "not_applicable"}
         rows.append(row | interval | {"note": told})
     oracle = oracle_rate(
-        part["confidence"].to_numpy(), part["right"].to_numpy(), plan.target_accuracy
+        part["confidence"].to_numpy(),
+        part["right"].to_numpy(),
+        plan.target_accuracy,
+        weight,
     )
     rows.append(
         {"dimension": "accuracy", "indicator": "automation_oracle", "value": oracle}

@@ -1,0 +1,188 @@
+"""What a run leaves behind: reports, evidence, a record in MLflow, a model card."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlstats import contract, io, model_store, tracking
+from mlstats.cards import render_card
+from mlstats.dataset import Dataset
+from mlstats.evaluate import MethodRun
+from mlstats.quality import evidently, gate, report
+from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.evidence import bundle, canonical
+from mlstats.quality.evidence import digest as evidence_digest
+from mlstats.quality.report import RunReport
+from mlstats.quality.reproducibility import outputs_digest
+from mlstats.quality.sims import export, write_sims
+from mlstats.runs import Outcome, Run
+
+__all__ = ["conclude", "publish"]
+
+_log = logging.getLogger(__name__)
+
+NAMES = ("accuracy", "macro_f1", "coverage", "accuracy_unseen", "automation_guaranteed")
+
+
+def publish(
+    run: Run,
+    folder: Path,
+    dataset: Dataset,
+    evaluation: Evaluation,
+    shown: RunReport,
+    runs: Sequence[MethodRun],
+) -> Outcome:
+    """Write the reports into `folder`, then log and register with MLflow.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        From :func:`working_folder`.
+    """
+    digest = evaluation.write(run.confidential, folder)
+    report.write_html(shown, folder / "scorecard.html")
+    report.write_xlsx(shown, folder / "scorecard.xlsx")
+    report.write_parquet(shown, folder / "scorecard.parquet")
+    resolved = run.pilot.model_dump(mode="json")
+    io.write_text(
+        folder / "pilot.yaml", yaml.safe_dump(resolved, sort_keys=False, width=88)
+    )
+    _write_drift(run, dataset, folder / "evidently.html")
+    io.write_parquet(folder / "gates.parquet", shown.gates)
+    outputs = outputs_digest(evaluation.units)
+    evidence_hash = _write_evidence(run, shown, outputs, folder)
+    sims = export(
+        shown.scorecard,
+        shown.gates,
+        evaluation.estimates,
+        period=shown.period,
+        provenance=evidence_hash,
+    )
+    write_sims(sims, folder)
+    result = gate.verdict(shown.gates, "shadow")
+    versions = tracking.track(
+        run.settings,
+        tracking.RunRecord(
+            pilot=run.pilot.pilot,
+            run_id=run.run_id,
+            params=_flat(resolved),
+            tags={
+                **{k.replace(" ", "_"): v for k, v in shown.provenance.items()},
+                "units_digest": digest,
+                "evidence_hash": evidence_hash,
+                "period": shown.period,
+                "verdict": result,
+                "gsbpm": run.pilot.gsbpm,
+                "synthetic": str(run.pilot.data.synthetic).lower(),
+                **{f"trial_{name}": value for name, value in run.trial.items()},
+            },
+            artifacts=folder,
+            methods=[_record(run, shown, done) for done in runs],
+        ),
+    )
+    io.write_json(
+        folder / "tracking.json", {k or "run": v for k, v in versions.items()}
+    )
+    gated = bool((shown.gates["to"] == "shadow").any())
+    return Outcome(shown, run.folder, versions, result, gated)
+
+
+def conclude(run: Run, outcome: Outcome) -> Outcome:
+    """Write the card and move the aliases, once the run's folder is in its place.
+
+    The baseline's alias follows each run, the challenger's one that passed its gates
+    to shadow. A trial changes neither.
+    """
+    if run.trial:
+        _log.info("a trial (%s): no alias was moved", ", ".join(run.trial))
+        return outcome
+    card = render_card(run.pilot, outcome.report)
+    io.write_text(run.settings.models / f"{run.pilot.pilot}.md", card)
+    aliases = {"baseline": run.pilot.baseline}
+    if outcome.result == "pass":
+        aliases["challenger"] = run.pilot.candidate
+    tracking.point(run.settings, run.pilot.pilot, aliases, outcome.versions)
+    return outcome
+
+
+def _write_evidence(run: Run, shown: RunReport, outputs: str, folder: Path) -> str:
+    """Freeze what a signature will refer to and return its sha256.
+
+    It is made of what was computed: the same run again gives the same evidence.
+    """
+    pilot = run.pilot
+    frozen = bundle(
+        shown.scorecard,
+        shown.gates,
+        subject={
+            "pilot": pilot.pilot,
+            "period": shown.period,
+            "candidate": pilot.candidate,
+            "baseline": pilot.baseline,
+        },
+        rules=[rule.model_dump(mode="json") for rule in pilot.gates],
+        digests={
+            **{k: v for k, v in shown.provenance.items() if k != "python"},
+            "outputs": outputs,
+        },
+    )
+    data = canonical(frozen)
+    io.write_atomic(folder / "evidence.json", lambda path: _write_bytes(path, data))
+    return evidence_digest(frozen)
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def _write_drift(run: Run, dataset: Dataset, path: Path) -> None:
+    data = run.pilot.data
+    train = dataset.frame[dataset.folds == "train"]
+    test = dataset.frame[dataset.folds == "test"]
+    reference, made = contract.safe_view(train, data)
+    current, _ = contract.safe_view(test, data, reference=made)
+    evidently.write_drift_report(
+        current,
+        reference,
+        path,
+        columns=dict.fromkeys(current.columns, "category"),
+        seed=run.pilot.evaluate.seed,
+        synthetic=data.synthetic,
+    )
+
+
+def _record(run: Run, shown: RunReport, done: MethodRun) -> tracking.MethodRecord:
+    spec = run.pilot.methods[done.name]
+    card = shown.scorecard
+    card = card[(card["method"] == done.name) & card["indicator"].isin(NAMES)]
+    metrics = {
+        f"{row['indicator']}_{row['level']}": float(row["value"])
+        for _, row in card.iterrows()
+    }
+    seconds = {f"{t['step']}_seconds": float(t["wall_seconds"]) for t in done.timings}
+    keeps = hasattr(done.method, "save") and spec.use != "mlstats.Incumbent"
+    digest = None
+    if keeps:
+        digest = model_store.store(
+            done.method, list(done.inputs), run.settings.confidential
+        )
+    return tracking.MethodRecord(
+        name=done.name,
+        kind=spec.kind,
+        params={"use": spec.use, **spec.params},
+        metrics=metrics | seconds,
+        digest=digest,
+        inputs=list(done.inputs.items()),
+    )
+
+
+def _flat(tree: Any, at: str = "") -> dict[str, Any]:
+    if isinstance(tree, dict):
+        parts = [_flat(v, f"{at}.{k}" if at else str(k)) for k, v in tree.items()]
+        return {k: v for part in parts for k, v in part.items()}
+    return {at: tree}
