@@ -53,7 +53,7 @@ methods:
 baseline: exact
 candidate: linear
 evaluate: {split: {by: random, test: 0.3, valid: 0.2}, bootstrap: 100}
-gates: [gates/default.yaml]
+gates: [{measure: accuracy, versus: baseline, margin: 0.1}]
 """
 
 # It says what it read, names and all: none of that may be seen outside.

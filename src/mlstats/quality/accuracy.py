@@ -19,6 +19,7 @@ __all__ = [
     "ProportionInterval",
     "RatioEstimate",
     "bootstrap_weights",
+    "discordance_bound",
     "labels_needed",
     "logit_interval",
     "macro_f1",
@@ -179,6 +180,20 @@ def proportion(
     lower, upper = make(shape, found.n, confidence)
     note = "" if found.note == NO_VARIATION else found.note
     return replace(found, lower=lower, upper=upper, interval=interval, note=note)
+
+
+def discordance_bound(clusters: int, alpha: float) -> float:
+    """Return the upper bound of a share that was seen in none of so many clusters.
+
+    The exact bound for 0 of n, ``1 - alpha**(1/n)``: two arms that were never right
+    apart may still differ by as much.
+
+    Examples
+    --------
+    >>> round(discordance_bound(59, 0.05), 4)
+    0.0495
+    """
+    return float(1 - alpha ** (1 / clusters)) if clusters > 0 else float("nan")
 
 
 def bootstrap_weights(

@@ -14,7 +14,11 @@ import numpy as np
 import pandas as pd
 
 from mlstats.config import GateRule
-from mlstats.quality.accuracy import RatioEstimate, proportion_interval
+from mlstats.quality.accuracy import (
+    RatioEstimate,
+    discordance_bound,
+    proportion_interval,
+)
 from mlstats.quality.scorecard import one_sided_bounds
 
 __all__ = ["RESULTS", "judge", "verdict"]
@@ -119,7 +123,7 @@ def _bounds(
     n, clusters = int(row.get("n", 0)), int(row.get("n_clusters", 0))
     if rule.versus is not None:
         if se == 0 and clusters > 0:
-            apart = 1 - (1 - rule.confidence) ** (1 / clusters)
+            apart = discordance_bound(clusters, 1 - rule.confidence)
             return (value - apart, value + apart)
         return one_sided_bounds(value, se, df, rule.confidence)
     if str(row.get("interval", "")).startswith("Korn-Graubard"):

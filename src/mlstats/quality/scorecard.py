@@ -14,6 +14,7 @@ from mlstats.method import as_codes
 from mlstats.quality.accuracy import (
     RatioEstimate,
     bootstrap_weights,
+    discordance_bound,
     macro_f1,
     proportion_interval,
     ratio,
@@ -50,6 +51,7 @@ COLUMNS = (
 )
 _KORN_GRAUBARD = "Korn-Graubard"
 _BOOTSTRAP = "bootstrap over clusters"
+_NEVER_APART = "exact bound for arms that are never right apart"
 
 
 @dataclass(frozen=True)
@@ -229,13 +231,17 @@ def _difference(
     if paired.df < 1:
         return {"versus": other, "difference": paired.value}
     lower, upper = np.quantile(replicates, [0.025, 0.975])
+    how = _BOOTSTRAP
+    if paired.se == 0:
+        apart = discordance_bound(paired.n_clusters, 0.025)
+        lower, upper, how = paired.value - apart, paired.value + apart, _NEVER_APART
     return {
         "versus": other,
         "difference": paired.value,
         "difference_se": paired.se,
         "difference_lower": float(lower),
         "difference_upper": float(upper),
-        "interval": f"{_KORN_GRAUBARD}; difference: {_BOOTSTRAP}",
+        "interval": f"{_KORN_GRAUBARD}; difference: {how}",
     }
 
 
