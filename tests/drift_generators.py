@@ -84,7 +84,8 @@ def correlated(n: int, rng: np.random.Generator, change: Change = NONE) -> pd.Da
         for i, (name, k) in enumerate(CODES.items())
     }
     income = np.exp(10 + 2 * latent[:, 16])
-    words = stats.poisson.ppf(special.ndtr(latent[:, 0]), 4).astype(int)
+    steps = stats.poisson.cdf(np.arange(40), 4)
+    words = np.searchsorted(steps, special.ndtr(latent[:, 0]))
     return _table(x, places, income, words, rng, change)
 
 

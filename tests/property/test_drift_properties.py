@@ -69,7 +69,7 @@ def test_parts_give_the_verdicts_of_the_whole(
         pd.testing.assert_frame_equal(one, two, rtol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=SEEDS, n=st.integers(0, 200), m=st.integers(0, 200), d=DESIGNS)
 def test_every_row_has_a_state_and_its_numbers(
     seed: int, n: int, m: int, d: dict[str, str]

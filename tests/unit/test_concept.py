@@ -54,9 +54,9 @@ def test_the_named_change_costs_26_points_of_a_thousand() -> None:
 @pytest.mark.parametrize(
     ("generator", "labels", "approval", "runs", "bound"),
     [
-        (audited, 1_000, 2_000, 1_500, 0.07),
-        (audited, 300, 2_000, 1_500, 0.07),
-        (audited_wrong_model, 1_000, 2_000, 800, 0.07),
+        (audited, 1_000, 2_000, 1_000, 0.07),
+        (audited, 300, 2_000, 3_000, 0.07),
+        (audited_wrong_model, 1_000, 2_000, 500, 0.07),
     ],
 )
 def test_false_alarms(

@@ -372,6 +372,16 @@ def test_one_cluster_has_no_variance() -> None:
     assert verdicts["note"].str.contains("one cluster").all()
 
 
+def test_clusters_that_are_all_alike_have_no_variance() -> None:
+    # One man and one woman in every household, by design.
+    frame = pd.DataFrame({"sex": ["1", "2"] * 200, "household": np.arange(400) // 2})
+    reference = Reference.learn(frame[["sex"]])
+    made = Summary.of(frame, reference, cluster="household")
+    row = only(drift(made, {"last": made}), "sex", "distribution")
+    assert row["state"] == "not measured"
+    assert "no variance" in row["note"]
+
+
 def test_nothing_to_watch_and_nothing_to_compare_with() -> None:
     frame = table(1)
     reference = Reference.learn(frame[[]])

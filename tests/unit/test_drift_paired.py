@@ -69,6 +69,16 @@ def test_a_small_shift_of_common_units(design: dict[str, str]) -> None:
     assert drift(Summary.of(now, reference), {"last": alone}).alarms.empty
 
 
+@pytest.mark.slow
+def test_false_alarms_on_common_units() -> None:
+    design = {"weight": "w", "cluster": "household"}
+    hits, runs = 0, 200
+    for seed in range(runs):
+        rows = judged(panel(100 + seed), **design).verdicts
+        hits += bool((rows["p_adjusted"] <= 0.05).any())
+    assert stats.beta.ppf(0.95, hits + 1, runs - hits) <= 0.07
+
+
 def test_values_that_common_units_lost() -> None:
     result = judged(panel(3, lost=0.03))
     assert state(result, "x", "missing") == "drift"

@@ -169,7 +169,8 @@ def test_tails_keep_their_size_and_the_promise_of_their_power() -> None:
         Floors(),
     )
     assert quiet.detectable is not None
-    gain = quiet.detectable(0.01)  # of the test of both codes, so .005 for each
+    # The level of the test of both codes, so .005 for each.
+    gain = np.array([quiet.detectable(0.01, part) for part in range(2)])
     new = rng.binomial(m, share + gain, size=(4_000, 2)) / m
     power = (binomial_tails(old, new, *counts) <= 0.005).mean(axis=0)
     assert power == pytest.approx([0.9, 0.9], abs=0.05)

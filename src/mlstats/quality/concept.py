@@ -15,7 +15,7 @@ from scipy import special, stats
 
 from mlstats.quality.accuracy import RatioEstimate, proportion_interval
 from mlstats.quality.audit_sample import AuditSample
-from mlstats.quality.drift_evidence import POWER
+from mlstats.quality.drift_evidence import NORMAL_OF_POWER, POWER
 from mlstats.quality.drift_tests import noncentrality
 
 __all__ = [
@@ -168,7 +168,7 @@ def concept_drift(
     # All logits move by one: what the score gains, in units of its own error.
     signal = float(slope[0] @ inverse @ slope[0])
     critical = float(stats.chi2.isf(level, df))
-    needed = noncentrality(critical, df, float(stats.norm.ppf(POWER)))
+    needed = noncentrality(critical, df, NORMAL_OF_POWER)
     uniform = np.sqrt(needed / signal) * float(audit.weights @ (p * (1 - p)))
     return replace(
         _accuracies(audit, approval, level),
@@ -313,7 +313,7 @@ def _accuracies(
     drop = then.value - now.value
     low, high = proportion_interval(now, len(audit.outcome))
     low_then, high_then = proportion_interval(then, len(approval.outcome))
-    z = float(stats.norm.isf(level) + stats.norm.ppf(POWER))
+    z = float(stats.norm.isf(level) + NORMAL_OF_POWER)
     return ConceptResult(
         "",
         accuracy=now.value,

@@ -5,6 +5,11 @@ family, so that in a period without drift the chance of any alarm is at most the
 level. A change is an alarm where it is significant and may be as large as its floor:
 a verdict never rests on a point estimate. Drift of inputs is a reason for more audit,
 not for another method.
+
+Texts come in as columns of numbers and codes: the share of known words, the length,
+the class that is nearest or predicted. The columns must be those of the data and not
+binned or cut by one of the periods: where codes that are rare in the reference become
+"other", chance alone makes "other" larger in the next period.
 """
 
 from __future__ import annotations
@@ -225,7 +230,7 @@ class _Judged:
         sizes = evidence.sizes
         detectable = np.nan
         if evidence.detectable is not None:
-            detectable = float(evidence.detectable(self.share)[part])
+            detectable = evidence.detectable(self.share, part)
         return {
             "test": evidence.test,
             "method": evidence.method,

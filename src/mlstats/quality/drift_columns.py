@@ -35,6 +35,7 @@ __all__ = ["compare_column"]
 
 _LEAST_OF_CODE: Final = 10  # units of both periods together; fewer can tell nothing
 _LARGEST_TAIL: Final = 0.05
+_NO_VARIANCE: Final = 1e-14
 _TAILS: Final = (
     "below the 1st percentile of the Reference",
     "above the 99th percentile of the Reference",
@@ -216,28 +217,31 @@ def _numbers(
         yield pair.test_shares("tails", np.array(cells), labels, floors)
 
 
+def _composition_of_groups(pair: _Pair, group: np.ndarray, floors: Floors) -> Evidence:
+    if group.max() == 0:
+        note = "too few units to compare the shares of the codes"
+        return Evidence("distribution", note=note)
+    before, now = pair.before.grouped(group), pair.now.grouped(group)
+    shares = np.bincount(group[group >= 0], pair.pooled[group >= 0])
+    traces = design_traces(before, now, shares)
+    if traces[0] < _NO_VARIANCE:
+        note = "every cluster has the same shares, so they have no variance"
+        return Evidence("distribution", note=note)
+    return homogeneity(
+        (before.share, now.share, shares), traces, pair.sizes, pair.df, floors.relative
+    )
+
+
 def _codes(pair: _Pair, labels: np.ndarray, floors: Floors) -> Iterator[Evidence]:
     pooled = pair.pooled
     present = np.flatnonzero(pooled > 0)
     if len(present) == 1:
         yield certain("distribution", "one code in both periods", pair.sizes)
         return
-    group = np.full(len(pooled), -1)
     units = pair.before.count + pair.now.count
+    group = np.full(len(pooled), -1)
     group[present] = sparse_groups(units[present], (pooled * pair.least)[present])
-    if group.max() == 0:
-        note = "too few units to compare the shares of the codes"
-        yield Evidence("distribution", note=note)
-    else:
-        before, now = pair.before.grouped(group), pair.now.grouped(group)
-        shares = np.bincount(group[present], pooled[present])
-        yield homogeneity(
-            (before.share, now.share, shares),
-            design_traces(before, now, shares),
-            pair.sizes,
-            pair.df,
-            floors.relative,
-        )
+    yield _composition_of_groups(pair, group, floors)
     frequent = np.flatnonzero(units >= _LEAST_OF_CODE)
     if len(frequent):
         yield pair.test_shares("code", frequent, tuple(labels[frequent]), floors)

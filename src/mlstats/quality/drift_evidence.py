@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 __all__ = [
     "LEAST_UNITS",
     "NORMAL_95",
+    "NORMAL_OF_POWER",
     "POWER",
     "Evidence",
     "Floors",
@@ -29,12 +30,13 @@ Measure = Literal["distance", "composition", "share", ""]
 
 LEAST_UNITS: Final = 20  # effective ones, in each period
 POWER: Final = 0.9
-NORMAL_95: Final = 1.959963984540054
+NORMAL_OF_POWER: Final = float(special.ndtri(POWER))
+NORMAL_95: Final = float(special.ndtri(0.975))
 
 
 @dataclass(frozen=True)
 class Floors:
-    """The smallest changes that matter; significant ones below are said to be so.
+    """The smallest changes that matter; the defaults are a choice, not a law.
 
     Parameters
     ----------
@@ -108,8 +110,8 @@ class Evidence:
     sizes : Sizes, optional
         None where the test could not be made.
     detectable : callable, optional
-        Level of the test -> effect of each part that is found with probability
-        :data:`POWER`.
+        Level of the test, number of a part -> its effect that is found with
+        probability :data:`POWER`.
     in_family : bool
         False where nothing could have differed, so that no error could be made.
     broken : bool
@@ -132,7 +134,7 @@ class Evidence:
     floor: np.ndarray = field(default_factory=_unknown)
     fewest: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
     sizes: Sizes | None = None
-    detectable: Callable[[float], np.ndarray] | None = None
+    detectable: Callable[[float, int], float] | None = None
     in_family: bool = True
     broken: bool = False
     note: str = ""

@@ -17,7 +17,7 @@ from scipy import stats
 from mlstats.quality.drift_evidence import (
     LEAST_UNITS,
     NORMAL_95,
-    POWER,
+    NORMAL_OF_POWER,
     Evidence,
     Floors,
     Sizes,
@@ -171,10 +171,9 @@ def _numbers(cells: PairedCells, df: float, floors: Floors) -> Evidence:
     )
 
 
-def _detectable_distance(rank: int, se: float, level: float) -> np.ndarray:
+def _detectable_distance(rank: int, se: float, level: float, part: int) -> float:
     critical = float(stats.chi2.isf(level, max(rank, 1)))
-    found = noncentrality(critical, rank, float(stats.norm.ppf(POWER)))
-    return np.array([np.sqrt(found) * se])
+    return float(np.sqrt(noncentrality(critical, rank, NORMAL_OF_POWER)) * se)
 
 
 def _codes(cells: PairedCells, df: float, floors: Floors) -> Iterator[Evidence]:
@@ -234,10 +233,10 @@ def _shares(
         floor=plain if test == "missing" else floors.of_shares(before),
         fewest=fewest(cells.units[:, chosen]),
         sizes=_sizes(cells),
-        detectable=partial(_detectable_share, se, len(chosen)),
+        detectable=partial(_detectable_share, se),
     )
 
 
-def _detectable_share(se: np.ndarray, parts: int, level: float) -> np.ndarray:
-    critical = stats.norm.isf(level / parts / 2)
-    return np.asarray((critical + stats.norm.ppf(POWER)) * se)
+def _detectable_share(se: np.ndarray, level: float, part: int) -> float:
+    critical = stats.norm.isf(level / len(se) / 2)
+    return float((critical + NORMAL_OF_POWER) * se[part])

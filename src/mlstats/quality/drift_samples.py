@@ -67,6 +67,7 @@ class Sample:
         cells = int(group.max(initial=-1)) + 1
         weight = np.bincount(group[kept], counts.weight[kept], minlength=cells)
         count = np.bincount(group[kept], counts.count[kept], minlength=cells)
+        count = count.astype(np.int64)
         n = int(count.sum())
         total = float(weight.sum())
         share = weight / total if total > 0 else weight
@@ -107,6 +108,7 @@ class Sample:
         kept, cells = group >= 0, int(group.max(initial=-1)) + 1
         share = np.bincount(group[kept], self.share[kept], minlength=cells)
         count = np.bincount(group[kept], self.count[kept], minlength=cells)
+        count = count.astype(np.int64)
         moments = None if self.moments is None else _grouped(self.moments, group, cells)
         return replace(self, share=share, count=count, moments=moments)
 

@@ -7,6 +7,7 @@ weighted, clustered and paired data alike. Nothing here reads data.
 from __future__ import annotations
 
 from functools import partial
+from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import special, stats
 
 from mlstats.quality.drift_evidence import (
     NORMAL_95,
-    POWER,
+    NORMAL_OF_POWER,
     Evidence,
     Floors,
     Sizes,
@@ -84,10 +85,10 @@ def kolmogorov_smirnov(
     )
 
 
-def _detectable_distance(spread: float, df: float, level: float) -> np.ndarray:
+def _detectable_distance(spread: float, df: float, level: float, part: int) -> float:
     critical = float(special.kolmogi(nominal_level(level, df)))
     # Where the distance is largest the two shares are near one half.
-    return np.array([(critical + 0.5 * stats.norm.ppf(POWER)) * np.sqrt(spread)])
+    return float((critical + 0.5 * NORMAL_OF_POWER) * np.sqrt(spread))
 
 
 def sparse_groups(
@@ -111,9 +112,9 @@ def sparse_groups(
 
     Examples
     --------
-    >>> units = np.array([18, 2, 4, 6, 3])
+    >>> units = np.array([18, 2, 4, 6, 12])
     >>> sparse_groups(units, units / 2)
-    array([2, 0, 1, 1, 0])
+    array([2, 0, 0, 0, 1])
     """
     order = np.argsort(units, kind="stable")
     group = np.zeros(len(expected), dtype=int)
@@ -142,7 +143,7 @@ def noncentrality(x: float, df: float, z: float) -> float:
     inside = z**2 + x - df / 2
     if inside <= 0:
         return 0.0
-    root = 2 * z + 2 * np.sqrt(inside)
+    root = 2 * z + 2 * sqrt(inside)
     return max((root**2 - 2 * df) / 4, 0.0) if root > 0 else 0.0
 
 
@@ -198,10 +199,9 @@ def homogeneity(
     )
 
 
-def _detectable_change(unit: float, nu: float, level: float) -> np.ndarray:
+def _detectable_change(unit: float, nu: float, level: float, part: int) -> float:
     critical = float(stats.chi2.isf(level, nu))
-    found = noncentrality(critical, nu, float(stats.norm.ppf(POWER)))
-    return np.array([np.sqrt(found * unit)])
+    return float(np.sqrt(noncentrality(critical, nu, NORMAL_OF_POWER) * unit))
 
 
 def binomial_tails(
@@ -329,16 +329,18 @@ def _detectable_share(
     effective: tuple[np.ndarray, np.ndarray],
     df: float,
     level: float,
-) -> np.ndarray:
-    (before, now), (n, m) = shares, effective
-    share = (before * n + now * m) / (n + m)
-    critical = stats.norm.isf(nominal_level(level / len(share), df) / 2)
-    gain = np.full(len(share), 1 / (n + m).min())
+    part: int,
+) -> float:
+    n, m = float(effective[0][part]), float(effective[1][part])
+    share = (float(shares[0][part]) * n + float(shares[1][part]) * m) / (n + m)
+    adjusted = nominal_level(level / len(shares[0]), df)
+    critical = -float(special.ndtri(adjusted / 2))
+    gain = 1 / (n + m)
     for _ in range(_ROUNDS):
         # The variance is that of the larger share, which tells for rare codes.
-        larger = np.minimum(share + gain, 1.0)
+        larger = min(share + gain, 1.0)
         pooled = (share * n + larger * m) / (n + m)
-        under_none = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-        under_gain = np.sqrt(share * (1 - share) / n + larger * (1 - larger) / m)
-        gain = critical * under_none + stats.norm.ppf(POWER) * under_gain
-    return np.asarray(gain)
+        under_none = sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+        under_gain = sqrt(share * (1 - share) / n + larger * (1 - larger) / m)
+        gain = critical * under_none + NORMAL_OF_POWER * under_gain
+    return gain
