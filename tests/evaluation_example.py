@@ -51,6 +51,7 @@ def units_of(
                     "truth": truth,
                     "truth_source": "gold",
                     "weight": weight,
+                    "fraction": 0.0,
                     "status": "coded",
                     "route": "",
                     "seen": seen,

@@ -189,6 +189,7 @@ def _units(
         "truth": as_codes(known["code"]),
         "truth_source": "file",
         "weight": known[weight].astype(float).to_numpy() if weight else 1.0,
+        "fraction": 0.0,
         "status": np.where(coded, "coded", "uncoded"),
         "route": "",
         "seen": False,

@@ -17,6 +17,7 @@ __all__ = [
     "MethodSpec",
     "Pilot",
     "Roles",
+    "Sheets",
     "Source",
     "Split",
 ]
@@ -46,6 +47,7 @@ class Roles(_Strict):
     weight: str | None = None
     stratum: str | None = None
     cluster: str | None = None
+    fraction: str | None = None
     period: str | None = None
     auxiliary: tuple[str, ...] = ()
     domain: tuple[str, ...] = ()
@@ -112,6 +114,7 @@ class Data(_Strict):
     classification: ClassificationSpec | None = None
     tolerate: Tolerance = Tolerance()
     read: Source = Source()
+    single_cluster: Literal["adjust", "refuse"] = "adjust"
     synthetic: bool = False
 
     @model_validator(mode="after")
@@ -186,10 +189,12 @@ class GateRule(_Strict):
     measure: str = Field(pattern=r"^[a-z_0-9]+(@[\w.]+)?$")
     to: Literal["shadow", "production"] = "shadow"
     versus: str | None = None
+    domain: str | None = None
     margin: float = Field(0.0, ge=0)
     at_least: float | None = None
     at_most: float | None = None
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    source: str = ""
 
     @model_validator(mode="after")
     def _one_comparison(self) -> Self:
@@ -207,6 +212,14 @@ class GateRule(_Strict):
     def level(self) -> str | None:
         """The level after the ``@``, or None: the pilot's own level."""
         return self.measure.partition("@")[2] or None
+
+
+class Sheets(_Strict):
+    """What no run can measure: costs, times, and the waivers that were signed."""
+
+    costs: str | None = None
+    timeliness: str | None = None
+    waivers: str | None = None
 
 
 class Owner(_Strict):
@@ -258,6 +271,7 @@ class Pilot(_Strict):
     candidate: str
     evaluate: Evaluate = Evaluate()
     gates: tuple[GateRule, ...] = ()
+    sheets: Sheets = Sheets()
     production: Production = Production()
 
     @model_validator(mode="after")
@@ -272,9 +286,24 @@ class Pilot(_Strict):
                 )
             if self.methods[name].kind != kind:
                 raise ValueError(f"{arm} {name!r} must be a method of kind {kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _gates_name_what_is_there(self) -> Self:
         for rule in self.gates:
             if rule.versus is not None and rule.versus not in self.methods:
                 raise ValueError(f"a gate's versus {rule.versus!r} is not a method")
+            if rule.domain is not None and rule.domain not in self.data.roles.domain:
+                raise ValueError(f"a gate's domain {rule.domain!r} has not that role")
+        to_production = [rule for rule in self.gates if rule.to == "production"]
+        if to_production and not any(rule.versus for rule in to_production):
+            raise ValueError(
+                "the gates to production compare with no method: name versus in one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _roles_fit_the_theme(self) -> Self:
         if self.evaluate.split.by == "group" and self.data.roles.cluster is None:
             raise ValueError("a split by group needs data.roles.cluster")
         if self.theme == "coding" and not self.data.roles.text:

@@ -266,7 +266,11 @@ def assemble(
     timings = pd.DataFrame([row for run in runs for row in run.timings])
     timings = timings.assign(run_id=run_id)[list(TIMINGS)]
     test = units[units["fold"] == "test"]
-    return Evaluation(units, class_shares(test, ancestor, level), timings)
+    return Evaluation(
+        units,
+        class_shares(test, ancestor, level, single=pilot.data.single_cluster),
+        timings,
+    )
 
 
 def _units(
@@ -297,6 +301,7 @@ def _units(
         "truth": frame[pilot.truth].astype(object),
         "truth_source": pilot.truth,
         "weight": frame[roles.weight].astype(float) if roles.weight else 1.0,
+        "fraction": frame[roles.fraction].astype(float) if roles.fraction else 0.0,
         "status": np.where(coded, "coded", "uncoded"),
         "route": "",
         "seen": seen(trained, text),

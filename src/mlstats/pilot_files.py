@@ -222,8 +222,12 @@ def _gate_file(name: str, where: str, project: Path) -> list[tuple[Any, _Places]
             where=_where(path, places, ("gates",)),
             expected="gates: a list of rules",
         )
+    source = f"{name} version {tree.get('version', 'unknown')}"
     return [
-        (rule, _below(places, ("gates", str(index))))
+        (
+            {"source": source, **rule} if isinstance(rule, dict) else rule,
+            _below(places, ("gates", str(index))),
+        )
         for index, rule in enumerate(tree["gates"])
     ]
 

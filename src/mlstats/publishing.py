@@ -13,13 +13,14 @@ from mlstats import contract, io, model_store, tracking
 from mlstats.cards import render_card
 from mlstats.dataset import Dataset
 from mlstats.evaluate import MethodRun
-from mlstats.quality import evidently, gate, report
+from mlstats.quality import evidently, report
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.evidence import bundle, canonical
 from mlstats.quality.evidence import digest as evidence_digest
 from mlstats.quality.report import RunReport
 from mlstats.quality.reproducibility import outputs_digest
 from mlstats.quality.sims import export, write_sims
+from mlstats.quality.waiver import waived_verdict
 from mlstats.runs import Outcome, Run
 
 __all__ = ["conclude", "publish"]
@@ -64,7 +65,7 @@ def publish(
         provenance=evidence_hash,
     )
     write_sims(sims, folder)
-    result = gate.verdict(shown.gates, "shadow")
+    result = waived_verdict(shown.gates, "shadow")
     versions = tracking.track(
         run.settings,
         tracking.RunRecord(
@@ -104,7 +105,7 @@ def conclude(run: Run, outcome: Outcome) -> Outcome:
     card = render_card(run.pilot, outcome.report)
     io.write_text(run.settings.models / f"{run.pilot.pilot}.md", card)
     aliases = {"baseline": run.pilot.baseline}
-    if outcome.result == "pass":
+    if outcome.result in {"pass", "waived"}:
         aliases["challenger"] = run.pilot.candidate
     tracking.point(run.settings, run.pilot.pilot, aliases, outcome.versions)
     return outcome

@@ -30,7 +30,10 @@ from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard, score, thresholds
+from mlstats.quality.waiver import apply_waivers, waived_verdict
+from mlstats.scoring import further
 from mlstats.settings import Settings
+from mlstats.sheets import read_sheets, today
 
 __all__ = [
     "Outcome",
@@ -92,7 +95,7 @@ class Outcome:
     versions : mapping
         Method -> registered version; ``""`` -> id of the MLflow run.
     result : str
-        Of the gates to shadow: pass, fail, inconclusive or not_measured.
+        Of the gates to shadow: pass, waived, fail, inconclusive or not_measured.
     gated : bool
         Whether the pilot has gates to shadow.
     """
@@ -120,6 +123,7 @@ def prepare(
         Before anything was written besides empty folders.
     """
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
+    read_sheets(pilot, settings.project)  # told now, not after an hour of fitting
     settings.prepare()
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"-{pilot.pilot}"
     asked = {"sample": sample, "period": period, "overrides": " ".join(overrides)}
@@ -179,6 +183,7 @@ def plan_of(pilot: Pilot, levels: Sequence[str]) -> Plan:
         bootstrap=pilot.evaluate.bootstrap,
         seed=pilot.evaluate.seed,
         gsbpm=pilot.gsbpm,
+        single=pilot.data.single_cluster,
     )
 
 
@@ -220,19 +225,28 @@ def evaluate_methods(
         baseline=pilot.baseline,
         provenance=provenance(pilot, dataset.digest, run.settings),
         seed=pilot.evaluate.seed,
+        single=pilot.data.single_cluster,
     )
-    scorecard = [score(evaluation, ancestor, plan), as_scorecard(beyond, plan)]
+    first = score(evaluation, ancestor, plan)
+    sheets = read_sheets(pilot, run.settings.project)
+    more, tables = further(
+        pilot, dataset, evaluation, first, sheets, publication_level=levels[0]
+    )
+    scorecard = [first, as_scorecard([*beyond, *more], plan)]
+    evaluation = replace(evaluation, tables=tables)
     return evaluation, pd.concat(scorecard, ignore_index=True)
 
 
 def judge(run: Run, scorecard: pd.DataFrame) -> pd.DataFrame:
-    """Apply the pilot's gates to its candidate."""
-    return gate.judge(
+    """Apply the pilot's gates to its candidate, and the waivers that count today."""
+    gates = gate.judge(
         scorecard,
         run.pilot.gates,
         method=run.pilot.candidate,
         level=run.pilot.evaluate.level,
     )
+    waivers = read_sheets(run.pilot, run.settings.project).waivers
+    return apply_waivers(gates, waivers, today())
 
 
 def build_report(
@@ -309,7 +323,8 @@ def _verdict(pilot: Pilot, scorecard: pd.DataFrame, gates: pd.DataFrame) -> str:
         "fail": "The gate to shadow is failed",
         "inconclusive": "The gate to shadow is inconclusive",
         "not_measured": "The gate to shadow was not measured",
-    }[gate.verdict(gates, "shadow")]
+        "waived": "The gate to shadow is passed over by a waiver",
+    }[waived_verdict(gates, "shadow")]
     if len(row) == 0:
         return f"{said}."
     found = row.iloc[0]

@@ -13,6 +13,7 @@ from mlstats.quality.accuracy import (
     proportion_interval,
     ratio,
 )
+from mlstats.quality.design import Design
 from tests.evaluation_example import confusion_of, units_of
 
 
@@ -73,3 +74,28 @@ def test_macro_f1_is_scikit_learns() -> None:
 def test_labels_needed(margin: float, discordance: float, wanted: int) -> None:
     """The design note of the quality framework says about 24,700 and 6,200."""
     assert labels_needed(margin, discordance) == wanted
+
+
+def test_fractions_shrink_the_error_as_the_design_does() -> None:
+    rng = np.random.default_rng(8)
+    strata = np.repeat(["a", "b"], [40, 60])
+    y, x = rng.uniform(0, 1, 100), rng.uniform(1, 2, 100)
+    shares = {"a": 0.5, "b": 0.2}
+    plain = ratio(y, x, strata)
+    found = ratio(y, x, strata, fractions=shares)
+    assert ratio(y, x, strata, fractions={"a": 1.0, "b": 1.0}).se == 0
+    assert found.se < plain.se
+    design = Design.of(np.ones(100), stratum=strata, fraction=shares)
+    assert found.se == pytest.approx(design.ratio(y, x).se)
+    weights = np.concatenate(list(bootstrap_weights(strata, 4000, 1, fractions=shares)))
+    replicates = (weights @ y) / (weights @ x)
+    assert replicates.std() == pytest.approx(found.se, rel=0.05)
+
+
+def test_a_single_cluster_is_refused_where_the_rule_says_so() -> None:
+    strata = np.array(["a", "a", "b"])
+    y, x = np.array([0.0, 1.0, 1.0]), np.ones(3)
+    assert ratio(y, x, strata).se > 0
+    assert np.isnan(ratio(y, x, strata, single="refuse").se)
+    drawn = ratio(y, x, strata, single="refuse", fractions={"b": 1.0})
+    assert drawn.se > 0

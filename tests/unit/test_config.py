@@ -474,3 +474,20 @@ def test_unquoted_numbers_are_taken_as_words(tmp_path: Path) -> None:
     pilot = load_pilot(path)
     assert pilot.gsbpm == "5.2"
     assert pilot.data.periods == pilot.evaluate.split.test_periods == "2026"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (
+            "{measure: accuracy, at_least: 0.9, to: production}",
+            "compare with no method",
+        ),
+        ("{measure: accuracy, at_least: 0.9, domain: age}", "'age' has not that role"),
+    ],
+)
+def test_a_gate_that_opposes_nothing_or_names_no_domain_is_refused(
+    project, rule, told
+) -> None:
+    error = refused(project, MINIMAL, f"gates=[{rule}]")
+    assert told in error.title

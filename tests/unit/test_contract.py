@@ -51,7 +51,7 @@ def diary(n: int = 60) -> pd.DataFrame:
             "code": [CODES[i % 3] for i in row],
             "gold": [CODES[i % 3] if i % 2 else None for i in row],
             "weight": 1.0 + row % 5,
-            "region": [f"0{1 + i % 2}" for i in row],
+            "region": [f"0{1 + i // 4 % 2}" for i in row],
             "household": [f"h{i // 4}" for i in row],
             "month": ["2026-07" if i < n // 2 else "2026-08" for i in row],
             "price": row * 1.5,
@@ -680,3 +680,28 @@ def test_a_frame_without_rows_has_a_safe_view() -> None:
     assert view.shape == (0, full.shape[1])
     view, _ = safe_view(diary().iloc[:0], data)
     assert len(view) == 0
+
+
+def test_a_cluster_in_two_strata_fails_unless_the_periods_differ() -> None:
+    frame = diary()
+    frame.loc[0, "region"] = "02"
+    failures = check(frame, contract(), truth="gold", known_codes=CODES).failures
+    assert list(failures["rule"]) == ["is a cluster in several strata"]
+    assert failures["count"].iloc[0] == 4
+    moved = diary().assign(household="one")
+    moved["region"] = np.where(moved["month"] == "2026-07", "01", "02")
+    assert check(moved, contract(), truth="gold", known_codes=CODES).ok
+
+
+def test_a_sampling_fraction_is_one_share_in_each_stratum() -> None:
+    data = contract(fraction="drawn")
+    whole = diary().assign(drawn=lambda f: np.where(f["region"] == "01", 0.1, 0.4))
+    assert check(whole, data, truth="gold", known_codes=CODES).ok
+    two = whole.assign(drawn=whole["drawn"].where(whole.index != 3, 0.2))
+    outside = whole.assign(drawn=1.5)
+    for frame, rule in (
+        (two, "differs within a stratum"),
+        (outside, "is not a share between zero and one"),
+    ):
+        failures = check(frame, data, truth="gold", known_codes=CODES).failures
+        assert rule in set(failures["rule"])

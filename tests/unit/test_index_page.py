@@ -71,6 +71,12 @@ def pilot(**changes: object) -> dict[str, object]:
         "gates": [
             {"measure": "accuracy", "versus": "trad", "margin": 0.02},
             {"measure": "accuracy", "at_least": 0.99, "to": "production"},
+            {
+                "measure": "accuracy",
+                "versus": "trad",
+                "margin": 0.9,
+                "to": "production",
+            },
         ],
     }
     return tree | changes

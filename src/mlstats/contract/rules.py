@@ -119,6 +119,7 @@ def check(
         found += _weights(held, roles.weight)
         found += _periods(held, data)
         found += _clusters(held, roles)
+        found += _fractions(held, roles)
     return ContractResult(
         failures=_table(finding for finding in found if finding.failure),
         warnings=_table(finding for finding in found if not finding.failure),
@@ -273,5 +274,52 @@ def _clusters(frame: pd.DataFrame, roles: Roles) -> Iterator[_Finding]:
         strata = frame[roles.stratum]
         number = clusters.groupby(strata, dropna=False).transform("nunique")
         alone = (number.eq(1) & ~strata.duplicated()).to_numpy(dtype=bool)
+        rule = "is a cluster in several strata"
+        yield from _broken(
+            roles.cluster or "", rule, _straddling(frame, clusters, roles)
+        )
         rule = "is a stratum of one cluster, which has no variance of its own"
         yield from _broken(roles.stratum, rule, alone, tolerated=_ALWAYS)
+
+
+def _straddling(frame: pd.DataFrame, clusters: pd.Series, roles: Roles) -> _Mask:
+    """Return the rows whose cluster lies in several strata of the same period.
+
+    Clusters are drawn within strata: a variance that counts one cluster as two
+    takes what its units share for chance.
+    """
+    if roles.cluster is None:
+        return np.zeros(len(frame), dtype=bool)
+    keys: list[pd.Series] = [clusters]
+    if roles.period is not None and roles.period in frame:
+        keys.append(frame[roles.period])
+    numbered = pd.Series(
+        pd.factorize(frame[roles.stratum], use_na_sentinel=False)[0], frame.index
+    )
+    apart = numbered.groupby(keys, dropna=False).transform("nunique")
+    return apart.gt(1).to_numpy(dtype=bool)
+
+
+def _fractions(frame: pd.DataFrame, roles: Roles) -> Iterator[_Finding]:
+    name = roles.fraction
+    if name is None or name not in frame:
+        return
+    column = frame[name]
+    if not is_numeric_dtype(column) or is_bool_dtype(column):
+        everywhere = np.ones(len(column), dtype=bool)
+        yield from _broken(name, "is not read as numbers", everywhere)
+        return
+    share = column.to_numpy(dtype=float, na_value=np.nan)
+    yield from _broken(
+        name, "is not a share between zero and one", ~((share >= 0) & (share <= 1))
+    )
+    if roles.stratum is not None and roles.stratum in frame:
+        of = column.groupby(frame[roles.stratum], dropna=False)
+        rule = "differs within a stratum"
+        yield from _broken(name, rule, of.transform("nunique").gt(1).to_numpy())
+    elif column.nunique() > 1:
+        yield from _broken(
+            name,
+            "differs although there is one stratum",
+            column.ne(column.iloc[0]).to_numpy(),
+        )

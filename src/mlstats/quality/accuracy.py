@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from mlstats.quality.design import Design
+from mlstats.quality.design import Design, SingleClusterRule
 from mlstats.quality.estimate import NO_VARIATION, Estimate
 from mlstats.quality.stratified import stratified_covariance
 from mlstats.quality.summaries import ClassSums
@@ -59,15 +59,21 @@ class RatioEstimate:
 
 
 def ratio(
-    numerator: np.ndarray, denominator: np.ndarray, strata: np.ndarray
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    strata: np.ndarray,
+    *,
+    fractions: Mapping[str, float] | None = None,
+    single: SingleClusterRule = "adjust",
 ) -> RatioEstimate:
-    """Estimate a ratio of weighted totals, clusters drawn with replacement.
+    """Estimate a ratio of weighted totals over clusters drawn within strata.
 
     With ``u = (y - R x) / sum(x)`` per cluster the variance is
     ``sum_h n_h / (n_h - 1) * sum_i (u_hi - mean_h(u))**2`` (Särndal, Swensson and
-    Wretman 1992, eqs. 5.6.2 and 5.5.10 in the with-replacement form). A stratum with a
-    single cluster is centred at the mean over all clusters, the rule that the survey
-    package of R calls "adjust".
+    Wretman 1992, eqs. 5.6.2 and 5.5.10 in the with-replacement form), times one minus
+    the share of the stratum's clusters that was drawn, where that is known. A stratum
+    with a single cluster is centred at the mean over all clusters, the rule that the
+    survey package of R calls "adjust", or refused a standard error.
 
     Parameters
     ----------
@@ -76,6 +82,10 @@ def ratio(
         clusters out.
     strata : numpy.ndarray, shape (clusters,)
         Stratum of each cluster.
+    fractions : mapping, optional
+        Stratum -> share of its clusters that was drawn.
+    single : {"adjust", "refuse"}
+        The rule for a stratum with a single cluster.
     """
     total = float(denominator.sum())
     if total <= 0:
@@ -83,10 +93,13 @@ def ratio(
     value = float(numerator.sum()) / total
     u = (numerator - value * denominator) / total
     names, stratum = np.unique(strata, return_inverse=True)
-    variance = stratified_covariance(u[:, None], stratum, np.zeros(len(names)))
+    drawn = np.array([float((fractions or {}).get(str(name), 0.0)) for name in names])
+    variance = stratified_covariance(u[:, None], stratum, drawn)
     n_clusters = int((denominator > 0).sum())
     df = float(len(u) - len(names))
-    se = float(np.sqrt(variance[0, 0])) if df > 0 else np.nan
+    alone = (np.bincount(stratum) == 1) & (drawn < 1)
+    refused = single == "refuse" and alone.any()
+    se = float(np.sqrt(variance[0, 0])) if df > 0 and not refused else np.nan
     return RatioEstimate(value, se, df, n_clusters)
 
 
@@ -197,12 +210,18 @@ def discordance_bound(clusters: int, alpha: float) -> float:
 
 
 def bootstrap_weights(
-    strata: np.ndarray, replicates: int, seed: int, *, cells: int = 20_000_000
+    strata: np.ndarray,
+    replicates: int,
+    seed: int,
+    *,
+    fractions: Mapping[str, float] | None = None,
+    cells: int = 20_000_000,
 ) -> Iterator[np.ndarray]:
     """Yield blocks of rescaled bootstrap weights (Rao and Wu 1988; JASA 83, 231-241).
 
     In each stratum ``n_h - 1`` clusters are drawn with replacement and weighted by
-    ``n_h / (n_h - 1)``; a stratum with a single cluster keeps it.
+    ``1 - c + c m n_h / (n_h - 1)``, m the times that the cluster was drawn and ``c =
+    sqrt(1 - f_h)``; a stratum with a single cluster keeps it.
 
     Parameters
     ----------
@@ -210,6 +229,8 @@ def bootstrap_weights(
         Stratum of each cluster.
     replicates, seed : int
         Number of replicates and seed; the blocks do not depend on `cells`.
+    fractions : mapping, optional
+        Stratum -> share f of its clusters that was drawn.
     cells : int
         Upper bound of the numbers in one block, so that memory is bounded.
 
@@ -218,18 +239,21 @@ def bootstrap_weights(
     numpy.ndarray, shape (block, clusters)
     """
     rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    names = np.unique(strata)
+    members = [np.flatnonzero(strata == stratum) for stratum in names]
+    scales = [np.sqrt(1 - float((fractions or {}).get(str(h), 0.0))) for h in names]
     block = max(1, cells // max(len(strata), 1))
     for first in range(0, replicates, block):
         weights = np.zeros((min(block, replicates - first), len(strata)))
         for row in weights:
-            for cluster in members:
+            for cluster, scale in zip(members, scales, strict=True):
                 n = len(cluster)
                 if n == 1:
                     row[cluster] = 1.0
                     continue
                 drawn = rng.integers(0, n, size=n - 1)
-                row[cluster] = np.bincount(drawn, minlength=n) * (n / (n - 1))
+                times = np.bincount(drawn, minlength=n) * (n / (n - 1))
+                row[cluster] = 1 - scale + scale * times
         yield weights
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from mlstats.quality.estimate import Estimate, Status, absent
+from mlstats.quality.estimate import Estimate, Status, absent, t_estimate
 
 __all__ = [
     "MeanSquaredError",
@@ -16,6 +16,7 @@ __all__ = [
     "coverage_under_bias",
     "mean_squared_error",
     "mean_squared_error_difference",
+    "squared_bias_difference",
 ]
 
 # Points on the edge of the region; the error of an extreme is below 1e-7 of its size.
@@ -203,4 +204,48 @@ def mean_squared_error_difference(
         n=n,
         note="the variances of the figures count as known",
         interval="profile likelihood",
+    )
+
+
+def squared_bias_difference(
+    bias: np.ndarray,
+    covariance: np.ndarray,
+    df: float,
+    *,
+    shift: float = 0.0,
+    n: int = 0,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Estimate by how much the squared biases of many figures differ in sum.
+
+    ``b1'b1 - tr V11 - (b2'b2 - tr V22)`` is unbiased for the sum over the figures of
+    the first arm's squared bias less the second's. With ``A = diag(I, -I)`` a normal
+    ``b`` has ``Var(b'Ab) = 2 tr(AVAV) + 4 B'AVAB`` (Searle 1971, Linear Models,
+    section 2.5, theorem 1 and corollary 1.2). The estimated biases stand for the true
+    ones in the second term, which is then too large by ``4 tr(AVAV)`` on average: the
+    standard error errs on the wide side, most where there is no bias at all.
+
+    Parameters
+    ----------
+    bias : numpy.ndarray, shape (2, k)
+        Estimated biases of k figures under both arms.
+    covariance : numpy.ndarray, shape (2 k, 2 k)
+        Of both rows after each other, from the same audit.
+    df : float
+        Degrees of freedom of the covariance.
+    shift : float
+        What the arms differ by besides, such as their variances; taken as known.
+    """
+    v = np.asarray(covariance, dtype=float)
+    if not np.isfinite(v).all() or not df >= 1:
+        return absent("not_measured", "a bias or its covariance is not known", n)
+    k = bias.shape[1]
+    sign = np.repeat([1.0, -1.0], k)
+    flat = bias.ravel()
+    value = float(sign @ (flat**2 - np.diag(v))) + shift
+    turned = sign[:, None] * v  # AV
+    both = sign * flat
+    variance = 2 * float(np.trace(turned @ turned)) + 4 * float(both @ v @ both)
+    return t_estimate(
+        value, float(np.sqrt(max(variance, 0.0))), df, n=n, confidence=confidence
     )

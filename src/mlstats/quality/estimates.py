@@ -7,14 +7,20 @@ import pandas as pd
 
 from mlstats.method import as_codes
 from mlstats.quality.accuracy import ratio
-from mlstats.quality.evaluation import ESTIMATES
+from mlstats.quality.design import SingleClusterRule
+from mlstats.quality.evaluation import ESTIMATES, fractions_of
 from mlstats.quality.summaries import UNCODED, Ancestor
 
 __all__ = ["class_shares"]
 
 
 def class_shares(
-    units: pd.DataFrame, ancestor: Ancestor, level: str, *, min_cell: int = 10
+    units: pd.DataFrame,
+    ancestor: Ancestor,
+    level: str,
+    *,
+    min_cell: int = 10,
+    single: SingleClusterRule = "adjust",
 ) -> pd.DataFrame:
     """Estimate the weighted share of each class under truth and under each method.
 
@@ -51,7 +57,9 @@ def class_shares(
             if count < min_cell:
                 continue
             inside = np.bincount(index, weight * (known == name), minlength=len(total))
-            share = ratio(inside, total, strata)
+            share = ratio(
+                inside, total, strata, fractions=fractions_of(part), single=single
+            )
             rows.append(
                 {
                     "run_id": part["run_id"].iloc[0],

@@ -14,10 +14,19 @@ import pandas as pd
 
 from mlstats import io
 from mlstats.errors import MlstatsError
+from mlstats.quality.design import Design, SingleClusterRule
 
-__all__ = ["ESTIMATES", "SCHEMA_VERSION", "TIMINGS", "UNITS", "Evaluation"]
+__all__ = [
+    "ESTIMATES",
+    "SCHEMA_VERSION",
+    "TIMINGS",
+    "UNITS",
+    "Evaluation",
+    "design_of",
+    "fractions_of",
+]
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 UNITS: Mapping[str, str] = {
     "run_id": "str",
@@ -36,6 +45,7 @@ UNITS: Mapping[str, str] = {
     "truth": "object",
     "truth_source": "str",  # the column that the truth comes from
     "weight": "float64",
+    "fraction": "float64",  # share of the stratum's clusters that was drawn, 0 unknown
     "status": "str",  # coded or uncoded
     "route": "str",  # automatic, queue or audit; "" before a threshold is set
     "seen": "bool",  # the text was known from training
@@ -72,11 +82,14 @@ class Evaluation:
     units, estimates, timings : pandas.DataFrame
         With at least the columns of :data:`UNITS`, :data:`ESTIMATES` and
         :data:`TIMINGS`; domain columns ``domain_NAME`` may follow in units.
+    tables : mapping
+        Further publishable tables by name, such as the shares under every arm.
     """
 
     units: pd.DataFrame
     estimates: pd.DataFrame
     timings: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     schema_version: str = field(default=SCHEMA_VERSION)
 
     def __post_init__(self) -> None:
@@ -115,6 +128,8 @@ class Evaluation:
         io.write_parquet(units, self.units)
         io.write_parquet(publishable / "estimates.parquet", self.estimates)
         io.write_parquet(publishable / "timings.parquet", self.timings)
+        for name, table in self.tables.items():
+            io.write_parquet(publishable / f"{name}.parquet", table)
         return str(io.sha256_file(units))
 
     @classmethod
@@ -125,3 +140,29 @@ class Evaluation:
             estimates=pd.read_parquet(publishable / "estimates.parquet"),
             timings=pd.read_parquet(publishable / "timings.parquet"),
         )
+
+
+def fractions_of(units: pd.DataFrame) -> dict[str, float]:
+    """Return stratum -> share of its clusters that was drawn, where it is known."""
+    known = units.loc[units["fraction"] > 0, ["stratum", "fraction"]]
+    shares = known.groupby("stratum")["fraction"].first()
+    return {str(name): float(share) for name, share in shares.items()}
+
+
+def design_of(units: pd.DataFrame, *, single: SingleClusterRule = "adjust") -> Design:
+    """Return the design of units of an Evaluation, each held once.
+
+    Parameters
+    ----------
+    units : pandas.DataFrame
+        Rows of one method and fold.
+    single : {"adjust", "refuse"}
+        The rule for a stratum with a single cluster, ``data.single_cluster``.
+    """
+    return Design.of(
+        units["weight"].to_numpy(dtype=float),
+        stratum=units["stratum"].to_numpy(dtype=object),
+        cluster=units["cluster"].to_numpy(dtype=object),
+        fraction=fractions_of(units),
+        single=single,
+    )

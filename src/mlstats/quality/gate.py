@@ -8,6 +8,7 @@ side, and is inconclusive between the two.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,15 @@ from mlstats.quality.accuracy import (
     discordance_bound,
     proportion_interval,
 )
+from mlstats.quality.estimate import t_estimate
+from mlstats.quality.figures import LOWER_IS_BETTER, SHARES
+from mlstats.quality.sample_size import labels_to_decide
 from mlstats.quality.scorecard import one_sided_bounds
 
 __all__ = ["RESULTS", "judge", "verdict"]
 
 RESULTS = ("pass", "fail", "inconclusive", "not_measured")
+_WORST = ("fail", "inconclusive", "not_measured", "pass")
 
 
 def judge(
@@ -47,12 +52,13 @@ def judge(
     -------
     pandas.DataFrame
         Columns gate, measure, method, versus, to, rule, value, lower, upper,
-        threshold, result, reason; lower and upper are the one-sided bounds.
+        threshold, result, reason, source; lower and upper are the one-sided bounds,
+        source the gate file and its version.
     """
     rows = [_judge(scorecard, rule, method, level) for rule in rules]
     columns = [
         "gate", "measure", "method", "versus", "to", "rule", "value",
-        "lower", "upper", "threshold", "result", "reason",
+        "lower", "upper", "threshold", "result", "reason", "source",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
@@ -70,44 +76,99 @@ def verdict(gates: pd.DataFrame, to: str) -> str:
     return "pass" if results else "not_measured"
 
 
+@dataclass(frozen=True)
+class _Bar:
+    """What a rule demands: on which side of which number the figure must lie."""
+
+    sign: float  # 1: at least, -1: at most
+    threshold: float
+    said: str
+
+    @classmethod
+    def of(cls, rule: GateRule) -> _Bar:
+        if rule.versus is not None:
+            points = rule.indicator in SHARES
+            told = f"{rule.margin * 100:g} points" if points else f"{rule.margin:g}"
+            if rule.indicator in LOWER_IS_BETTER:
+                return cls(-1.0, rule.margin, f"at most {told} above {rule.versus}")
+            return cls(1.0, -rule.margin, f"at most {told} below {rule.versus}")
+        if rule.at_most is not None:
+            return cls(-1.0, rule.at_most, f"at most {rule.at_most:g}")
+        least = rule.at_least if rule.at_least is not None else np.nan
+        return cls(1.0, least, f"at least {least:g}")
+
+
 def _judge(
     scorecard: pd.DataFrame, rule: GateRule, method: str, level: str
 ) -> dict[str, Any]:
+    """Judge a rule; one that names a domain holds in each value of it.
+
+    All of them have to pass, an intersection-union test that needs no adjustment: the
+    row that is told is the worst.
+    """
     at = rule.level or level
-    measure = f"{rule.indicator}@{at}"
-    row = _find(scorecard, rule, method, at)
-    sign = 1.0
-    if rule.versus is not None:
-        threshold = -rule.margin
-        said = f"at most {rule.margin * 100:g} points below {rule.versus}"
-        value, se = row.get("difference"), row.get("difference_se")
-    else:
-        said = f"at least {rule.at_least:g}" if rule.at_least is not None else ""
-        threshold = rule.at_least if rule.at_least is not None else np.nan
-        if rule.at_most is not None:
-            sign, threshold, said = -1.0, rule.at_most, f"at most {rule.at_most:g}"
-        value, se = row.get("value"), row.get("se")
-    number = float(value) if value is not None else np.nan
-    error = float(se) if se is not None else np.nan
-    lower, upper = _bounds(row, rule, number, error)
-    points = rule.versus is not None
-    result, reason = _result(sign, number, lower, upper, float(threshold), points)
+    bar = _Bar.of(rule)
+    rows = _find(scorecard, rule, method, at) or [{}]
+    judged = [_judge_row(row, rule, bar) for row in rows]
+    worst = min(
+        judged, key=lambda found: (_WORST.index(found["result"]), found["slack"])
+    )
+    del worst["slack"]
     if not _coded_any(scorecard, method, at):
-        result, reason = "not_measured", "the method coded no unit"
+        worst |= {"result": "not_measured", "reason": "the method coded no unit"}
+    measure = f"{rule.indicator}@{at}"
+    within = f" in each {rule.domain}" if rule.domain else ""
+    name = f"{measure} to {rule.to}"
+    confident = f"with {rule.confidence:.0%} confidence"
     return {
-        "gate": f"{measure} to {rule.to}",
+        "gate": f"{name}, each {rule.domain}" if rule.domain else name,
         "measure": measure,
         "method": method,
         "versus": rule.versus or "",
         "to": rule.to,
-        "rule": f"{_in_words(rule, at)} {said}, with {rule.confidence:.0%} confidence",
+        "rule": f"{_in_words(rule, at)} {bar.said}{within}, {confident}",
+        **worst,
+        "source": rule.source,
+    }
+
+
+def _judge_row(row: dict[str, Any], rule: GateRule, bar: _Bar) -> dict[str, Any]:
+    prefix = "difference" if rule.versus is not None else "value"
+    error = "difference_se" if rule.versus is not None else "se"
+    number, se = (_number(row.get(name)) for name in (prefix, error))
+    lower, upper = _bounds(row, rule, number, se)
+    points = rule.versus is not None and rule.indicator in SHARES
+    result, reason = _result(bar.sign, number, lower, upper, bar.threshold, points)
+    where = str(row.get("domain", ""))
+    if result == "inconclusive":
+        reason += _labels(row, rule, bar, number, se)
+    slack = bar.sign * ((lower if bar.sign > 0 else upper) - bar.threshold)
+    return {
         "value": number,
         "lower": lower,
         "upper": upper,
-        "threshold": float(threshold),
+        "threshold": float(bar.threshold),
         "result": result,
-        "reason": reason,
+        "reason": f"{where}: {reason}" if where and reason else reason,
+        "slack": slack if np.isfinite(slack) else np.inf,
     }
+
+
+def _labels(
+    row: dict[str, Any], rule: GateRule, bar: _Bar, value: float, se: float
+) -> str:
+    """Tell the labels with which the gate can be expected to decide."""
+    df, n = _number(row.get("df")), int(row.get("n", 0))
+    found = labels_to_decide(
+        t_estimate(value, se, df, n=n), bar.threshold, confidence=rule.confidence
+    )
+    if found.n is None:
+        return f"; {found.note}"
+    return f"; about {found.n:,} labels would decide, {n:,} there are"
+
+
+def _number(value: Any) -> float:
+    return float(value) if value is not None else float("nan")
 
 
 def _bounds(
@@ -122,6 +183,8 @@ def _bounds(
     df = float(row.get("df", 0.0))
     n, clusters = int(row.get("n", 0)), int(row.get("n_clusters", 0))
     if rule.versus is not None:
+        if not np.isfinite(se):
+            return _stated_bounds(row, rule, "difference_")
         if se == 0 and clusters > 0:
             apart = discordance_bound(clusters, 1 - rule.confidence)
             return (value - apart, value + apart)
@@ -131,7 +194,22 @@ def _bounds(
         return proportion_interval(share, n, 2 * rule.confidence - 1)
     if se == 0 and np.isfinite(df):
         return (np.nan, np.nan)
+    if not np.isfinite(se):
+        return _stated_bounds(row, rule)
     return one_sided_bounds(value, se, df, rule.confidence)
+
+
+def _stated_bounds(
+    row: dict[str, Any], rule: GateRule, prefix: str = ""
+) -> tuple[float, float]:
+    """Return the limits of an interval that no standard error stands behind.
+
+    The scorecard holds two-sided limits of 95 %: as one-sided bounds they hold with
+    97.5 %, so they may serve any rule that asks for no more.
+    """
+    if rule.confidence > 0.975:
+        return (np.nan, np.nan)
+    return _number(row.get(f"{prefix}lower")), _number(row.get(f"{prefix}upper"))
 
 
 def _coded_any(scorecard: pd.DataFrame, method: str, level: str) -> bool:
@@ -145,19 +223,24 @@ def _coded_any(scorecard: pd.DataFrame, method: str, level: str) -> bool:
 
 def _find(
     scorecard: pd.DataFrame, rule: GateRule, method: str, level: str
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
+    inside = scorecard["domain"] == ""
+    if rule.domain is not None:
+        inside = scorecard["domain"].str.startswith(f"{rule.domain}: ")
     chosen = scorecard[
         (scorecard["indicator"] == rule.indicator)
         & (scorecard["method"] == method)
         & (scorecard["level"].isin([level, ""]))
-        & (scorecard["domain"] == "")
-        & (scorecard["status"] == "measured")
+        & inside
     ]
     if rule.versus is not None:
         chosen = chosen[chosen["versus"] == rule.versus]
-    if len(chosen) == 0:
-        return {}
-    return {str(key): value for key, value in chosen.iloc[0].items()}
+    # A domain that is too small to be told is not passed over.
+    told = chosen if rule.domain else chosen[chosen["status"] == "measured"].head(1)
+    return [
+        {str(key): value for key, value in row.items()}
+        for row in told.to_dict("records")
+    ]
 
 
 def _in_words(rule: GateRule, level: str) -> str:

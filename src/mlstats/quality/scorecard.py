@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from mlstats.quality.accuracy import (
     ratio,
 )
 from mlstats.quality.automation import guaranteed_threshold, oracle_rate
-from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.design import SingleClusterRule
+from mlstats.quality.evaluation import Evaluation, fractions_of
 from mlstats.quality.summaries import Ancestor, ClassSums, Confusion
 
 __all__ = ["COLUMNS", "Plan", "as_scorecard", "score", "thresholds"]
@@ -76,6 +77,11 @@ class Plan:
         Replicates and seed.
     gsbpm : str
         Sub-process that the indicators belong to.
+    single : {"adjust", "refuse"}
+        The rule for a stratum with a single cluster.
+    fractions : mapping
+        Stratum -> share of its clusters that was drawn; :func:`score` reads it from
+        the units.
     """
 
     kinds: Mapping[str, str]
@@ -87,6 +93,8 @@ class Plan:
     bootstrap: int = 1000
     seed: int = 0
     gsbpm: str = "5.2"
+    single: SingleClusterRule = "adjust"
+    fractions: Mapping[str, float] = field(default_factory=dict)
 
 
 def score(evaluation: Evaluation, ancestor: Ancestor, plan: Plan) -> pd.DataFrame:
@@ -108,6 +116,7 @@ def score(evaluation: Evaluation, ancestor: Ancestor, plan: Plan) -> pd.DataFram
         ``difference`` is the method minus ``versus`` on the same units.
     """
     test = evaluation.units[evaluation.units["fold"] == "test"]
+    plan = replace(plan, fractions=fractions_of(test))
     confusion = Confusion.from_units(test, ancestor, plan.levels)
     rows: list[dict[str, Any]] = []
     for level in plan.levels:
@@ -139,6 +148,16 @@ class _Level:
     sums: dict[str, ClassSums]
     accuracy: dict[str, np.ndarray]
     f1: dict[str, np.ndarray]
+    plan: Plan
+
+    def ratio(self, part: np.ndarray, whole: np.ndarray) -> RatioEstimate:
+        return ratio(
+            part,
+            whole,
+            self.strata,
+            fractions=self.plan.fractions,
+            single=self.plan.single,
+        )
 
 
 def _level(confusion: Confusion, level: str, plan: Plan) -> _Level:
@@ -146,7 +165,9 @@ def _level(confusion: Confusion, level: str, plan: Plan) -> _Level:
     sums = {method: confusion.sums(method, level) for method in plan.kinds}
     accuracy: dict[str, list[np.ndarray]] = {method: [] for method in sums}
     f1: dict[str, list[np.ndarray]] = {method: [] for method in sums}
-    for weights in bootstrap_weights(strata, plan.bootstrap, plan.seed):
+    for weights in bootstrap_weights(
+        strata, plan.bootstrap, plan.seed, fractions=plan.fractions
+    ):
         for method, s in sums.items():
             accuracy[method].append((weights @ s.correct) / (weights @ s.weight))
             f1[method].append(macro_f1(s, weights))
@@ -155,6 +176,7 @@ def _level(confusion: Confusion, level: str, plan: Plan) -> _Level:
         sums,
         {method: np.concatenate(blocks) for method, blocks in accuracy.items()},
         {method: np.concatenate(blocks) for method, blocks in f1.items()},
+        plan,
     )
 
 
@@ -190,7 +212,7 @@ def _accuracy_row(at: _Level, level: str, method: str, other: str) -> dict[str, 
     row = _share_row("accuracy", at, level, method, sums.correct)
     if method == other:
         return row
-    paired = ratio(sums.correct - at.sums[other].correct, sums.weight, at.strata)
+    paired = at.ratio(sums.correct - at.sums[other].correct, sums.weight)
     replicates = at.accuracy[method] - at.accuracy[other]
     return row | _difference(other, paired, replicates)
 
@@ -198,7 +220,7 @@ def _accuracy_row(at: _Level, level: str, method: str, other: str) -> dict[str, 
 def _f1_row(at: _Level, level: str, method: str, other: str) -> dict[str, Any]:
     sums = at.sums[method]
     value = float(macro_f1(sums)[0])
-    share = ratio(sums.correct, sums.weight, at.strata)
+    share = at.ratio(sums.correct, sums.weight)
     estimate = RatioEstimate(
         value, float(at.f1[method].std(ddof=1)), share.df, share.n_clusters
     )
@@ -249,7 +271,7 @@ def _share_row(
     indicator: str, at: _Level, level: str, method: str, part: np.ndarray
 ) -> dict[str, Any]:
     sums = at.sums[method]
-    estimate = ratio(part, sums.weight, at.strata)
+    estimate = at.ratio(part, sums.weight)
     lower, upper = proportion_interval(estimate, sums.n)
     return _row(indicator, level, method, estimate, sums.n) | {
         "lower": lower,
@@ -262,7 +284,7 @@ def _unseen_row(
     confusion: Confusion, at: _Level, level: str, method: str
 ) -> dict[str, Any]:
     sums = confusion.sums(method, level, seen=False)
-    estimate = ratio(sums.correct, sums.weight, at.strata)
+    estimate = at.ratio(sums.correct, sums.weight)
     row = _row("accuracy_unseen", level, method, estimate, sums.n)
     if sums.n == 0:
         return row | {
@@ -356,8 +378,8 @@ def _automation(
     wrong = ~part["right"].to_numpy() & automatic
     weight = part["weight"].to_numpy()
     strata, clusters = part["stratum"].to_numpy(), part["cluster"].to_numpy()
-    rate = _clustered(weight * automatic, weight, strata, clusters)
-    error = _clustered(weight * wrong, weight * automatic, strata, clusters)
+    rate = _clustered(weight * automatic, weight, strata, clusters, plan)
+    error = _clustered(weight * wrong, weight * automatic, strata, clusters, plan)
     target = f"target {plan.target_accuracy:g}"
     told = (
         f"{target}, threshold {threshold:.4f}, shown on the valid part: {bound:.4f}"
@@ -394,10 +416,17 @@ def _clustered(
     denominator: np.ndarray,
     strata: np.ndarray,
     clusters: np.ndarray,
+    plan: Plan,
 ) -> RatioEstimate:
     frame = pd.DataFrame({"s": strata, "c": clusters, "y": numerator, "x": denominator})
     sums = frame.groupby(["s", "c"], as_index=False)[["y", "x"]].sum()
-    return ratio(sums["y"].to_numpy(), sums["x"].to_numpy(), sums["s"].to_numpy())
+    return ratio(
+        sums["y"].to_numpy(),
+        sums["x"].to_numpy(),
+        sums["s"].to_numpy(),
+        fractions=plan.fractions,
+        single=plan.single,
+    )
 
 
 # -- timings -----------------------------------------------------------------------
