@@ -7,13 +7,11 @@ know (a rerun, other seeds, an expert's opinion, the cost) has a row that says s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from mlstats.method import as_codes
 from mlstats.quality.agreement import kappa
 from mlstats.quality.breakdown import accuracy_by_domain
 from mlstats.quality.calibration import (
@@ -21,26 +19,33 @@ from mlstats.quality.calibration import (
     expected_calibration_error,
     overconfidence,
 )
-from mlstats.quality.design import Design
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.explain import method_class
 from mlstats.quality.fairness import fairness_indicators
 from mlstats.quality.indicator import Indicator
+from mlstats.quality.judged import Judged, design_of
 from mlstats.quality.reproducibility import environment_completeness
 from mlstats.quality.robustness import new_units
 from mlstats.quality.summaries import Ancestor
 
-__all__ = ["dimension_rows"]
+__all__ = ["REFITS", "dimension_rows"]
 
 MIN_CELL = 10  # units of a domain below which nothing is told of it
 
-_LATER = (
-    ("explainability", "importance_stability", "needs several fits: run --full"),
-    ("explainability", "expert_agreement", "needs a sheet that experts have rated"),
-    ("reproducibility", "rerun_changed", "needs a second run: run --full"),
-    ("reproducibility", "seed_spread", "needs ten fits: run --full"),
-    ("cost", "cost_per_correct", "the pilot names no cost sheet"),
+# What only refits, explanations and perturbed input can tell: mlstats.refits.
+REFITS: Final = (
+    ("explainability", "rank_stability"),
+    ("explainability", "explanation_coverage"),
+    ("explainability", "deletion_fidelity"),
+    ("explainability", "expert_agreement"),
+    ("reproducibility", "rerun_changed"),
+    ("reproducibility", "seed_spread_accuracy"),
+    ("reproducibility", "seed_spread_share"),
+    ("robustness", "accuracy_typing_errors"),
+    ("robustness", "accuracy_capitals"),
+    ("robustness", "accuracy_truncation"),
 )
+_LATER = (("cost", "cost_per_correct", "the pilot names no cost sheet"),)
 
 
 def dimension_rows(
@@ -52,6 +57,7 @@ def dimension_rows(
     baseline: str,
     provenance: Mapping[str, str],
     seed: int,
+    full: bool = False,
 ) -> list[dict[str, Any]]:
     """Return rows of the scorecard for every method.
 
@@ -71,6 +77,8 @@ def dimension_rows(
         What a rerun needs, as the run recorded it.
     seed : int
         Of the simulated null band of the calibration error.
+    full : bool
+        Whether refits follow: then the rows of :data:`REFITS` are theirs to give.
 
     Returns
     -------
@@ -78,7 +86,8 @@ def dimension_rows(
         Rows with the columns that an :class:`Indicator` has.
     """
     rows: list[dict[str, Any]] = []
-    arms = {name: _Arm.of(units, name, ancestor, level) for name in methods}
+    waiting = [] if full else [(*place, "told by run --full only") for place in REFITS]
+    arms = {name: Judged.of(units, name, ancestor, level) for name in methods}
     for name, method in methods.items():
         arm = arms[name]
         found = [
@@ -99,49 +108,12 @@ def dimension_rows(
             Indicator(dimension, indicator, absent("not_measured", why)).row(
                 method=name
             )
-            for dimension, indicator, why in _LATER
+            for dimension, indicator, why in (*waiting, *_LATER)
         ]
     return rows
 
 
-@dataclass(frozen=True)
-class _Arm:
-    """One method's units that have a truth at the level."""
-
-    part: pd.DataFrame
-    truth: np.ndarray
-    code: np.ndarray
-    right: np.ndarray
-    design: Design
-
-    @classmethod
-    def of(cls, units: pd.DataFrame, name: str, ancestor: Ancestor, level: str) -> _Arm:
-        part = units[units["method"] == name]
-        truth = ancestor(as_codes(part["truth"]), level)
-        judged = np.array([code is not None for code in truth], dtype=bool)
-        part, truth = part[judged], truth[judged]
-        code = ancestor(as_codes(part["prediction"]), level)
-        return cls(part, truth, code, code == truth, _design(part))
-
-    @property
-    def domains(self) -> dict[str, np.ndarray]:
-        """Name of a domain variable -> its value for each unit."""
-        columns = [c for c in self.part.columns if c.startswith("domain_")]
-        return {
-            column.removeprefix("domain_"): self.part[column].to_numpy(dtype=object)
-            for column in columns
-        }
-
-
-def _design(part: pd.DataFrame) -> Design:
-    return Design.of(
-        part["weight"].to_numpy(dtype=float),
-        stratum=part["stratum"].to_numpy(dtype=object),
-        cluster=part["cluster"].to_numpy(dtype=object),
-    )
-
-
-def _calibration(arm: _Arm, seed: int) -> Iterator[Indicator]:
+def _calibration(arm: Judged, seed: int) -> Iterator[Indicator]:
     told = np.isfinite(arm.part["confidence"].to_numpy())
     if not told.any():
         reason = absent("not_applicable", "the method tells no confidence")
@@ -154,7 +126,7 @@ def _calibration(arm: _Arm, seed: int) -> Iterator[Indicator]:
     found = overconfidence(arm.design, known, arm.right, told)
     yield Indicator("accuracy", "overconfidence", found)
     error = expected_calibration_error(
-        _design(arm.part[told]), known[told], arm.right[told], seed=seed
+        design_of(arm.part[told]), known[told], arm.right[told], seed=seed
     )
     said = error.note
     if error.status == "measured":
@@ -167,7 +139,7 @@ def _calibration(arm: _Arm, seed: int) -> Iterator[Indicator]:
     yield Indicator("accuracy", "ece_debiased", told_error)
 
 
-def _fairness(arm: _Arm) -> Iterator[Indicator]:
+def _fairness(arm: Judged) -> Iterator[Indicator]:
     route = arm.part["route"].to_numpy(dtype=object)
     for name, domain in arm.domains.items():
         yield from fairness_indicators(
@@ -175,7 +147,7 @@ def _fairness(arm: _Arm) -> Iterator[Indicator]:
         )
 
 
-def _domains(arm: _Arm, other: _Arm | None) -> Iterator[dict[str, Any]]:
+def _domains(arm: Judged, other: Judged | None) -> Iterator[dict[str, Any]]:
     for name, domain in arm.domains.items():
         table = accuracy_by_domain(arm.design, arm.right, domain, min_cell=MIN_CELL)
         for cells in table.to_dict("records"):
