@@ -211,6 +211,9 @@ def _seeds(bench: _Bench, arm: HeldOut, ranks: dict[str, pd.Series]) -> list[Ind
 
 def _accuracy_spread(arm: HeldOut, fits: Sequence[np.ndarray]) -> Indicator:
     weight, truth = arm.judged.design.weight, arm.judged.truth
+    if not weight.sum() > 0:
+        reason = absent("not_applicable", "no unit has a truth at this level")
+        return Indicator("reproducibility", "seed_spread_accuracy", reason)
     values = [
         np.average(arm.ancestor(codes[arm.places], arm.level) == truth, weights=weight)
         for codes in fits
