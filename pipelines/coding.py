@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from mlstats import dataset, evaluate, publishing, runs
+from mlstats import dataset, evaluate, publishing, refits, runs
 from mlstats.settings import load_settings
 from pipelines.step import step
 
@@ -16,6 +16,7 @@ part = step(dataset.part, "split")
 ready = step(evaluate.ready, "see that all can run")
 run_method = step(evaluate.run_method, "method {name}")
 score = step(runs.evaluate_methods, "score")
+refit = step(refits.refit_methods, "refits")
 judge = step(runs.judge, "judge")
 report = step(runs.build_report, "report")
 publish = step(publishing.publish, "publish")
@@ -28,6 +29,7 @@ def coding(
     overrides: Sequence[str] = (),
     sample: int | None = None,
     period: str | None = None,
+    full: bool = False,
 ) -> runs.Outcome:
     """Run a coding pilot from its file to its registered models.
 
@@ -41,10 +43,17 @@ def coding(
         Rows to draw.
     period : str, optional
         Test on this period.
+    full : bool
+        Fit again, with other seeds too, and perturb the input.
     """
     settings = load_settings()
     run = prepare(
-        pilot, settings, overrides=list(overrides), sample=sample, period=period
+        pilot,
+        settings,
+        overrides=list(overrides),
+        sample=sample,
+        period=period,
+        full=full,
     )
     data, checked = read(run.pilot, settings, sample=sample, period=period)
     checked.raise_if_failed(pilot)
@@ -55,7 +64,10 @@ def coding(
             run_method(run.pilot, name, data, settings) for name in run.pilot.methods
         ]
         evaluation, scorecard = score(run, data, done)
+        importances = None
+        if run.full:
+            scorecard, importances = refit(run, data, evaluation, scorecard, done)
         gates = judge(run, scorecard)
-        shown = report(run, data, evaluation, scorecard, gates)
+        shown = report(run, data, evaluation, scorecard, gates, importances)
         outcome = publish(run, folder, data, evaluation, shown, done)
     return conclude(run, outcome)

@@ -18,6 +18,7 @@ def run_flow(
     overrides: Sequence[str] = (),
     sample: int | None = None,
     period: str | None = None,
+    full: bool = False,
 ) -> Outcome:
     """Run the flow of a pilot in this process, on Prefect's server of the settings.
 
@@ -31,7 +32,9 @@ def run_flow(
         Whatever a step raised.
     """
     try:
-        return coding(pilot, overrides=list(overrides), sample=sample, period=period)
+        return coding(
+            pilot, overrides=list(overrides), sample=sample, period=period, full=full
+        )
     except MlstatsError:
         raise
     except Exception as error:

@@ -163,9 +163,13 @@ def run(
     overrides: Overrides = None,
     sample: Sample = None,
     period: Period = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Refit too: seeds, explanations, bad input."),
+    ] = False,
 ) -> None:
     """Run every method on the same units, to scorecard, gates and MLflow."""
-    _finish(_run(pilot, overrides, sample, period))
+    _finish(_run(pilot, overrides, sample, period, full=full))
 
 
 def _run(
@@ -173,6 +177,8 @@ def _run(
     overrides: list[str] | None = None,
     sample: int | None = None,
     period: str | None = None,
+    *,
+    full: bool = False,
 ) -> Outcome:
     from mlstats.pilot_files import load_pilot
     from mlstats.settings import load_settings
@@ -183,7 +189,9 @@ def _run(
     settings.prepare()
     from pipelines.start import run_flow
 
-    return run_flow(pilot, overrides=overrides or [], sample=sample, period=period)
+    return run_flow(
+        pilot, overrides=overrides or [], sample=sample, period=period, full=full
+    )
 
 
 def _finish(outcome: Outcome) -> None:

@@ -181,6 +181,7 @@ class Evaluate(_Strict):
     bootstrap: int = Field(1000, ge=50, le=20_000)
     seed: int = 20260101
     min_units: int = Field(2, ge=1)
+    expert_sheet: str | None = None
 
 
 class GateRule(_Strict):

@@ -38,6 +38,7 @@ __all__ = [
     "PredictMethod",
     "as_codes",
     "build",
+    "distinct_rows",
     "predict_top",
     "resolve",
     "work_of",
@@ -197,7 +198,7 @@ def predict_top(
     """
     if len(X) == 0:
         return np.empty((0, k), dtype=object), np.empty((0, k))
-    distinct, inverse = _distinct_rows(X)
+    distinct, inverse = distinct_rows(X)
     blocks = [
         _predict_block(method, distinct.iloc[rows], k)
         for rows in row_blocks(len(distinct), BLOCK)
@@ -206,7 +207,8 @@ def predict_top(
     return codes[inverse], scores[inverse]
 
 
-def _distinct_rows(X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+def distinct_rows(X: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the distinct rows, and for each row of `X` the place of its own."""
     numbers = pd.DataFrame({c: _numbered(X[c]) for c in X.columns})
     inverse = np.asarray(numbers.groupby(list(X.columns), sort=False).ngroup())
     first = np.unique(inverse, return_index=True)[1]

@@ -79,6 +79,7 @@ def publish(
                 "period": shown.period,
                 "verdict": result,
                 "gsbpm": run.pilot.gsbpm,
+                "full": str(run.full).lower(),
                 "synthetic": str(run.pilot.data.synthetic).lower(),
                 **{f"trial_{name}": value for name, value in run.trial.items()},
             },

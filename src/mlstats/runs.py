@@ -27,6 +27,7 @@ from mlstats.provenance import provenance
 from mlstats.quality import gate
 from mlstats.quality.dimensions import dimension_rows
 from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.explanation import no_importances
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard, score, thresholds
@@ -64,12 +65,16 @@ class Run:
     trial : mapping
         How it departs from the pilot's file: sample, period, overrides. A trial moves
         no alias and writes no card.
+    full : bool
+        Whether the methods are fitted again for what one fit cannot tell. That is no
+        trial: the methods and the gates are those of the file.
     """
 
     run_id: str
     pilot: Pilot
     settings: Settings
     trial: Mapping[str, str]
+    full: bool = False
 
     @property
     def folder(self) -> Path:
@@ -114,6 +119,7 @@ def prepare(
     overrides: Sequence[str] = (),
     sample: int | None = None,
     period: str | None = None,
+    full: bool = False,
 ) -> Run:
     """Read the pilot, make the project's folders and begin a run.
 
@@ -128,7 +134,7 @@ def prepare(
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"-{pilot.pilot}"
     asked = {"sample": sample, "period": period, "overrides": " ".join(overrides)}
     trial = {name: str(value) for name, value in asked.items() if value}
-    run = Run(run_id, pilot, settings, trial)
+    run = Run(run_id, pilot, settings, trial, full)
     confidential_log(run.confidential)
     tracking.reachable(settings)  # told now, not after an hour of fitting
     return run
@@ -138,7 +144,8 @@ def prepare(
 def working_folder(run: Run) -> Iterator[Path]:
     """Yield a hidden folder that becomes the run's folder when all went well.
 
-    A failed run leaves neither outputs nor a units table; its confidential log stays.
+    A failed run leaves neither outputs nor units nor explanations; its confidential
+    log stays.
     """
     beside = run.folder.parent / f".{run.run_id}"
     beside.mkdir(parents=True)
@@ -150,7 +157,8 @@ def working_folder(run: Run) -> Iterator[Path]:
     except BaseException:
         for folder in (beside, run.folder):
             shutil.rmtree(folder, ignore_errors=True)
-        (run.confidential / "units.parquet").unlink(missing_ok=True)
+        for name in ("units.parquet", "explanations.parquet", "expert_sheet.xlsx"):
+            (run.confidential / name).unlink(missing_ok=True)
         raise
 
 
@@ -226,6 +234,7 @@ def evaluate_methods(
         provenance=provenance(pilot, dataset.digest, run.settings),
         seed=pilot.evaluate.seed,
         single=pilot.data.single_cluster,
+        full=run.full,
     )
     first = score(evaluation, ancestor, plan)
     sheets = read_sheets(pilot, run.settings.project)
@@ -255,6 +264,7 @@ def build_report(
     evaluation: Evaluation,
     scorecard: pd.DataFrame,
     gates: pd.DataFrame,
+    importances: pd.DataFrame | None = None,
 ) -> RunReport:
     """Bring together what every form of the report shows."""
     pilot = run.pilot
@@ -302,6 +312,7 @@ def build_report(
         data_facts=facts,
         notes=dataset.cautions,
         target_accuracy=pilot.evaluate.target_accuracy,
+        importances=no_importances() if importances is None else importances,
     )
 
 

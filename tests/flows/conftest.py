@@ -113,30 +113,31 @@ def diaries() -> pd.DataFrame:
     return frame
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Run the planted pilot by the command line, offline."""
-    project = tmp_path_factory.mktemp("office") / "a project"
-    for folder in ("configs/pilots", "configs/classifications"):
-        (project / folder).mkdir(parents=True)
-    diaries().to_csv(project / "diaries.csv", index=False)
+def run_pilot(
+    folder: Path, *options: str, frame: pd.DataFrame, pilot: str = PILOT
+) -> Finished:
+    """Run a planted pilot by the command line, offline, in a project of its own."""
+    project = folder / "a project"
+    for name in ("configs/pilots", "configs/classifications"):
+        (project / name).mkdir(parents=True)
+    frame.to_csv(project / "diaries.csv", index=False)
     (project / "program.py").write_text(PROGRAM)
     (project / "configs/pilots/canary.yaml").write_text(
-        PILOT.replace("PYTHON", f'"{sys.executable}"')
+        pilot.replace("PYTHON", f'"{sys.executable}"')
     )
     (project / "configs/classifications/canary.csv").write_text(
         "code,title,parent\n01,food,\n03,clothes,\n"
         "01.1,food,01\n01.2,drinks,01\n03.1,clothing,03\n"
     )
     inputs = {path for path in project.rglob("*") if path.is_file()}
-    attempts = tmp_path_factory.mktemp("network") / "attempts.txt"
+    attempts = folder / "attempts.txt"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)},
         "PYTHONPATH": str(HERE / "offline"),
         "OFFLINE_ATTEMPTS": str(attempts),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "mlstats", "run", "canary"],
+        [sys.executable, "-m", "mlstats", "run", "canary", *options],
         cwd=project,
         env=environment,
         capture_output=True,
@@ -151,6 +152,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     assert len(runs) == 1
     tried = attempts.read_text() if attempts.exists() else ""
     return Finished(project, runs[0], output, inputs, tried, environment)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Run the planted pilot as it is."""
+    return run_pilot(tmp_path_factory.mktemp("office"), frame=diaries())
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,7 @@ def test_every_output_is_there_and_nothing_half_written(finished: Finished) -> N
         "scorecard.html", "scorecard.xlsx", "scorecard.parquet", "evidently.html",
         "estimates.parquet", "timings.parquet", "pilot.yaml", "tracking.json",
         "gates.parquet", "evidence.json", "sims.json", "sims.csv", "sims.md",
+        "aggregates.parquet", "classes.parquet", "coverage.parquet",
     }  # fmt: skip
     hidden = [p for p in finished.folder.parent.iterdir() if p.name.startswith(".")]
     assert hidden == []

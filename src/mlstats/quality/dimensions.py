@@ -7,7 +7,7 @@ know (a rerun, other seeds, an expert's opinion, the cost) has a row that says s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -30,15 +30,22 @@ from mlstats.quality.reproducibility import environment_completeness
 from mlstats.quality.robustness import new_units
 from mlstats.quality.summaries import Ancestor
 
-__all__ = ["dimension_rows"]
+__all__ = ["REFITS", "dimension_rows"]
 
 MIN_CELL = 10  # units of a domain below which nothing is told of it
 
-_LATER = (
-    ("explainability", "importance_stability", "needs several fits: run --full"),
-    ("explainability", "expert_agreement", "needs a sheet that experts have rated"),
-    ("reproducibility", "rerun_changed", "needs a second run: run --full"),
-    ("reproducibility", "seed_spread", "needs ten fits: run --full"),
+# What only refits, explanations and perturbed input can tell: mlstats.refits.
+REFITS: Final = (
+    ("explainability", "rank_stability"),
+    ("explainability", "explanation_coverage"),
+    ("explainability", "deletion_fidelity"),
+    ("explainability", "expert_agreement"),
+    ("reproducibility", "rerun_changed"),
+    ("reproducibility", "seed_spread_accuracy"),
+    ("reproducibility", "seed_spread_share"),
+    ("robustness", "accuracy_typing_errors"),
+    ("robustness", "accuracy_capitals"),
+    ("robustness", "accuracy_truncation"),
 )
 
 
@@ -52,6 +59,7 @@ def dimension_rows(
     provenance: Mapping[str, str],
     seed: int,
     single: SingleClusterRule = "adjust",
+    full: bool = False,
 ) -> list[dict[str, Any]]:
     """Return rows of the scorecard for every method.
 
@@ -73,6 +81,8 @@ def dimension_rows(
         Of the simulated null band of the calibration error.
     single : {"adjust", "refuse"}
         The rule for a stratum with a single cluster.
+    full : bool
+        Whether refits follow: then the rows of :data:`REFITS` are theirs to give.
 
     Returns
     -------
@@ -80,6 +90,7 @@ def dimension_rows(
         Rows with the columns that an :class:`Indicator` has.
     """
     rows: list[dict[str, Any]] = []
+    waiting = [] if full else [(*place, "told by run --full only") for place in REFITS]
     arms = {
         name: Judged.of(units, name, ancestor, level, single=single) for name in methods
     }
@@ -103,7 +114,7 @@ def dimension_rows(
             Indicator(dimension, indicator, absent("not_measured", why)).row(
                 method=name
             )
-            for dimension, indicator, why in _LATER
+            for dimension, indicator, why in waiting
         ]
     return rows
 

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from mlstats.errors import MlstatsError
+from mlstats.quality.explanation import IMPORTANCE_COLUMNS, no_importances
 from mlstats.quality.figures import (
     GATE_COLUMNS,
     METHOD_COLUMNS,
@@ -73,6 +74,9 @@ class RunReport:
         Sentences that a reader must not miss.
     target_accuracy : float, optional
         The accuracy that the automated part has to reach, a share.
+    importances : pandas.DataFrame
+        One row per method and column of the data, columns `IMPORTANCE_COLUMNS` of
+        :mod:`mlstats.quality.explanation`; empty after a plain run.
 
     Raises
     ------
@@ -98,12 +102,14 @@ class RunReport:
     data_facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     target_accuracy: float | None = None
+    importances: pd.DataFrame = field(default_factory=no_importances)
 
     def __post_init__(self) -> None:
         for name, columns in (
             ("scorecard", SCORECARD_COLUMNS),
             ("gates", GATE_COLUMNS),
             ("methods", METHOD_COLUMNS),
+            ("importances", IMPORTANCE_COLUMNS),
         ):
             absent = [c for c in columns if c not in getattr(self, name).columns]
             if absent:
@@ -213,13 +219,16 @@ def tables(report: RunReport) -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame
         ``Summary`` (item, value), ``Scorecard``, ``Gates``, ``Methods`` (with the
-        main figures as numbers) and ``Provenance`` (item, value).
+        main figures as numbers) and ``Provenance`` (item, value); after a full run
+        ``Importances`` too.
     """
+    told = {"Importances": report.importances} if len(report.importances) else {}
     return {
         "Summary": _summary(report),
         "Scorecard": report.scorecard.reset_index(drop=True),
         "Gates": report.gates.reset_index(drop=True),
         "Methods": _methods(report),
+        **told,
         "Provenance": pd.DataFrame(
             [(str(k), str(v)) for k, v in report.provenance.items()],
             columns=["item", "value"],

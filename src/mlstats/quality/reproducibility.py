@@ -212,7 +212,8 @@ def seed_spread(
     if not (math.isfinite(sampling_se) and sampling_se > 0):
         note = "the statistic has no sampling error to compare with"
         return Indicator(_DIMENSION, name, absent("not_applicable", note, m))
-    sd = float(np.std(values, ddof=1))
+    # The mean of equal values is rounded: their spread would not be 0.
+    sd = float(np.std(values, ddof=1)) if np.ptp(values) > 0 else 0.0
     tail = (1 - confidence) / 2
     lower, upper = (
         sd * math.sqrt((m - 1) / float(stats.chi2.ppf(q, m - 1))) / sampling_se
