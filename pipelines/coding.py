@@ -54,8 +54,8 @@ def coding(
         done = [
             run_method(run.pilot, name, data, settings) for name in run.pilot.methods
         ]
-        evaluation, scorecard = score(run, data, done)
+        evaluation, scorecard, drifted = score(run, data, done)
         gates = judge(run, scorecard)
-        shown = report(run, data, evaluation, scorecard, gates)
+        shown = report(run, data, evaluation, scorecard, gates, drifted)
         outcome = publish(run, folder, data, evaluation, shown, done)
     return conclude(run, outcome)

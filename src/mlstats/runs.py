@@ -20,12 +20,14 @@ import pandas as pd
 from mlstats import evaluate, io, tracking
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset
+from mlstats.drifting import drift_of, drift_rows
 from mlstats.evaluate import MethodRun
 from mlstats.guard import confidential_log
 from mlstats.pilot_files import load_pilot
 from mlstats.provenance import provenance
 from mlstats.quality import gate
 from mlstats.quality.dimensions import dimension_rows
+from mlstats.quality.drift import DriftResult
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
@@ -184,7 +186,7 @@ def plan_of(pilot: Pilot, levels: Sequence[str]) -> Plan:
 
 def evaluate_methods(
     run: Run, dataset: Dataset, runs: Sequence[MethodRun]
-) -> tuple[Evaluation, pd.DataFrame]:
+) -> tuple[Evaluation, pd.DataFrame, DriftResult]:
     """Bring all methods into one Evaluation and score it.
 
     Returns
@@ -193,6 +195,8 @@ def evaluate_methods(
         Units with the route that the guaranteed threshold gives them.
     scorecard : pandas.DataFrame
         A row per indicator, level and method.
+    drifted : DriftResult
+        The verdicts on the test part.
     """
     pilot, ancestor = run.pilot, dataset.classification.ancestor
     levels = evaluate.levels_of(pilot, dataset.classification)
@@ -221,8 +225,10 @@ def evaluate_methods(
         provenance=provenance(pilot, dataset.digest, run.settings),
         seed=pilot.evaluate.seed,
     )
+    drifted = drift_of(pilot, dataset, evaluation)
+    beyond += drift_rows(pilot, dataset, evaluation, drifted)
     scorecard = [score(evaluation, ancestor, plan), as_scorecard(beyond, plan)]
-    return evaluation, pd.concat(scorecard, ignore_index=True)
+    return evaluation, pd.concat(scorecard, ignore_index=True), drifted
 
 
 def judge(run: Run, scorecard: pd.DataFrame) -> pd.DataFrame:
@@ -241,6 +247,7 @@ def build_report(
     evaluation: Evaluation,
     scorecard: pd.DataFrame,
     gates: pd.DataFrame,
+    drifted: DriftResult,
 ) -> RunReport:
     """Bring together what every form of the report shows."""
     pilot = run.pilot
@@ -288,6 +295,8 @@ def build_report(
         data_facts=facts,
         notes=dataset.cautions,
         target_accuracy=pilot.evaluate.target_accuracy,
+        drift=drifted.table(),
+        drift_sentence=f"{drifted.sentence()} {drifted.power()}".strip(),
     )
 
 

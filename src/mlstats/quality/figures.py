@@ -107,6 +107,8 @@ INDICATORS: Final[Mapping[str, tuple[str, str, str]]] = {
     "cost_per_correct": ("cost of a correct code", "ratio", "cost"),
     "accuracy_new_units": ("accuracy, new texts", "percent", "robustness"),
     "change_new_units": ("new texts less known ones", "percent", "robustness"),
+    "drift_alarms": ("drift alarms, columns and references", "count", "robustness"),
+    "concept_drift": ("fall in accuracy since approval", "percent", "robustness"),
     "error_gap": ("error gap", "percent", "fairness"),
     "not_referred": ("decided without a clerk", "percent", "fairness"),
     "worst_to_best": ("worst domain's error to the best's", "ratio", "fairness"),
@@ -360,6 +362,8 @@ def _bare(value: float, unit: str) -> str:
         text = f"{100 * value:.1f}"
     elif unit == "seconds":
         text = _seconds(value)
+    elif unit == "count":
+        text = f"{value:g}"
     else:
         text = f"{value:.3f}"
     return text.replace("-", _MINUS)

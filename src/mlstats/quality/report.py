@@ -73,6 +73,11 @@ class RunReport:
         Sentences that a reader must not miss.
     target_accuracy : float, optional
         The accuracy that the automated part has to reach, a share.
+    drift : pandas.DataFrame
+        The verdicts on the test part, see
+        :class:`mlstats.quality.drift.DriftResult`; empty where none were made.
+    drift_sentence : str
+        The verdicts in words.
 
     Raises
     ------
@@ -98,6 +103,8 @@ class RunReport:
     data_facts: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = field(default_factory=tuple)
     target_accuracy: float | None = None
+    drift: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drift_sentence: str = ""
 
     def __post_init__(self) -> None:
         for name, columns in (
@@ -213,13 +220,16 @@ def tables(report: RunReport) -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame
         ``Summary`` (item, value), ``Scorecard``, ``Gates``, ``Methods`` (with the
-        main figures as numbers) and ``Provenance`` (item, value).
+        main figures as numbers), ``Drift`` where there are verdicts, and
+        ``Provenance`` (item, value).
     """
+    drift = {} if report.drift.empty else {"Drift": report.drift}
     return {
         "Summary": _summary(report),
         "Scorecard": report.scorecard.reset_index(drop=True),
         "Gates": report.gates.reset_index(drop=True),
         "Methods": _methods(report),
+        **drift,
         "Provenance": pd.DataFrame(
             [(str(k), str(v)) for k, v in report.provenance.items()],
             columns=["item", "value"],
@@ -273,6 +283,7 @@ def _summary(report: RunReport) -> pd.DataFrame:
         ("level shown first", report.level),
         *((f"gates: {name}", str(count)) for name, count in results.items()),
         *report.data_facts,
+        *([("drift", report.drift_sentence)] if report.drift_sentence else []),
         *(("note", note) for note in report.notes),
     ]
     return pd.DataFrame(rows, columns=["item", "value"], dtype="str")

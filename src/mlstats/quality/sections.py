@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from mlstats.quality.drift_section import drift_lines
 from mlstats.quality.figures import (
     CORE_DIMENSIONS,
     EXTENSIONS,
@@ -78,6 +79,7 @@ def sections(report: RunReport) -> dict[str, Any]:
         "unseen_rows": _unseen_rows(report),
         "unseen_plot": Markup(_unseen_plot(report)),
         "domain_rows": _domain_rows(report),
+        "drift_lines": drift_lines(report.drift),
         "interval_methods": _interval_methods(report),
         "kinds": KINDS,
         "text": as_text,
