@@ -7,10 +7,12 @@ import pandas as pd
 import pytest
 
 from mlstats.coding.classification import Classification
-from mlstats.config import Pilot
+from mlstats.config import GateRule, Pilot
 from mlstats.dataset import Dataset
 from mlstats.drifting import HELD_OUT, drift_of, drift_rows
 from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.gate import judge
+from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.watched import known_share, watched
 from tests.evaluation_example import evaluation_of
 
@@ -299,3 +301,19 @@ def test_a_method_that_errs_more_than_at_approval_is_a_drift_of_the_concept():
     assert "With probability 0.9" in row["note"]
     silent = same["concept_drift", "trad"]
     assert silent["status"] == "not_applicable"
+
+
+@pytest.mark.parametrize(
+    ("measure", "at_most", "worse", "result"),
+    [
+        ("drift_alarms", 0, 0.0, "pass"),
+        ("concept_drift", 0.1, 0.0, "pass"),
+        ("concept_drift", 0.1, 0.3, "fail"),
+    ],
+)
+def test_a_gate_can_ask_for_both(measure, at_most, worse, result):
+    plan = Plan({"trad": "traditional", "ml": "ml"}, "trad", "full", ["full"])
+    card = as_scorecard(list(rows_of(worse).values()), plan)
+    rule = GateRule(measure=measure, at_most=at_most)
+    gates = judge(card, [rule], method="ml", level="full")
+    assert gates["result"].tolist() == [result]
