@@ -178,6 +178,16 @@ def test_a_reference_that_is_not_there_is_said():
     assert "2025-04" in row["note"]
 
 
+def test_units_that_take_no_part_are_in_no_reference():
+    data = dataset_of(diaries())
+    before = data.frame["period"] == PERIODS[-2]
+    folds = data.folds.mask(before & (data.frame.index % 2 == 0), "left_out")
+    data = Dataset(data.frame, "d", [], data.classification, folds)
+    found = drift_of(pilot_of(), data, evaluated(data)).verdicts
+    row = found[(found["column"] == "amount") & (found["reference"] == "last_accepted")]
+    assert (row["n_reference"].iloc[0], row["n"].iloc[0]) == (300, 600)
+
+
 def test_without_periods_training_is_compared_and_the_rest_is_said():
     data = dataset_of(diaries(change=True))
     found = drift_of(pilot_of(ALL, period=None), data, evaluated(data))
