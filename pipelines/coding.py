@@ -63,11 +63,11 @@ def coding(
         done = [
             run_method(run.pilot, name, data, settings) for name in run.pilot.methods
         ]
-        evaluation, scorecard = score(run, data, done)
+        evaluation, scorecard, drifted = score(run, data, done)
         importances = None
         if run.full:
             scorecard, importances = refit(run, data, evaluation, scorecard, done)
         gates = judge(run, scorecard)
-        shown = report(run, data, evaluation, scorecard, gates, importances)
+        shown = report(run, data, evaluation, scorecard, gates, drifted, importances)
         outcome = publish(run, folder, data, evaluation, shown, done)
     return conclude(run, outcome)

@@ -53,7 +53,7 @@ def publish(
     io.write_text(
         folder / "pilot.yaml", yaml.safe_dump(resolved, sort_keys=False, width=88)
     )
-    _write_drift(run, dataset, folder / "evidently.html")
+    _write_drift(run, dataset, shown, folder)
     io.write_parquet(folder / "gates.parquet", shown.gates)
     outputs = outputs_digest(evaluation.units)
     evidence_hash = _write_evidence(run, shown, outputs, folder)
@@ -142,17 +142,22 @@ def _write_bytes(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _write_drift(run: Run, dataset: Dataset, path: Path) -> None:
+def _write_drift(run: Run, dataset: Dataset, shown: RunReport, folder: Path) -> None:
+    """Write the verdicts, and the page of the distributions they are about."""
+    io.write_parquet(folder / "drift.parquet", shown.drift)
     data = run.pilot.data
     train = dataset.frame[dataset.folds == "train"]
     test = dataset.frame[dataset.folds == "test"]
     reference, made = contract.safe_view(train, data)
     current, _ = contract.safe_view(test, data, reference=made)
+    judged = set(shown.drift["column"])
     evidently.write_drift_report(
         current,
         reference,
-        path,
-        columns=dict.fromkeys(current.columns, "category"),
+        folder / "evidently.html",
+        columns={name: "category" for name in current.columns if name in judged},
+        verdicts=shown.drift,
+        said=shown.drift_sentence,
         seed=run.pilot.evaluate.seed,
         synthetic=data.synthetic,
     )

@@ -20,12 +20,14 @@ import pandas as pd
 from mlstats import evaluate, io, tracking
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset
+from mlstats.drifting import drift_of, drift_rows
 from mlstats.evaluate import MethodRun
 from mlstats.guard import confidential_log
 from mlstats.pilot_files import load_pilot
 from mlstats.provenance import provenance
 from mlstats.quality import gate
 from mlstats.quality.dimensions import dimension_rows
+from mlstats.quality.drift import DriftResult
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.explanation import no_importances
 from mlstats.quality.index_page import write_index
@@ -197,7 +199,7 @@ def plan_of(pilot: Pilot, levels: Sequence[str]) -> Plan:
 
 def evaluate_methods(
     run: Run, dataset: Dataset, runs: Sequence[MethodRun]
-) -> tuple[Evaluation, pd.DataFrame]:
+) -> tuple[Evaluation, pd.DataFrame, DriftResult]:
     """Bring all methods into one Evaluation and score it.
 
     Returns
@@ -206,6 +208,8 @@ def evaluate_methods(
         Units with the route that the guaranteed threshold gives them.
     scorecard : pandas.DataFrame
         A row per indicator, level and method.
+    drifted : DriftResult
+        The verdicts on the test part.
     """
     pilot, ancestor = run.pilot, dataset.classification.ancestor
     levels = evaluate.levels_of(pilot, dataset.classification)
@@ -236,6 +240,8 @@ def evaluate_methods(
         single=pilot.data.single_cluster,
         full=run.full,
     )
+    drifted = drift_of(pilot, dataset, evaluation)
+    beyond += drift_rows(pilot, dataset, evaluation, drifted)
     first = score(evaluation, ancestor, plan)
     sheets = read_sheets(pilot, run.settings.project)
     more, tables = further(
@@ -243,7 +249,7 @@ def evaluate_methods(
     )
     scorecard = [first, as_scorecard([*beyond, *more], plan)]
     evaluation = replace(evaluation, tables=tables)
-    return evaluation, pd.concat(scorecard, ignore_index=True)
+    return evaluation, pd.concat(scorecard, ignore_index=True), drifted
 
 
 def judge(run: Run, scorecard: pd.DataFrame) -> pd.DataFrame:
@@ -264,6 +270,7 @@ def build_report(
     evaluation: Evaluation,
     scorecard: pd.DataFrame,
     gates: pd.DataFrame,
+    drifted: DriftResult,
     importances: pd.DataFrame | None = None,
 ) -> RunReport:
     """Bring together what every form of the report shows."""
@@ -313,6 +320,8 @@ def build_report(
         notes=dataset.cautions,
         target_accuracy=pilot.evaluate.target_accuracy,
         importances=no_importances() if importances is None else importances,
+        drift=drifted.table(),
+        drift_sentence=f"{drifted.sentence()} {drifted.power()}".strip(),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mlstats.quality.evidently import write_drift_report
 from mlstats.quality.report import write_html
-from tests.flows.test_evidently_report import COLUMNS, safe_view
+from tests.flows.test_evidently_report import COLUMNS, safe_view, verdicts
 from tests.report_example import example_report, nasty_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright package")
@@ -73,6 +73,7 @@ def folder(tmp_path_factory) -> Path:
         safe_view(400, seed=1),
         folder / "evidently.html",
         columns=COLUMNS,
+        verdicts=verdicts(safe_view(400, shift=0.5), safe_view(400, seed=1)),
         synthetic=True,
     )
     return folder

@@ -13,6 +13,7 @@ import yaml
 
 from tests.flows.canary import find, publishable
 from tests.flows.conftest import PLANTED, UNIT, Finished
+from tests.flows.test_evidently_report import statuses
 
 METHODS = ["exact", "weighted", "program", "linear", "bayes", "fasttext"]
 REGISTERED = 6
@@ -64,6 +65,7 @@ def test_every_output_is_there_and_nothing_half_written(finished: Finished) -> N
         "estimates.parquet", "timings.parquet", "pilot.yaml", "tracking.json",
         "gates.parquet", "evidence.json", "sims.json", "sims.csv", "sims.md",
         "aggregates.parquet", "classes.parquet", "coverage.parquet",
+        "drift.parquet",
     }  # fmt: skip
     hidden = [p for p in finished.folder.parent.iterdir() if p.name.startswith(".")]
     assert hidden == []
@@ -149,6 +151,37 @@ def test_estimates_tell_the_shares_under_truth_and_every_method(
     truth = shares[shares["method"] == "truth"]
     assert truth["estimate"].sum() == pytest.approx(1.0)
     assert (shares["standard_error"] > 0).all()
+
+
+def test_drift_is_the_same_in_every_output(finished: Finished) -> None:
+    verdicts = pd.read_parquet(finished.folder / "drift.parquet")
+    watched = set(verdicts["column"]) - {""}
+    assert {"shop", "amount", "what_known", "code", "code by linear"} <= watched
+    assert not {"what", "line", "home"} & watched
+    alarms = verdicts[verdicts["state"].isin(["drift", "break"])]
+    card = pd.read_parquet(finished.folder / "scorecard.parquet")
+    rows = card[card["indicator"] == "drift_alarms"]
+    assert set(rows["method"]) == {"exact", "linear"}
+    pairs = alarms[["column", "reference"]].drop_duplicates()
+    assert (rows["value"] == len(pairs)).all()
+    # The contract names no period, and the pilot asks for the last accepted one.
+    absent = verdicts[verdicts["reference"] == "last_accepted"]
+    assert absent["state"].tolist() == ["not measured"]
+    said = rows["note"].iloc[0].partition(" What would")[0]
+    pages = [
+        (finished.folder / name).read_text(encoding="utf-8")
+        for name in ("scorecard.html", "evidently.html")
+    ]
+    assert all(said in page for page in pages)
+    assert all(absent["note"].iloc[0] in page for page in pages)
+    shown, tests = statuses(pages[1])
+    assert {"shop", "amount", "what_known", "code"} <= set(shown) == set(tests)
+    drifted = set(alarms.loc[alarms["reference"] == "training", "column"])
+    for column, word in shown.items():
+        assert (word == "Detected") == (column in drifted)
+        assert (tests[column] == "fail") == (column in drifted)
+    sheet = pd.read_excel(finished.folder / "scorecard.xlsx", sheet_name="Drift")
+    assert len(sheet.dropna(subset="state")) >= len(verdicts)
 
 
 def test_the_workbook_and_the_page_show_the_same_verdict(finished: Finished) -> None:

@@ -106,8 +106,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     checked.raise_if_failed("small")
     data = dataset.part(data, pilot)
     fitted = [evaluate.run_method(pilot, n, data, settings) for n in pilot.methods]
-    _, plain = runs.evaluate_methods(replace(run, full=False), data, fitted)
-    evaluation, card = runs.evaluate_methods(run, data, fitted)
+    _, plain, _ = runs.evaluate_methods(replace(run, full=False), data, fitted)
+    evaluation, card, _ = runs.evaluate_methods(run, data, fitted)
     run.confidential.mkdir(parents=True)
     card, importances = refits.refit_methods(run, data, evaluation, card, fitted)
     return Done(run, data, evaluation, plain, fitted, card, importances)

@@ -16,7 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from mlstats.config import Data, Roles
 from mlstats.errors import ConfigError
 
-__all__ = ["SafeReference", "safe_view"]
+__all__ = ["SafeReference", "safe_view", "shown_columns", "words"]
 
 _MISSING = "missing"
 _OTHER = "other"
@@ -123,6 +123,23 @@ def _column(frame: pd.DataFrame, name: str | None) -> pd.Series:
     return pd.Series(np.nan, index=frame.index, dtype=object)
 
 
+def shown_columns(roles: Roles, truth: str | None = None) -> list[str]:
+    """Return the columns whose values a report may show, each once.
+
+    Parameters
+    ----------
+    roles : Roles
+        Ids, clusters, the period, texts and confidential columns are not shown.
+    truth : str, optional
+        A further column of codes.
+    """
+    single = (roles.target, truth, roles.stratum, roles.weight)
+    shown = [name for name in single if name] + [*roles.auxiliary, *roles.domain]
+    hidden = {roles.unit_id, roles.cluster, roles.period}
+    hidden |= {*roles.text, *roles.confidential}
+    return list(dict.fromkeys(name for name in shown if name not in hidden))
+
+
 def _measured(
     frame: pd.DataFrame,
     roles: Roles,
@@ -131,11 +148,8 @@ def _measured(
     least: int,
 ) -> dict[str, pd.Series]:
     """Return the columns that are shown, before they are made into categories."""
-    single = (roles.target, truth, roles.stratum, roles.weight)
-    shown = [name for name in single if name] + [*roles.auxiliary, *roles.domain]
-    hidden = {roles.unit_id, roles.cluster, roles.period}
-    hidden |= {*roles.text, *roles.confidential}
-    measured = {name: _column(frame, name) for name in shown if name not in hidden}
+    shown = shown_columns(roles, truth)
+    measured = {name: _column(frame, name) for name in shown}
     for name in roles.text:
         used_by = vocabulary.get(name, {})
         features = _text_features(name, _column(frame, name), used_by, least)
@@ -150,17 +164,18 @@ def _measured(
     return measured
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
+    """Return the words of a text as the safe view counts them, in their order."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def _word_rows(column: pd.Series, known_words: Iterable[str] | None) -> dict[str, int]:
     """Return word -> number of rows that use it; a word known anyway has two."""
     if known_words is not None:
-        return {word: 2 for known in known_words for word in _words(known)}
+        return {word: 2 for known in known_words for word in words(known)}
     rows: Counter[str] = Counter()
     for text, count in column.dropna().astype("str").value_counts().items():
-        for word in set(_words(str(text))):
+        for word in set(words(str(text))):
             rows[word] += int(count)
     return dict(rows)
 
@@ -169,12 +184,12 @@ def _text_features(
     name: str, column: pd.Series, used_by: Mapping[str, int], least: int
 ) -> dict[str, pd.Series]:
     def share_known(text: str) -> float:
-        known = [used_by.get(word, 0) >= least for word in _words(text)]
+        known = [used_by.get(word, 0) >= least for word in words(text)]
         return sum(known) / len(known) if known else np.nan
 
     return {
         f"{name}_length": _per_text(column, lambda text: len(text.strip())),
-        f"{name}_words": _per_text(column, lambda text: len(_words(text))),
+        f"{name}_words": _per_text(column, lambda text: len(words(text))),
         f"{name}_known": _per_text(column, share_known),
     }
 

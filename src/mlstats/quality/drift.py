@@ -15,7 +15,7 @@ binned or cut by one of the periods: where codes that are rare in the reference 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -31,6 +31,7 @@ from mlstats.quality.drift_summaries import Summary
 from mlstats.quality.multiple import benjamini_hochberg
 
 __all__ = [
+    "ALARMS",
     "STATES",
     "DriftResult",
     "Floors",
@@ -47,6 +48,7 @@ STATES: Final = (
     "not measured",
     "no drift",
 )
+ALARMS: Final = ("break", "drift")
 
 _COLUMNS: Final = {
     "column": "str",
@@ -93,17 +95,25 @@ class DriftResult:
         Size of the family.
     periods_per_year : int
         How often the question is asked.
+    absent : mapping of str to str
+        Reference that was asked for and is not there -> why.
     """
 
     verdicts: pd.DataFrame
     level: float
     tests: int
     periods_per_year: int
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def alarms(self) -> pd.DataFrame:
         """The rows in state drift or break."""
-        return self.verdicts[self.verdicts["state"].isin(["drift", "break"])]
+        return self.verdicts[self.verdicts["state"].isin(ALARMS)]
+
+    @property
+    def alarming_pairs(self) -> int:
+        """The pairs of a column and a reference with an alarm."""
+        return len(self.alarms[["column", "reference"]].drop_duplicates())
 
     @property
     def false_alarms_per_year(self) -> float:
@@ -123,10 +133,45 @@ class DriftResult:
         every = {12: "month", 4: "quarter", 1: "year"}.get(
             self.periods_per_year, "period"
         )
-        return (
+        said = (
             f"Columns: {'; '.join(told) or 'none watched'}. Without drift at most "
             f"{self.level:.0%} of periods give a false alarm; asked every {every}, "
             f"that is up to {self.false_alarms_per_year:.0%} of years."
+        )
+        for name, why in self.absent.items():
+            said += f" Against {name.replace('_', ' ')} not measured: {why}."
+        return said
+
+    def table(self) -> pd.DataFrame:
+        """Return the verdicts, and a row for each reference that is not there.
+
+        Such a row has no column and the state "not measured".
+        """
+        blank = {n: "" if kind == "str" else np.nan for n, kind in _COLUMNS.items()}
+        rows = [
+            blank | {"reference": name, "state": "not measured", "note": why}
+            for name, why in self.absent.items()
+        ]
+        if not rows:
+            return self.verdicts
+        missing = pd.DataFrame(rows).fillna({"n": 0, "n_reference": 0})
+        return pd.concat([self.verdicts, missing.astype(_COLUMNS)], ignore_index=True)
+
+    def power(self) -> str:
+        """Return in words what would have been found in the columns without drift."""
+        quiet = self.verdicts[
+            (self.verdicts["state"] == "no drift")
+            & (self.verdicts["test"] == "distribution")
+        ]
+        least = quiet.groupby("measure")["minimum_detectable"].max().dropna()
+        told = [
+            _detectable(str(measure), float(value)) for measure, value in least.items()
+        ]
+        if not told:
+            return ""
+        return (
+            f"What would have been found with probability {POWER:g} in each column "
+            f"without drift: {'; '.join(told)}."
         )
 
 
@@ -281,15 +326,16 @@ class _Judged:
         if state == "drift" and abs(evidence.effect[part]) < evidence.floor[part]:
             yield "the floor lies within the interval of the effect"
         if state == "no drift" and np.isfinite(detectable):
-            yield f"found with probability {POWER:g}: {self._in_words(detectable)}"
+            found = _detectable(self.evidence.measure, detectable)
+            yield f"found with probability {POWER:g}: {found}"
 
-    def _in_words(self, detectable: float) -> str:
-        if self.evidence.measure == "composition":
-            return f"shares changed by {detectable:.0%} of themselves"
-        if self.evidence.measure == "share":
-            return f"a change of {detectable * 100:.2g} points"
-        deviations = detectable * _SD_OF_DISTANCE
-        return (
-            f"a distance of {detectable:.3f}, for a normal variable a shift of "
-            f"{deviations:.2f} standard deviations"
-        )
+
+def _detectable(measure: str, effect: float) -> str:
+    if measure == "composition":
+        return f"shares changed by {effect:.0%} of themselves"
+    if measure == "share":
+        return f"a change of {effect * 100:.2g} points"
+    return (
+        f"a distance of {effect:.3f}, for a normal variable a shift of "
+        f"{effect * _SD_OF_DISTANCE:.2f} standard deviations"
+    )

@@ -1,8 +1,9 @@
 """The Evidently report of a run: how the current data differ from the reference.
 
 The only module that imports Evidently. Its pages embed the values they are made of,
-so they are made of the contract's safe view alone. Its verdicts are its own: they know
-neither weights nor clusters nor how many columns were tested, and the page says so.
+so they are made of the contract's safe view alone. Evidently's own tests know neither
+weights nor clusters nor how many columns were tested: they are not made. Wherever its
+page says whether a column drifted, it repeats the verdict that it is given.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import pandas as pd
 
 from mlstats import io
 from mlstats.errors import MlstatsError, nearest
+from mlstats.quality.drift import ALARMS
+from mlstats.quality.drift_section import drift_lines, gravest
 from mlstats.quality.pages import render
 
 __all__ = ["write_drift_report"]
@@ -41,6 +44,9 @@ def write_drift_report(
     path: Path,
     *,
     columns: Mapping[str, Literal["numeric", "category"]],
+    verdicts: pd.DataFrame,
+    against: str = "training",
+    said: str = "",
     sample: int = 20_000,
     seed: int = 0,
     synthetic: bool = False,
@@ -56,6 +62,13 @@ def write_drift_report(
         The page; it opens from a file without a network.
     columns : mapping of str to {"numeric", "category"}
         What is compared and how; other columns of the frames stay out.
+    verdicts : pandas.DataFrame
+        Those of :class:`mlstats.quality.drift.DriftResult`; they stand at the head.
+    against : str
+        The reference of the verdicts that the page's frames belong to. A column
+        without a verdict against it is left out.
+    said : str
+        The verdicts in words.
     sample : int
         At most so many rows of each frame, drawn at random.
     seed : int
@@ -88,17 +101,28 @@ def write_drift_report(
     typed = {
         name: _drawn(frame, columns, sample, seed) for name, frame in frames.items()
     }
-    left_out = _left_out(typed, columns)
+    told = _states(verdicts, against)
+    left_out = _left_out(typed, columns, told)
     notes += [f"{column}: left out, {why}" for column, why in left_out.items()]
     kept = {c: kind for c, kind in columns.items() if c not in left_out}
+    lines = drift_lines(verdicts)
     if not kept:
         notes.append("nothing is left to compare, so there is no drift report")
-        io.write_text(
-            path, render("drift_absent.html", notes=notes, synthetic=synthetic)
+        absent = render(
+            "drift_absent.html", notes=notes, synthetic=synthetic, lines=lines
         )
+        io.write_text(path, absent)
         return notes
-    page = _page(typed["current"][[*kept]], typed["reference"][[*kept]], kept)
-    io.write_text(path, _with_head(page, notes, synthetic=synthetic))
+    page = _page(typed["current"][[*kept]], typed["reference"][[*kept]], kept, told)
+    banner = render(
+        "drift_head.html",
+        notes=notes,
+        synthetic=synthetic,
+        lines=lines,
+        said=said,
+        against=against,
+    )
+    io.write_text(path, _with_head(page, banner))
     logger.info("drift report over %d columns, %d left out", len(kept), len(left_out))
     return notes
 
@@ -148,19 +172,34 @@ def _typed(values: pd.Series[Any], kind: str) -> pd.Series[Any]:
 
 
 def _left_out(
-    frames: Mapping[str, pd.DataFrame], columns: Mapping[str, str]
+    frames: Mapping[str, pd.DataFrame],
+    columns: Mapping[str, str],
+    told: Mapping[str, str],
 ) -> dict[str, str]:
     """Return why a column cannot be compared; Evidently raises on an empty one."""
     left_out = {}
     for column in columns:
+        if told.get(column, "not measured") == "not measured":
+            left_out[column] = "its drift was not measured"
         empty = [name for name, frame in frames.items() if frame[column].isna().all()]
         if empty:
             left_out[column] = f"no value in {' and '.join(empty)}"
     return left_out
 
 
+def _states(verdicts: pd.DataFrame, against: str) -> dict[str, str]:
+    """Return the state of each column against one reference."""
+    if verdicts.empty:
+        return {}
+    found = gravest(verdicts[verdicts["reference"] == against])
+    return dict(zip(found["column"], found["state"], strict=True))
+
+
 def _page(
-    current: pd.DataFrame, reference: pd.DataFrame, columns: Mapping[str, str]
+    current: pd.DataFrame,
+    reference: pd.DataFrame,
+    columns: Mapping[str, str],
+    told: Mapping[str, str],
 ) -> str:
     with _quiet():
         from evidently import DataDefinition, Dataset, Report
@@ -171,9 +210,15 @@ def _page(
         numerical_columns=[safe[c] for c, k in columns.items() if k == "numeric"],
         categorical_columns=[safe[c] for c, k in columns.items() if k == "category"],
     )
+    preset = DataDriftPreset(
+        columns=list(safe.values()),
+        per_column_method={safe[c]: _repeating(told[c]) for c in columns},
+        per_column_threshold=dict.fromkeys(safe.values(), 0.5),
+        drift_share=1 / len(columns),  # one alarm is an alarm
+    )
     with _quiet():
         # Evidently takes the current data first.
-        snapshot = Report([DataDriftPreset()], include_tests=True).run(
+        snapshot = Report([preset], include_tests=True).run(
             *(
                 Dataset.from_pandas(
                     frame.rename(columns=safe).reset_index(drop=True),
@@ -186,6 +231,22 @@ def _page(
     return page
 
 
+def _repeating(state: str) -> str:
+    """Return the name of a test that says what was found, whatever the data are."""
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest
+    from evidently.legacy.core import ColumnType
+
+    alarm = state in ALARMS
+    name = (
+        f"mlstats: {'alarm' if state == 'drift' else state.replace('drift', 'alarm')}"
+    )
+    kinds = [ColumnType.Numerical, ColumnType.Categorical]
+    register_stattest(
+        StatTest(name, name, kinds, 0.5), lambda *_: (float(alarm), alarm)
+    )
+    return name
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what Evidently and the packages below it warn about constant columns."""
@@ -196,10 +257,9 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _with_head(page: str, notes: list[str], *, synthetic: bool) -> str:
+def _with_head(page: str, banner: str) -> str:
     """Add what the reader has to know, and a policy that forbids every request."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">'
-    banner = render("drift_head.html", notes=notes, synthetic=synthetic)
     head, opening, rest = page.partition("<head>")
     body, tag, tail = rest.rpartition("<body>")
     if not (opening and tag):

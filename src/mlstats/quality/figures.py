@@ -165,6 +165,8 @@ INDICATORS: Final[Mapping[str, tuple[str, str, str]]] = {
     "change_truncation": ("texts cut in half less clean", "percent", "robustness"),
     "accuracy_without_field": ("accuracy, a field missing", "percent", "robustness"),
     "change_without_field": ("a field missing less clean", "percent", "robustness"),
+    "drift_alarms": ("drift alarms, columns and references", "count", "robustness"),
+    "concept_drift": ("fall in accuracy since approval", "percent", "robustness"),
     "error_gap": ("error gap", "percent", "fairness"),
     "not_referred": ("decided without a clerk", "percent", "fairness"),
     "worst_to_best": ("worst domain's error to the best's", "ratio", "fairness"),
@@ -446,6 +448,8 @@ def _bare(value: float, unit: str) -> str:
         text = f"{100 * value:.1f}"
     elif unit == "seconds":
         text = _seconds(value)
+    elif unit == "count":
+        text = f"{value:g}"
     else:
         text = f"{value:.3f}"
     return text.replace("-", _MINUS)

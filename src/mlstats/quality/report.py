@@ -77,6 +77,11 @@ class RunReport:
     importances : pandas.DataFrame
         One row per method and column of the data, columns `IMPORTANCE_COLUMNS` of
         :mod:`mlstats.quality.explanation`; empty after a plain run.
+    drift : pandas.DataFrame
+        The verdicts on the test part, see
+        :class:`mlstats.quality.drift.DriftResult`; empty where none were made.
+    drift_sentence : str
+        The verdicts in words.
 
     Raises
     ------
@@ -103,6 +108,8 @@ class RunReport:
     notes: Sequence[str] = field(default_factory=tuple)
     target_accuracy: float | None = None
     importances: pd.DataFrame = field(default_factory=no_importances)
+    drift: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drift_sentence: str = ""
 
     def __post_init__(self) -> None:
         for name, columns in (
@@ -219,10 +226,11 @@ def tables(report: RunReport) -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame
         ``Summary`` (item, value), ``Scorecard``, ``Gates``, ``Methods`` (with the
-        main figures as numbers) and ``Provenance`` (item, value); after a full run
-        ``Importances`` too.
+        main figures as numbers), ``Drift`` where there are verdicts,
+        ``Importances`` after a full run, and ``Provenance`` (item, value).
     """
-    told = {"Importances": report.importances} if len(report.importances) else {}
+    told = {"Importances": report.importances, "Drift": report.drift}
+    told = {name: table for name, table in told.items() if len(table)}
     return {
         "Summary": _summary(report),
         "Scorecard": report.scorecard.reset_index(drop=True),
@@ -282,6 +290,7 @@ def _summary(report: RunReport) -> pd.DataFrame:
         ("level shown first", report.level),
         *((f"gates: {name}", str(count)) for name, count in results.items()),
         *report.data_facts,
+        *([("drift", report.drift_sentence)] if report.drift_sentence else []),
         *(("note", note) for note in report.notes),
     ]
     return pd.DataFrame(rows, columns=["item", "value"], dtype="str")

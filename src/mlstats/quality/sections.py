@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from mlstats.quality.drift_section import drift_lines
 from mlstats.quality.explanation import importance_rows
 from mlstats.quality.figures import (
     CORE_DIMENSIONS,
@@ -80,6 +81,7 @@ def sections(report: RunReport) -> dict[str, Any]:
         "unseen_plot": Markup(_unseen_plot(report)),
         "domain_rows": _domain_rows(report),
         "importance_rows": importance_rows(report.importances),
+        "drift_lines": drift_lines(report.drift),
         "interval_methods": _interval_methods(report),
         "kinds": KINDS,
         "text": as_text,
