@@ -279,3 +279,20 @@ def test_the_label_free_value_misses_what_labels_see() -> None:
     sure = np.maximum(now.probability, 1 - now.probability)
     assert expected_accuracy(sure).value == pytest.approx(0.762, abs=0.02)
     assert concept_drift(now, then).state == "drift"
+
+
+@pytest.mark.slow
+def test_units_called_certain_do_not_carry_the_verdict() -> None:
+    """A raw similarity says 1 of exact matches, and one in thirty of them is wrong."""
+
+    def sample(n: int, draw: np.random.Generator) -> AuditSample:
+        similarity = np.where(draw.random(n) < 0.05, 1.0, draw.uniform(0.2, 0.95, n))
+        chance = np.where(similarity == 1, 0.97, special.expit(4 * similarity - 0.5))
+        return AuditSample(draw.random(n) < chance, similarity, np.empty((n, 0)))
+
+    hits, runs = 0, 1_000
+    for run in range(runs):
+        draw = rng(31, run)
+        found = concept_drift(sample(1_000, draw), sample(500, draw))
+        hits += found.state == "drift"
+    assert upper(hits, runs) <= 0.07

@@ -13,7 +13,9 @@ from mlstats.quality.accuracy import RatioEstimate, ratio
 __all__ = ["LEAST_LABELS", "AuditSample"]
 
 LEAST_LABELS: Final = 20
-_CERTAIN: Final = 1e-6
+# A confidence beyond this is taken as it: a single unit that was called certain and
+# was wrong would else carry the verdict (false alarms in 44 of 100 re-splits).
+_CERTAIN: Final = 0.01
 
 
 @dataclass(frozen=True, eq=False)
