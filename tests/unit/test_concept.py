@@ -283,7 +283,11 @@ def test_the_label_free_value_misses_what_labels_see() -> None:
 
 @pytest.mark.slow
 def test_units_called_certain_do_not_carry_the_verdict() -> None:
-    """A raw similarity says 1 of exact matches, and one in thirty of them is wrong."""
+    """A raw similarity says 1 of exact matches, and one in thirty of them is wrong.
+
+    No logistic regression on it is right, so the size is not exact; without the bound
+    on the confidence it was .25.
+    """
 
     def sample(n: int, draw: np.random.Generator) -> AuditSample:
         similarity = np.where(draw.random(n) < 0.05, 1.0, draw.uniform(0.2, 0.95, n))
@@ -295,4 +299,4 @@ def test_units_called_certain_do_not_carry_the_verdict() -> None:
         draw = rng(31, run)
         found = concept_drift(sample(1_000, draw), sample(500, draw))
         hits += found.state == "drift"
-    assert upper(hits, runs) <= 0.07
+    assert upper(hits, runs) <= 0.09
