@@ -1,0 +1,116 @@
+"""How every indicator is called, what its unit is and which dimension it belongs to.
+
+Whatever a quality module can emit has a name here; a test looks for those that have
+none. Units: percent (a share of one), ratio, count, days, seconds, minutes, amount
+(of money), energy (kWh), carbon (kg CO2e) and fact (what stands in the note counts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["FAMILIES", "INDICATORS", "Name", "named"]
+
+Name = tuple[str, str, str]
+
+# name, unit, dimension
+INDICATORS: Final[Mapping[str, Name]] = {
+    "accuracy": ("accuracy", "percent", "accuracy"),
+    "macro_f1": ("macro-F1", "ratio", "accuracy"),
+    "coverage": ("coverage", "percent", "accuracy"),
+    "accuracy_seen": ("accuracy, texts seen in training", "percent", "accuracy"),
+    "accuracy_unseen": ("accuracy, texts not seen", "percent", "accuracy"),
+    "automation_guaranteed": ("automation, guaranteed", "percent", "accuracy"),
+    "automation_oracle": ("automation, oracle", "percent", "accuracy"),
+    "automation_error": ("error of the automated part", "percent", "accuracy"),
+    "kappa": ("kappa", "ratio", "accuracy"),
+    "brier": ("Brier score", "ratio", "accuracy"),
+    "overconfidence": ("confidence less accuracy", "percent", "accuracy"),
+    "ece_debiased": ("calibration error, debiased", "percent", "accuracy"),
+    "method_class": (
+        "class of method, 1 a rule to 6 opaque",
+        "count",
+        "explainability",
+    ),
+    "importance_stability": ("stability of importances", "ratio", "explainability"),
+    "rank_stability": ("rank correlation of importances", "ratio", "explainability"),
+    "top_columns_shared": ("leading columns shared", "percent", "explainability"),
+    "expert_agreement": ("experts find it plausible", "percent", "explainability"),
+    "explanation_coverage": ("decisions explained", "percent", "explainability"),
+    "deletion_fidelity": ("fidelity of explanations", "ratio", "explainability"),
+    "environment_completeness": (
+        "recorded of what a rerun needs",
+        "percent",
+        "reproducibility",
+    ),
+    "rerun_changed": ("codes changed by a rerun", "percent", "reproducibility"),
+    "rerun_largest_difference": (
+        "largest difference of a rerun",
+        "ratio",
+        "reproducibility",
+    ),
+    "seed_spread": ("spread over seeds", "ratio", "reproducibility"),
+    "churn": ("codes changed by a new version", "percent", "reproducibility"),
+    "development_person_days": ("work on it, person-days", "count", "timeliness"),
+    "development_days": ("from start to approval", "days", "timeliness"),
+    "fit_seconds_per_1000": ("fit, per 1,000 units", "seconds", "timeliness"),
+    "predict_seconds_per_1000": ("predict, per 1,000 units", "seconds", "timeliness"),
+    "processing_seconds_per_1000": (
+        "input to code, per 1,000 units",
+        "seconds",
+        "timeliness",
+    ),
+    "output_lag_days": ("end of period to output", "days", "timeliness"),
+    "punctuality_days": ("released after the day planned", "days", "timeliness"),
+    "retraining_lead_days": ("trigger to approved model", "days", "timeliness"),
+    "label_age_days": ("age of the newest label", "days", "timeliness"),
+    "cost_total": ("total cost", "amount", "cost"),
+    "cost_per_correct": ("cost of a correct code", "amount", "cost"),
+    "clerical_minutes_saved": ("clerks' time saved", "minutes", "cost"),
+    "break_even_periods": ("periods until it pays", "count", "cost"),
+    "break_even_units": ("units until it pays", "count", "cost"),
+    "cost_per_mse": ("cost per unit of MSE", "amount", "cost"),
+    "energy_kwh": ("energy", "energy", "cost"),
+    "carbon_kg": ("carbon", "carbon", "cost"),
+    "accuracy_new_units": ("accuracy, new texts", "percent", "robustness"),
+    "change_new_units": ("new texts less known ones", "percent", "robustness"),
+    "error_gap": ("error gap", "percent", "fairness"),
+    "not_referred": ("decided without a clerk", "percent", "fairness"),
+    "worst_to_best": ("worst domain's error to the best's", "ratio", "fairness"),
+    "double_coding_agreement": ("two coders agree", "percent", "data"),
+    "double_coding_kappa": ("kappa of two coders", "ratio", "data"),
+    "truth_sample": ("sample of the truth", "fact", "data"),
+    "texts_in_training": ("test texts also in training", "percent", "data"),
+    "clusters_in_training": ("test clusters also in training", "percent", "data"),
+    "contract_kept": ("checks of the contract kept", "percent", "data"),
+    "classification_version": ("version of the labels", "fact", "data"),
+}
+
+# How the name begins -> the same for what follows, which a run chooses.
+FAMILIES: Final[Mapping[str, Name]] = {
+    "accuracy_without_": ("accuracy without {}", "percent", "robustness"),
+    "change_without_": ("change without {}", "percent", "robustness"),
+    "accuracy_": ("accuracy, {}", "percent", "robustness"),
+    "change_": ("change by {}", "percent", "robustness"),
+    "seed_spread_": ("spread over seeds, {}", "ratio", "reproducibility"),
+    "family_difference_": ("another family of methods, {}", "ratio", "reproducibility"),
+}
+
+
+def named(indicator: str) -> Name | None:
+    """Return the name, unit and dimension of an indicator, None where it has none.
+
+    Examples
+    --------
+    >>> named("seed_spread_accuracy")
+    ('spread over seeds, accuracy', 'ratio', 'reproducibility')
+    >>> named("tide")
+    """
+    if indicator in INDICATORS:
+        return INDICATORS[indicator]
+    for start, (name, unit, dimension) in FAMILIES.items():
+        rest = indicator.removeprefix(start)
+        if rest and rest != indicator:
+            return name.format(rest.replace("_", " ")), unit, dimension
+    return None
