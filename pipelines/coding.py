@@ -56,6 +56,6 @@ def coding(
         ]
         evaluation, scorecard = score(run, data, done)
         gates = judge(run, scorecard)
-        shown = report(run, data, evaluation, scorecard, gates)
+        shown = report(run, data, evaluation, scorecard, gates, done)
         outcome = publish(run, folder, data, evaluation, shown, done)
     return conclude(run, outcome)

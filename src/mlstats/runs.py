@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlstats import evaluate, io, tracking
+from mlstats import evaluate, io, previous, tracking
+from mlstats.cards import method_table
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset
 from mlstats.evaluate import MethodRun
@@ -29,6 +30,7 @@ from mlstats.quality.dimensions import dimension_rows
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
+from mlstats.quality.report_tables import AGGREGATE_COLUMNS, empty
 from mlstats.quality.scorecard import Plan, as_scorecard, score, thresholds
 from mlstats.settings import Settings
 
@@ -241,24 +243,22 @@ def build_report(
     evaluation: Evaluation,
     scorecard: pd.DataFrame,
     gates: pd.DataFrame,
+    runs: Sequence[MethodRun] = (),
+    aggregates: pd.DataFrame | None = None,
 ) -> RunReport:
-    """Bring together what every form of the report shows."""
+    """Bring together what every form of the report shows.
+
+    Parameters
+    ----------
+    runs : sequence of MethodRun
+        What ran, for the cards of the methods.
+    aggregates : pandas.DataFrame, optional
+        The published figures under each arm.
+    """
     pilot = run.pilot
     test = evaluation.units[evaluation.units["fold"] == "test"]
     units = test[test["method"] == pilot.baseline]
     periods = sorted(set(units["period"]) - {""})
-    methods = pd.DataFrame(
-        [
-            {
-                "method": name,
-                "kind": spec.kind,
-                "use": spec.use,
-                "params": ", ".join(f"{k}={v}" for k, v in spec.params.items()),
-                "outcome": _role(pilot, name),
-            }
-            for name, spec in pilot.methods.items()
-        ]
-    )
     folds = dataset.folds.value_counts()
     facts = [
         ("rows read", f"{len(dataset.frame):,}"),
@@ -269,11 +269,22 @@ def build_report(
         ("truth", f"column {pilot.truth}"),
         *(("reading", note) for note in dataset.notes[:-1]),
     ]
+    period = " to ".join(dict.fromkeys([*periods[:1], *periods[-1:]]))
+    changed, compared_with = previous.changes(
+        scorecard,
+        evaluation.units,
+        runs=run.folder.parent,
+        confidential=run.confidential.parent,
+        period=period,
+        run_id=run.run_id,
+        # Without clusters a row's number stands for it, which other data have too.
+        clustered=pilot.data.roles.cluster is not None,
+    )
     return RunReport(
         pilot=pilot.pilot,
         title=pilot.title or pilot.pilot,
         theme=pilot.theme,
-        period=" to ".join(dict.fromkeys([*periods[:1], *periods[-1:]])),
+        period=period,
         run_id=run.run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         synthetic=pilot.data.synthetic,
@@ -283,17 +294,14 @@ def build_report(
         level=pilot.evaluate.level,
         scorecard=scorecard,
         gates=gates,
-        methods=methods,
+        methods=method_table(pilot, evaluation, runs),
         provenance=provenance(pilot, dataset.digest, run.settings),
         data_facts=facts,
         notes=dataset.cautions,
         target_accuracy=pilot.evaluate.target_accuracy,
-    )
-
-
-def _role(pilot: Pilot, name: str) -> str:
-    return {pilot.baseline: "baseline", pilot.candidate: "candidate"}.get(
-        name, "compared"
+        aggregates=empty(AGGREGATE_COLUMNS) if aggregates is None else aggregates,
+        previous=changed,
+        previous_run=compared_with,
     )
 
 

@@ -62,7 +62,8 @@ def test_every_output_is_there_and_nothing_half_written(finished: Finished) -> N
     assert names == {
         "scorecard.html", "scorecard.xlsx", "scorecard.parquet", "evidently.html",
         "estimates.parquet", "timings.parquet", "pilot.yaml", "tracking.json",
-        "aggregates.parquet", "gates.parquet", "evidence.json", "sims.json", "sims.csv", "sims.md",
+        "aggregates.parquet", "gates.parquet", "evidence.json", "sims.json",
+        "sims.csv", "sims.md",
     }  # fmt: skip
     hidden = [p for p in finished.folder.parent.iterdir() if p.name.startswith(".")]
     assert hidden == []
