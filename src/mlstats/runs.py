@@ -26,6 +26,7 @@ from mlstats.guard import confidential_log
 from mlstats.pilot_files import load_pilot
 from mlstats.provenance import provenance
 from mlstats.quality import gate
+from mlstats.quality.data_light import data_rows
 from mlstats.quality.dimensions import dimension_rows
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.index_page import write_index
@@ -222,6 +223,14 @@ def evaluate_methods(
         baseline=pilot.baseline,
         provenance=provenance(pilot, dataset.digest, run.settings),
         seed=pilot.evaluate.seed,
+    )
+    beyond += data_rows(
+        dataset.frame,
+        dataset.folds,
+        pilot,
+        seen=test.loc[test["method"] == pilot.baseline, "seen"].to_numpy(dtype=bool),
+        rules=dataset.rules,
+        methods=[*plan.kinds],
     )
     scorecard = [score(evaluation, ancestor, plan), as_scorecard(beyond, plan)]
     return evaluation, pd.concat(scorecard, ignore_index=True)
