@@ -91,6 +91,18 @@ def test_domains_of_the_scorecard_with_few_units_are_dashes():
     assert kiosk == ["kiosk", "\u2013", f"\u2013 {KEPT_BACK}"]
 
 
+def test_of_the_hybrids_of_every_model_the_candidates_is_shown():
+    one = example_aggregates()
+    hybrids = one[one["arm"] == "hybrid"]
+    others = [hybrids.assign(arm=f"{m}, rest index") for m in ("fasttext", "linear")]
+    report = full_report(
+        aggregates=pd.concat([one[one["arm"] != "hybrid"], *others], ignore_index=True)
+    )
+    headings = aggregate_section(report)["headings"]
+    assert headings[3] == "linear, rest index (hybrid)"
+    assert len(headings) == 5
+
+
 def test_many_classes_are_cut_short_and_the_workbook_has_them_all():
     one = example_aggregates()
     many = pd.concat([one.assign(variable=one["variable"] + f".{i}") for i in range(9)])

@@ -197,7 +197,7 @@ def discordance_bound(clusters: int, alpha: float) -> float:
 
 
 def bootstrap_weights(
-    strata: np.ndarray, replicates: int, seed: int, *, cells: int = 20_000_000
+    strata: np.ndarray, replicates: int, seed: int, *, cells: int = 2_000_000
 ) -> Iterator[np.ndarray]:
     """Yield blocks of rescaled bootstrap weights (Rao and Wu 1988; JASA 83, 231-241).
 

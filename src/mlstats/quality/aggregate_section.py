@@ -96,9 +96,11 @@ def _columns(at_top: pd.DataFrame, report: RunReport) -> list[_Column]:
             found.append(_Column(arm, kinds[arm], f"{arm} ({role})"))
     for kind in ("hybrid", "corrected"):
         arms = [arm for arm, of in kinds.items() if of == kind]
+        # Each model has such arms; a reviewer compares those of the candidate.
+        own = [arm for arm in arms if arm.startswith(report.focus)]
         found += [
             _Column(arm, kind, arm if kind in arm else f"{arm} ({kind})")
-            for arm in arms
+            for arm in (own or arms)[:1]
         ]
     first = next(iter(kinds))
     return found or [_Column(first, kinds[first], first)]
