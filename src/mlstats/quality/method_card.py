@@ -12,6 +12,7 @@ from mlstats.quality.report import RunReport
 __all__ = ["MethodCard", "method_cards"]
 
 _ABSENT: Final = "not recorded"
+_LATER: Final = "given after this report was written: tracking.json beside it"
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def _card(report: RunReport, row: dict[str, Any]) -> MethodCard:
         ),
         ("calibration", as_text(row.get("calibration")) or _ABSENT, False),
         ("outcome", as_text(row["outcome"]) or _ABSENT, False),
-        ("registered version", version or "given when the run was logged", False),
+        ("registered version", version or (_LATER if digest else "none"), False),
         ("digest of the model", digest or "no stored model", True),
     )
     return MethodCard(
