@@ -68,6 +68,8 @@ def coding(
         if run.full:
             scorecard, importances = refit(run, data, evaluation, scorecard, done)
         gates = judge(run, scorecard)
-        shown = report(run, data, evaluation, scorecard, gates, drifted, importances)
+        shown = report(
+            run, data, evaluation, scorecard, gates, drifted, done, importances
+        )
         outcome = publish(run, folder, data, evaluation, shown, done)
     return conclude(run, outcome)

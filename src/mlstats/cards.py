@@ -11,9 +11,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mlstats.config import Pilot
+from mlstats.evaluate import MethodRun
+from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.method_card import method_cards
 from mlstats.quality.report import RunReport
 
-__all__ = ["render_card"]
+__all__ = ["method_table", "render_card", "render_version_card"]
 
 _FIGURES = (
     ("accuracy", "accuracy"),
@@ -42,7 +45,8 @@ def render_card(pilot: Pilot, shown: RunReport) -> str:
         shown.verdict,
         "## What it is for\n\n" + _purpose(pilot),
         "## Methods\n\n" + _table(shown.methods[["method", "kind", "use", "outcome"]]),
-        f"## Figures, level {pilot.evaluate.level}\n\n" + _figures(pilot, shown),
+        f"## Figures, level {pilot.evaluate.level}\n\n"
+        + _figures(pilot, shown, list(shown.methods["method"])),
         "## Gates\n\n" + _gates(shown.gates),
         "## Data\n\n" + _facts(pilot, shown),
         "## Limits\n\n" + _limits(pilot),
@@ -60,9 +64,9 @@ def _purpose(pilot: Pilot) -> str:
     )
 
 
-def _figures(pilot: Pilot, shown: RunReport) -> str:
+def _figures(pilot: Pilot, shown: RunReport, methods: Sequence[str]) -> str:
     rows = []
-    for method in shown.methods["method"]:
+    for method in methods:
         row = {"method": method}
         for indicator, title in _FIGURES:
             cell = shown.cell(indicator, method, level=pilot.evaluate.level)
@@ -97,7 +101,8 @@ def _with_interval(
 def _gates(gates: pd.DataFrame) -> str:
     if len(gates) == 0:
         return "None: nothing was tested, so nothing has passed."
-    return _table(gates[["to", "rule", "result", "reason"]])
+    waived = ["waiver"] if "waiver" in gates and gates["waiver"].any() else []
+    return _table(gates[["to", "rule", "result", "reason", *waived]])
 
 
 def _facts(pilot: Pilot, shown: RunReport) -> str:
@@ -129,3 +134,90 @@ def _table(frame: pd.DataFrame) -> str:
         for row in frame.itertuples(index=False)
     ]
     return "\n".join(lines)
+
+
+# -- the table of methods and the cards of versions --------------------------------
+
+
+def method_table(
+    pilot: Pilot, evaluation: Evaluation, runs: Sequence[MethodRun] = ()
+) -> pd.DataFrame:
+    """Return a row per method: what the pilot says of it and what its run showed.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        As it was run.
+    evaluation : Evaluation
+        Its timings tell how many rows a method was fitted and calibrated on.
+    runs : sequence of MethodRun
+        Tell which columns a method read.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns `METHOD_COLUMNS` of :mod:`mlstats.quality.figures`, then role,
+        training_rows, inputs and calibration.
+    """
+    inputs = {done.name: ", ".join(done.inputs) for done in runs}
+    steps = evaluation.timings.set_index(["method", "step"])["units"].to_dict()
+    rows = []
+    for name, spec in pilot.methods.items():
+        roles = {pilot.baseline: "baseline", pilot.candidate: "candidate"}
+        role = roles.get(name, "compared")
+        calibrated = steps.get((name, "calibrate"))
+        said = f"on {calibrated:,} units of the valid part" if calibrated else "none"
+        params = ", ".join(f"{k}={v}" for k, v in spec.params.items())
+        rows.append(
+            {"method": name, "kind": spec.kind, "use": spec.use, "params": params}
+            | {"outcome": role, "role": role, "calibration": said}
+            | {"training_rows": steps.get((name, "fit")), "inputs": inputs.get(name)}
+        )
+    return pd.DataFrame(rows)
+
+
+def render_version_card(
+    pilot: Pilot, shown: RunReport, method: str, version: str, *, digest: str
+) -> str:
+    """Return the card of one registered version as Markdown; it holds no record.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        As it was run.
+    shown : RunReport
+        Of the run that registered the version.
+    method, version : str
+        Which version of which method.
+    digest : str
+        Of the stored model.
+    """
+    card = next(card for card in method_cards(shown) if card.name == method)
+    facts = {name: value for name, value, _ in card.facts}
+    said = ("class", "parameters", "inputs", "training rows", "calibration")
+    arms = list(dict.fromkeys([method, pilot.baseline]))
+    gates = shown.gates[shown.gates["method"] == method]
+    period = shown.period or "not given"
+    parts = [
+        f"# {shown.title}: {method}, version {version}",
+        "**SYNTHETIC DATA.** No figure here says anything about a real statistic."
+        if shown.synthetic
+        else "",
+        f"A {card.kind_name} method, {card.role} of the pilot `{pilot.pilot}`; "
+        f"registered by run `{shown.run_id}`, whose test part is of period {period}.",
+        "## What\n\n" + "\n".join(f"- {name}: `{facts[name]}`" for name in said),
+        "## Data\n\n" + _facts(pilot, shown),
+        f"## Figures, level {pilot.evaluate.level}, beside the baseline's\n\n"
+        + _figures(pilot, shown, arms),
+        "## Gates\n\n"
+        + (_gates(gates) if len(gates) else "No gate judges this method."),
+        "## Limits\n\n"
+        + "\n".join(f"- {limit}" for limit in card.limits)
+        + f"\n\n{_limits(pilot)}",
+        "## Hashes\n\n"
+        + "\n".join(
+            f"- {name}: `{value}`"
+            for name, value in {"model": digest, **shown.provenance}.items()
+        ),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"

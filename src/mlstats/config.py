@@ -87,6 +87,7 @@ class ClassificationSpec(_Strict):
     digits: tuple[int, ...] = ()
     separator: str | None = None
     levels: tuple[str, ...] = ()
+    version: Word | None = None
 
     @model_validator(mode="after")
     def _one_structure(self) -> Self:
@@ -176,6 +177,9 @@ class Evaluate(_Strict):
 
     split: Split = Split()
     truth: str | None = None
+    truth_sample: Literal["probability", "purposive", "census", "unknown"] = "unknown"
+    truth_version: Word | None = None
+    second_coder: str | None = None
     level: str = "full"
     target_accuracy: float = Field(0.95, gt=0, lt=1)
     bootstrap: int = Field(1000, ge=50, le=20_000)

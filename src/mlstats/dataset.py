@@ -42,6 +42,8 @@ class Dataset:
         With the codes of the data, where the pilot allows it to grow.
     folds : pandas.Series
         Fold of each row; all ``train`` before :func:`part`.
+    rules : (int, int)
+        How many rules of the contract no row breaks, and how many there are.
     """
 
     frame: pd.DataFrame
@@ -50,6 +52,7 @@ class Dataset:
     classification: Classification
     folds: pd.Series
     cautions: list[str] = field(default_factory=list)
+    rules: tuple[int, int] = (0, 0)
 
 
 def finder(settings: Settings) -> Callable[[str], Path]:
@@ -131,7 +134,9 @@ def load(
     )
     digest = _digest([table.digest for _, table in tables])
     folds = pd.Series("train", index=frame.index)
-    return Dataset(frame, digest, notes, classification, folds, cautions), result
+    rules = (result.kept, result.held)
+    dataset = Dataset(frame, digest, notes, classification, folds, cautions, rules)
+    return dataset, result
 
 
 def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
@@ -154,6 +159,7 @@ def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
 def _read(pilot: Pilot, path: str) -> io.Table:
     roles, read = pilot.data.roles, pilot.data.read
     text = set(roles.codes()) | {pilot.truth}
+    text |= {second} if (second := pilot.evaluate.second_coder) else set()
     text |= {
         str(spec.params["column"])
         for spec in pilot.methods.values()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mlstats import contract, io, model_store, tracking
-from mlstats.cards import render_card
+from mlstats.cards import render_card, render_version_card
 from mlstats.dataset import Dataset
 from mlstats.evaluate import MethodRun
 from mlstats.quality import evidently, report
@@ -45,6 +46,8 @@ def publish(
     folder : pathlib.Path
         From :func:`working_folder`.
     """
+    records = [_record(run, shown, done) for done in runs]
+    shown = _with_digests(shown, records)
     digest = evaluation.write(run.confidential, folder)
     report.write_html(shown, folder / "scorecard.html")
     report.write_xlsx(shown, folder / "scorecard.xlsx")
@@ -84,7 +87,7 @@ def publish(
                 **{f"trial_{name}": value for name, value in run.trial.items()},
             },
             artifacts=folder,
-            methods=[_record(run, shown, done) for done in runs],
+            methods=records,
         ),
     )
     io.write_json(
@@ -95,21 +98,49 @@ def publish(
 
 
 def conclude(run: Run, outcome: Outcome) -> Outcome:
-    """Write the card and move the aliases, once the run's folder is in its place.
+    """Write the cards and move the aliases, once the run's folder is in its place.
 
-    The baseline's alias follows each run, the challenger's one that passed its gates
-    to shadow. A trial changes neither.
+    The pilot has one card, each registered version its own, which MLflow keeps as its
+    description. The baseline's alias follows each run, the challenger's one that
+    passed its gates to shadow. A trial changes none of them.
     """
     if run.trial:
         _log.info("a trial (%s): no alias was moved", ", ".join(run.trial))
         return outcome
     card = render_card(run.pilot, outcome.report)
     io.write_text(run.settings.models / f"{run.pilot.pilot}.md", card)
+    cards = _version_cards(run, outcome)
+    for (method, version), text in cards.items():
+        name = f"{method}-v{version}.md"
+        io.write_text(run.settings.models / run.pilot.pilot / name, text)
+    described = {version: text for (_, version), text in cards.items()}
+    tracking.describe(run.settings, run.pilot.pilot, described)
     aliases = {"baseline": run.pilot.baseline}
     if outcome.result in {"pass", "waived"}:
         aliases["challenger"] = run.pilot.candidate
     tracking.point(run.settings, run.pilot.pilot, aliases, outcome.versions)
     return outcome
+
+
+def _with_digests(
+    shown: RunReport, records: Sequence[tracking.MethodRecord]
+) -> RunReport:
+    digests = {record.name: record.digest for record in records if record.digest}
+    methods = shown.methods.assign(digest=shown.methods["method"].map(digests))
+    return replace(shown, methods=methods)
+
+
+def _version_cards(run: Run, outcome: Outcome) -> dict[tuple[str, str], str]:
+    """Return (method, version) -> card, for what this run registered."""
+    shown = outcome.report
+    digests = shown.methods.set_index("method")["digest"]
+    return {
+        (method, version): render_version_card(
+            run.pilot, shown, method, version, digest=str(digests[method])
+        )
+        for method, version in outcome.versions.items()
+        if method in run.pilot.methods
+    }
 
 
 def _write_evidence(run: Run, shown: RunReport, outputs: str, folder: Path) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlstats import evaluate, io, tracking
+from mlstats import evaluate, io, previous, tracking
+from mlstats.cards import method_table
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset
 from mlstats.drifting import drift_of, drift_rows
@@ -26,6 +27,7 @@ from mlstats.guard import confidential_log
 from mlstats.pilot_files import load_pilot
 from mlstats.provenance import provenance
 from mlstats.quality import gate
+from mlstats.quality.data_light import data_rows
 from mlstats.quality.dimensions import dimension_rows
 from mlstats.quality.drift import DriftResult
 from mlstats.quality.evaluation import Evaluation
@@ -240,6 +242,14 @@ def evaluate_methods(
         single=pilot.data.single_cluster,
         full=run.full,
     )
+    beyond += data_rows(
+        dataset.frame,
+        dataset.folds,
+        pilot,
+        seen=test.loc[test["method"] == pilot.baseline, "seen"].to_numpy(dtype=bool),
+        rules=dataset.rules,
+        methods=[*plan.kinds],
+    )
     drifted = drift_of(pilot, dataset, evaluation)
     beyond += drift_rows(pilot, dataset, evaluation, drifted)
     first = score(evaluation, ancestor, plan)
@@ -271,25 +281,22 @@ def build_report(
     scorecard: pd.DataFrame,
     gates: pd.DataFrame,
     drifted: DriftResult,
+    runs: Sequence[MethodRun] = (),
     importances: pd.DataFrame | None = None,
 ) -> RunReport:
-    """Bring together what every form of the report shows."""
+    """Bring together what every form of the report shows.
+
+    Parameters
+    ----------
+    runs : sequence of MethodRun
+        What ran, for the cards of the methods.
+    importances : pandas.DataFrame, optional
+        Of a full run.
+    """
     pilot = run.pilot
     test = evaluation.units[evaluation.units["fold"] == "test"]
     units = test[test["method"] == pilot.baseline]
     periods = sorted(set(units["period"]) - {""})
-    methods = pd.DataFrame(
-        [
-            {
-                "method": name,
-                "kind": spec.kind,
-                "use": spec.use,
-                "params": ", ".join(f"{k}={v}" for k, v in spec.params.items()),
-                "outcome": _role(pilot, name),
-            }
-            for name, spec in pilot.methods.items()
-        ]
-    )
     folds = dataset.folds.value_counts()
     facts = [
         ("rows read", f"{len(dataset.frame):,}"),
@@ -300,11 +307,22 @@ def build_report(
         ("truth", f"column {pilot.truth}"),
         *(("reading", note) for note in dataset.notes[:-1]),
     ]
+    period = " to ".join(dict.fromkeys([*periods[:1], *periods[-1:]]))
+    changed, compared_with = previous.changes(
+        scorecard,
+        evaluation.units,
+        runs=run.folder.parent,
+        confidential=run.confidential.parent,
+        period=period,
+        run_id=run.run_id,
+        # Without clusters a row's number stands for it, which other data have too.
+        clustered=pilot.data.roles.cluster is not None,
+    )
     return RunReport(
         pilot=pilot.pilot,
         title=pilot.title or pilot.pilot,
         theme=pilot.theme,
-        period=" to ".join(dict.fromkeys([*periods[:1], *periods[-1:]])),
+        period=period,
         run_id=run.run_id,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         synthetic=pilot.data.synthetic,
@@ -314,7 +332,7 @@ def build_report(
         level=pilot.evaluate.level,
         scorecard=scorecard,
         gates=gates,
-        methods=methods,
+        methods=method_table(pilot, evaluation, runs),
         provenance=provenance(pilot, dataset.digest, run.settings),
         data_facts=facts,
         notes=dataset.cautions,
@@ -322,12 +340,9 @@ def build_report(
         importances=no_importances() if importances is None else importances,
         drift=drifted.table(),
         drift_sentence=f"{drifted.sentence()} {drifted.power()}".strip(),
-    )
-
-
-def _role(pilot: Pilot, name: str) -> str:
-    return {pilot.baseline: "baseline", pilot.candidate: "candidate"}.get(
-        name, "compared"
+        aggregates=evaluation.tables["aggregates"],
+        previous=changed,
+        previous_run=compared_with,
     )
 
 

@@ -19,10 +19,11 @@ from mlstats.errors import ServiceError
 from mlstats.model_store import POINTER
 from mlstats.settings import Settings
 
-__all__ = ["MethodRecord", "RunRecord", "reachable", "track"]
+__all__ = ["MethodRecord", "RunRecord", "describe", "point", "reachable", "track"]
 
 _log = logging.getLogger(__name__)
 _PARAM_LIMIT = 6000  # characters of one parameter that MLflow's store takes
+_DESCRIPTION_LIMIT = 5000  # the column that the store keeps a description in
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,27 @@ def point(
         for alias, method in aliases.items():
             if method in versions:
                 client.set_registered_model_alias(pilot, alias, versions[method])
+
+
+def describe(settings: Settings, pilot: str, cards: Mapping[str, str]) -> None:
+    """Keep the card of each version as its description.
+
+    Parameters
+    ----------
+    pilot : str
+        Name of the registered model.
+    cards : mapping
+        Version -> card as Markdown, without any record.
+
+    Raises
+    ------
+    ServiceError
+        Where the store does not answer.
+    """
+    with _client(settings) as (_, client):
+        for version, text in cards.items():
+            told = text[:_DESCRIPTION_LIMIT]
+            client.update_model_version(pilot, version, description=told)
 
 
 def _choose_experiment(mlflow: Any, client: Any, settings: Settings, name: str) -> None:

@@ -11,7 +11,7 @@ import datetime as dt
 import math
 import re
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -243,7 +243,12 @@ def _cell_kind(value: object) -> str:
     return type(value).__name__
 
 
-def write_sheets(path: Path, sheets: dict[str, pd.DataFrame], notes: list[str]) -> int:
+def write_sheets(
+    path: Path,
+    sheets: dict[str, pd.DataFrame],
+    notes: list[str],
+    red: Mapping[str, Collection[int]] | None = None,
+) -> int:
     """Write sheets with a bold, frozen header; texts are never evaluated.
 
     A text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a carriage return
@@ -259,6 +264,8 @@ def write_sheets(path: Path, sheets: dict[str, pd.DataFrame], notes: list[str]) 
         Sheet name (at most 31 characters) to table; the index is not written.
     notes : list of str
         Sentences for a last sheet named Notes, which is left out without any.
+    red : mapping of str to collection of int, optional
+        Sheet -> rows of its table whose texts stand in red.
 
     Returns
     -------
@@ -279,7 +286,7 @@ def write_sheets(path: Path, sheets: dict[str, pd.DataFrame], notes: list[str]) 
     book = openpyxl.Workbook(write_only=True)
     writer = _SheetWriter(book)
     for name, frame in sheets.items():
-        writer.add(name, frame)
+        writer.add(name, frame, red=(red or {}).get(name, ()))
     if writer.dropped:
         notes = [*notes, f"{writer.dropped} characters cannot stand in a workbook."]
     if notes:
@@ -312,7 +319,7 @@ class _SheetWriter:
         self.book = book
         self.dropped = 0
 
-    def add(self, name: str, frame: pd.DataFrame) -> None:
+    def add(self, name: str, frame: pd.DataFrame, *, red: Collection[int] = ()) -> None:
         from openpyxl.styles import Font
         from openpyxl.utils import get_column_letter
 
@@ -324,8 +331,12 @@ class _SheetWriter:
         for cell in header:
             cell.font = Font(bold=True)
         sheet.append(header)
-        for row in _rows(frame):
-            sheet.append([self._cell(sheet, value) for value in row])
+        for place, row in enumerate(_rows(frame)):
+            cells = [self._cell(sheet, value) for value in row]
+            for cell in cells if place in red else ():
+                if hasattr(cell, "font"):
+                    cell.font = Font(bold=True, color="9A1C1C")
+            sheet.append(cells)
 
     def _cell(self, sheet: Any, value: Any) -> Any:
         from openpyxl.cell import WriteOnlyCell

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +171,8 @@ def write_xlsx(
     path: str | Path,
     sheets: dict[str, pd.DataFrame],
     notes: list[str] | None = None,
+    *,
+    red: Mapping[str, Collection[int]] | None = None,
 ) -> int:
     """Write tables as a workbook whose texts are never evaluated.
 
@@ -184,6 +186,8 @@ def write_xlsx(
         Sheet name to table, in this order; indexes are not written.
     notes : list of str, optional
         Sentences for a last sheet named Notes.
+    red : mapping of str to collection of int, optional
+        Sheet -> rows of its table whose texts stand in red.
 
     Returns
     -------
@@ -203,7 +207,7 @@ def write_xlsx(
 
     def write(hidden: Path) -> None:
         nonlocal dropped
-        dropped = write_sheets(hidden, sheets, notes or [])
+        dropped = write_sheets(hidden, sheets, notes or [], red)
 
     write_atomic(path, write)
     if dropped:

@@ -106,6 +106,18 @@ def test_the_figures_follow_from_the_units(finished: Finished) -> None:
         assert row["n"] == len(part)
 
 
+def test_each_registered_version_has_its_card(finished: Finished) -> None:
+    versions = json.loads((finished.folder / "tracking.json").read_text())
+    versions.pop("run")
+    models = next(p.parent for p in finished.project.rglob("models/canary.md"))
+    names = {f"{method}-v{version}.md" for method, version in versions.items()}
+    assert {path.name for path in (models / "canary").iterdir()} == names
+    card = (models / "canary" / f"linear-v{versions['linear']}.md").read_text()
+    assert "| linear |" in card
+    assert "| exact |" in card  # the baseline's figures beside
+    assert re.search("- model: `[0-9a-f]{64}`", card)
+
+
 def test_every_domain_is_told_with_its_difference(finished: Finished) -> None:
     card = pd.read_parquet(finished.folder / "scorecard.parquet")
     domains = card[(card["indicator"] == "accuracy") & (card["domain"] != "")]

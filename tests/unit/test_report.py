@@ -401,6 +401,8 @@ def test_every_form_survives_what_is_missing(changes, tmp_path):
         "Scorecard",
         "Gates",
         "Methods",
+        "Aggregates",
+        "Last period",
         "Provenance",
     ]
 
@@ -422,7 +424,7 @@ def test_hostile_workbook_holds_no_formula(tmp_path):
         report = nasty_report(verdict="=1+1", notes=["@SUM(A1)"])
         write_xlsx(report, tmp_path / "a.xlsx")
         book = openpyxl.load_workbook(tmp_path / "a.xlsx")
-    assert book.sheetnames[:5] == list(tables(report))
+    assert book.sheetnames[:7] == list(tables(report))
     kinds = {c.data_type for sheet in book for r in sheet.iter_rows() for c in r}
     assert "f" not in kinds
 

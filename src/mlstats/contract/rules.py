@@ -42,10 +42,18 @@ class ContractResult:
         A row per broken rule: column, rule, count (of the rows that break it, or of
         the columns) and first_rows (the first five row numbers as text; the first
         row of the data is row 1).
+    held : int
+        How many rules were held against the data, broken ones among them.
     """
 
     failures: pd.DataFrame
     warnings: pd.DataFrame
+    held: int = 0
+
+    @property
+    def kept(self) -> int:
+        """How many rules no row breaks; one that only warns is not kept either."""
+        return self.held - len(self.failures) - len(self.warnings)
 
     @property
     def ok(self) -> bool:
@@ -121,8 +129,9 @@ def check(
         found += _clusters(held, roles)
         found += _fractions(held, roles)
     return ContractResult(
-        failures=_table(finding for finding in found if finding.failure),
-        warnings=_table(finding for finding in found if not finding.failure),
+        failures=_table(f for f in found if f.failure),
+        warnings=_table(f for f in found if f.count and not f.failure),
+        held=len(found),
     )
 
 
@@ -136,12 +145,11 @@ def _table(findings: Iterable[_Finding]) -> pd.DataFrame:
 def _broken(
     column: str, rule: str, mask: _Mask, *, tolerated: float = 0.0
 ) -> Iterator[_Finding]:
-    """Yield the finding of a rule that the rows of `mask` break, if any do."""
+    """Yield the finding of a rule, whether or not a row of `mask` breaks it."""
     rows = np.flatnonzero(mask)
-    if rows.size:
-        first = ", ".join(str(row + 1) for row in rows[:_ROWS_TOLD])
-        failure = rows.size / mask.size > tolerated
-        yield _Finding(column, rule, rows.size, first, failure)
+    first = ", ".join(str(row + 1) for row in rows[:_ROWS_TOLD])
+    failure = bool(rows.size) and rows.size / mask.size > tolerated
+    yield _Finding(column, rule, rows.size, first, failure)
 
 
 def _columns(frame: pd.DataFrame, named: Iterable[str]) -> Iterator[_Finding]:
@@ -156,6 +164,8 @@ def _columns(frame: pd.DataFrame, named: Iterable[str]) -> Iterator[_Finding]:
             )
         elif present.count(column) > 1:
             yield _Finding(column, "is there more than once", present.count(column))
+        else:
+            yield _Finding(column, "is there once", 0, failure=False)
 
 
 def _blank(column: pd.Series) -> _Mask:
@@ -214,7 +224,7 @@ def _codes(
         elif name == target:
             allowed = data.tolerate.missing_target
             yield from _broken(name, "is missing", blank, tolerated=allowed)
-        if known_codes is not None and not numbers:
+        if known_codes is not None and not any(found.count for found in numbers):
             yield from _broken(
                 name,
                 "is not a code of the classification",

@@ -215,7 +215,7 @@ def bootstrap_weights(
     seed: int,
     *,
     fractions: Mapping[str, float] | None = None,
-    cells: int = 20_000_000,
+    cells: int = 2_000_000,
 ) -> Iterator[np.ndarray]:
     """Yield blocks of rescaled bootstrap weights (Rao and Wu 1988; JASA 83, 231-241).
 

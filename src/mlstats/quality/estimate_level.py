@@ -193,13 +193,14 @@ def share_indicators(shares: ShareArms) -> Iterator[tuple[str, dict[str, Any]]]:
         method = arm.partition(", rest ")[0] if kind == "hybrid" else arm
         prefix = "hybrid_" if kind == "hybrid" else ""
         own = _Moments.of(shares, arm, classes)
-        row = Indicator("accuracy", f"{prefix}share_mse", own.mse()).row(method=method)
+        of_mse = Indicator("accuracy", "share_mse", own.mse()).row(method=method)
         if arm != shares.baseline:
-            row |= own.versus(base, shares.baseline)
-        yield method, row | {"level": shares.level}
+            of_mse |= own.versus(base, shares.baseline)
         ratio = own.largest_bias_ratio(classes)
-        row = Indicator("accuracy", f"{prefix}bias_ratio", ratio).row(method=method)
-        yield method, row | {"level": shares.level}
+        of_ratio = Indicator("accuracy", "bias_ratio", ratio).row(method=method)
+        for row in (of_mse, of_ratio):
+            name = f"{prefix}{row['indicator']}"
+            yield method, row | {"indicator": name, "level": shares.level}
 
 
 @dataclass(frozen=True)

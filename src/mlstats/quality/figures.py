@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mlstats.quality.indicator_names import INDICATORS, named
+
 __all__ = [
     "CORE_DIMENSIONS",
     "DASH",
@@ -19,11 +21,10 @@ __all__ = [
     "GATE_COLUMNS",
     "INDICATORS",
     "KINDS",
-    "LOWER_IS_BETTER",
+    "METHOD_CARD_COLUMNS",
     "METHOD_COLUMNS",
     "RESULTS",
     "SCORECARD_COLUMNS",
-    "SHARES",
     "Cell",
     "Figure",
     "as_text",
@@ -49,6 +50,10 @@ GATE_COLUMNS: Final = (
     "threshold", "result", "reason",
 )  # fmt: skip
 METHOD_COLUMNS: Final = ("method", "kind", "use", "params", "outcome")
+# What a method's card shows besides, where the table of methods has the column.
+METHOD_CARD_COLUMNS: Final = (
+    "role", "training_rows", "inputs", "version", "digest", "calibration", "limits",
+)  # fmt: skip
 
 DASH: Final = "\u2013"
 _MINUS: Final = "\u2212"
@@ -78,129 +83,6 @@ DIMENSIONS: Final[Mapping[str, tuple[str, str]]] = {
     "fairness": ("Fairness", "Who gets worse statistics?"),
     "data": ("Data", "Are training and gold data fit for this purpose?"),
 }
-# name, unit, dimension
-INDICATORS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "accuracy": ("accuracy", "percent", "accuracy"),
-    "macro_f1": ("macro-F1", "ratio", "accuracy"),
-    "coverage": ("coverage", "percent", "accuracy"),
-    "accuracy_hybrid": ("accuracy, rest by the baseline", "percent", "accuracy"),
-    "accuracy_difference": ("difference in accuracy", "percent", "accuracy"),
-    "mcnemar_p": ("McNemar, mid-p", "ratio", "accuracy"),
-    "non_inferiority_p": ("p of being worse by the margin", "ratio", "accuracy"),
-    "equivalence_p": ("p of lying beyond the margins", "ratio", "accuracy"),
-    "classes_worse": ("classes with lower recall", "count", "accuracy"),
-    "candidates_hold_truth": ("truth among the candidates", "percent", "accuracy"),
-    "conformal_coverage": ("coverage of the candidate list", "percent", "accuracy"),
-    "conformal_size": ("length of the candidate list", "ratio", "accuracy"),
-    "share_mse": ("MSE of the shares, points squared", "ratio", "accuracy"),
-    "bias_ratio": ("largest bias ratio of a share", "ratio", "accuracy"),
-    "hybrid_share_mse": ("MSE of the shares, hybrid", "ratio", "accuracy"),
-    "hybrid_bias_ratio": ("largest bias ratio, hybrid", "ratio", "accuracy"),
-    "accuracy_seen": ("accuracy, texts seen in training", "percent", "accuracy"),
-    "accuracy_unseen": ("accuracy, texts not seen", "percent", "accuracy"),
-    "automation_guaranteed": ("automation, guaranteed", "percent", "accuracy"),
-    "automation_oracle": ("automation, oracle", "percent", "accuracy"),
-    "automation_error": ("error of the automated part", "percent", "accuracy"),
-    "kappa": ("kappa", "ratio", "accuracy"),
-    "brier": ("Brier score", "ratio", "accuracy"),
-    "overconfidence": ("confidence less accuracy", "percent", "accuracy"),
-    "ece_debiased": ("calibration error, debiased", "percent", "accuracy"),
-    "method_class": (
-        "class of method, 1 a rule to 6 opaque",
-        "count",
-        "explainability",
-    ),
-    "rank_stability": ("stability of importances", "ratio", "explainability"),
-    "top_columns_shared": ("top columns shared by fits", "ratio", "explainability"),
-    "explanation_coverage": (
-        "automatic decisions explained",
-        "percent",
-        "explainability",
-    ),
-    "deletion_fidelity": (
-        "named words matter more than others",
-        "ratio",
-        "explainability",
-    ),
-    "expert_agreement": ("experts find it plausible", "percent", "explainability"),
-    "environment_completeness": (
-        "recorded of what a rerun needs",
-        "percent",
-        "reproducibility",
-    ),
-    "rerun_changed": ("codes changed by a rerun", "percent", "reproducibility"),
-    "rerun_largest_difference": (
-        "largest change of a confidence by a rerun",
-        "ratio",
-        "reproducibility",
-    ),
-    "seed_spread_accuracy": (
-        "accuracy over seeds, in sampling errors",
-        "ratio",
-        "reproducibility",
-    ),
-    "seed_spread_share": (
-        "published shares over seeds, in sampling errors",
-        "ratio",
-        "reproducibility",
-    ),
-    "family_difference_accuracy": (
-        "accuracy less a second family's",
-        "percent",
-        "reproducibility",
-    ),
-    "family_difference_share": (
-        "published share less a second family's",
-        "percent",
-        "reproducibility",
-    ),
-    "cost_per_correct": ("cost of a correct code", "ratio", "cost"),
-    "accuracy_new_units": ("accuracy, new texts", "percent", "robustness"),
-    "change_new_units": ("new texts less known ones", "percent", "robustness"),
-    "accuracy_typing_errors": ("accuracy, one typing error", "percent", "robustness"),
-    "change_typing_errors": ("typing error less clean", "percent", "robustness"),
-    "accuracy_capitals": ("accuracy, capital letters", "percent", "robustness"),
-    "change_capitals": ("capital letters less clean", "percent", "robustness"),
-    "accuracy_truncation": ("accuracy, texts cut in half", "percent", "robustness"),
-    "change_truncation": ("texts cut in half less clean", "percent", "robustness"),
-    "accuracy_without_field": ("accuracy, a field missing", "percent", "robustness"),
-    "change_without_field": ("a field missing less clean", "percent", "robustness"),
-    "drift_alarms": ("drift alarms, columns and references", "count", "robustness"),
-    "concept_drift": ("fall in accuracy since approval", "percent", "robustness"),
-    "error_gap": ("error gap", "percent", "fairness"),
-    "not_referred": ("decided without a clerk", "percent", "fairness"),
-    "worst_to_best": ("worst domain's error to the best's", "ratio", "fairness"),
-    "fit_seconds_per_1000": ("fit, per 1,000 units", "seconds", "timeliness"),
-    "predict_seconds_per_1000": ("predict, per 1,000 units", "seconds", "timeliness"),
-}
-SHARES: Final = frozenset(
-    name for name, (_, unit, _) in INDICATORS.items() if unit == "percent"
-) | {"macro_f1", "kappa"}
-LOWER_IS_BETTER: Final = frozenset(
-    {
-        "automation_error",
-        "brier",
-        "ece_debiased",
-        "bias_ratio",
-        "hybrid_bias_ratio",
-        "share_mse",
-        "hybrid_share_mse",
-        "classes_worse",
-        "error_gap",
-        "worst_to_best",
-        "rerun_changed",
-        "seed_spread_accuracy",
-        "seed_spread_share",
-        "cost_total",
-        "cost_per_correct",
-        "fit_seconds_per_1000",
-        "predict_seconds_per_1000",
-        "processing_seconds_per_1000",
-        "output_lag_days",
-        "drift_alarms",
-        "concept_drift",
-    }
-)
 RESULTS: Final[Mapping[str, str]] = {
     "pass": "pass",
     "fail": "fail",
@@ -209,6 +91,11 @@ RESULTS: Final[Mapping[str, str]] = {
     "not_applicable": "not applicable",
     "measured": "measured, no gate",
     "partial": "partly measured",
+    "waived": "waived",
+    # As apply_waivers writes them: what was found stays to be read.
+    "waived (fail)": "waived (fail)",
+    "waived (inconclusive)": "waived (inconclusive)",
+    "waived (not_measured)": "waived (not measured)",
 }
 KINDS: Final[Mapping[str, str]] = {"ml": "ML", "traditional": "traditional"}
 
@@ -256,8 +143,14 @@ class Cell:
 
     @property
     def measured(self) -> bool:
-        """Whether the cell holds a number that was measured."""
-        return self.status == "measured" and math.isfinite(self.value)
+        """Whether the cell holds a number, or a fact, that was measured."""
+        told = math.isfinite(self.value) or (self.is_fact and self.note != "")
+        return self.status == "measured" and told
+
+    @property
+    def is_fact(self) -> bool:
+        """Whether the note says what was found, not the number."""
+        return _unit(self.indicator) == "fact"
 
     @property
     def why_missing(self) -> str:
@@ -324,7 +217,7 @@ def level_name(level: str) -> str:
 
 def indicator_name(indicator: str) -> str:
     """Return how an indicator is called; an unknown one keeps its own name."""
-    known = INDICATORS.get(indicator)
+    known = named(indicator)
     return known[0] if known else indicator.replace("_", " ")
 
 
@@ -337,8 +230,9 @@ def dimension_of(measure: str) -> str:
     ('accuracy', 'cost', '')
     """
     indicator = measure.partition("@")[0]
-    if indicator in INDICATORS:
-        return INDICATORS[indicator][2]
+    known = named(indicator)
+    if known:
+        return known[2]
     return indicator if indicator in DIMENSIONS else ""
 
 
@@ -376,6 +270,8 @@ def write(cell: Cell | None, *, level: str = "") -> Figure:
     if not cell.measured:
         return Figure(DASH, missing=cell.why_missing)
     unit = _unit(cell.indicator)
+    if unit == "fact":
+        return Figure(cell.note or _bare(cell.value, unit))
     interval = ""
     if math.isfinite(cell.lower) and math.isfinite(cell.upper):
         interval = f"{_bare(cell.lower, unit)} to {_bare(cell.upper, unit)}"
@@ -439,7 +335,7 @@ def write_gate(row: Mapping[str, Any]) -> tuple[Figure, str]:
 
 
 def _unit(indicator: str) -> str:
-    known = INDICATORS.get(indicator)
+    known = named(indicator)
     return known[1] if known else "ratio"
 
 
@@ -448,15 +344,27 @@ def _bare(value: float, unit: str) -> str:
         text = f"{100 * value:.1f}"
     elif unit == "seconds":
         text = _seconds(value)
-    elif unit == "count":
-        text = f"{value:g}"
+    elif unit in {"count", "days", "minutes"}:
+        text = f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+    elif unit in {"amount", "energy", "carbon"}:
+        text = f"{value:,.2f}"
     else:
         text = f"{value:.3f}"
     return text.replace("-", _MINUS)
 
 
+_SUFFIXES: Final[Mapping[str, str]] = {
+    "percent": "%",
+    "seconds": "s",
+    "days": "days",
+    "minutes": "min",
+    "energy": "kWh",
+    "carbon": "kg",
+}
+
+
 def _with_unit(value: float, unit: str) -> str:
-    suffix = {"percent": "%", "seconds": "s"}.get(unit)
+    suffix = _SUFFIXES.get(unit)
     bare = _bare(value, unit)
     return f"{bare}{_NARROW_SPACE}{suffix}" if suffix else bare
 

@@ -21,7 +21,7 @@ from mlstats.quality.accuracy import (
     proportion_interval,
 )
 from mlstats.quality.estimate import t_estimate
-from mlstats.quality.figures import LOWER_IS_BETTER, SHARES
+from mlstats.quality.indicator_names import LOWER_IS_BETTER, SHARES
 from mlstats.quality.sample_size import labels_to_decide
 from mlstats.quality.scorecard import one_sided_bounds
 

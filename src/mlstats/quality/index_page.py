@@ -143,6 +143,7 @@ def _line(
     first = scorecard.iloc[0]
     report = folder / "scorecard.html"
     link = quote("/".join((folder.parent.name, folder.name, report.name)))
+    words = {**RESULTS, "waived": "passed with a waiver"}
     return RunLine(
         pilot=folder.parent.name,
         run_id=folder.name,
@@ -154,7 +155,7 @@ def _line(
         candidate=spec.candidate,
         baseline=spec.baseline,
         verdicts=tuple(
-            (to, result, RESULTS.get(result, "passed with a waiver"))
+            (to, result, words[result])
             for to in dict.fromkeys(gates["to"])
             for result in [waived_verdict(gates, to)]
         ),

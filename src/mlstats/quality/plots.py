@@ -24,7 +24,12 @@ _AXIS: Final = 46
 _LABEL_LENGTH: Final = 27
 
 # Dark enough for 4.5:1 on white, and told apart by people with colour blindness.
-_COLOURS: Final = {"traditional": "#7a4a00", "ml": "#0b5394"}
+_COLOURS: Final = {
+    "traditional": "#7a4a00",
+    "ml": "#0b5394",
+    "hybrid": "#14633a",
+    "corrected": "#5b2a86",
+}
 _OTHER_COLOUR: Final = "#3d4654"
 
 
@@ -41,7 +46,8 @@ class PlotRow:
     text : str
         The figures at the right, or why they are missing.
     kind : str
-        ``traditional`` (square) or ``ml`` (circle).
+        ``traditional`` (square), ``ml`` (circle), ``hybrid`` or ``corrected``
+        (diamonds).
     group : str
         A heading, drawn once above the first row of the group.
     hollow : bool
@@ -81,6 +87,7 @@ def interval_plot(
     description: str,
     axis: str,
     limits: tuple[float, float] = (-math.inf, math.inf),
+    zero: bool = False,
     remark: str = "",
 ) -> str:
     """Draw values with their intervals.
@@ -97,6 +104,8 @@ def interval_plot(
         Name of the axis with its unit.
     limits : tuple of float
         The axis stays inside, for example (0, 100) for percentages.
+    zero : bool
+        Draw the line of zero, which is then on the axis.
     remark : str
         Written at the lower right, for example that the data are synthetic.
 
@@ -105,8 +114,11 @@ def interval_plot(
     str
         One ``<svg>`` element, everything in it escaped.
     """
-    scale = _scale(_ends(rows), limits)
-    return _draw(rows, scale, [], (key, title, description, axis, remark))
+    lines: list[tuple[float, str, Literal["zero", "margin"]]] = (
+        [(0.0, "", "zero")] if zero else []
+    )
+    scale = _scale([*([0.0] if zero else []), *_ends(rows)], limits)
+    return _draw(rows, scale, lines, (key, title, description, axis, remark))
 
 
 def forest_plot(
@@ -272,6 +284,11 @@ def _marker(row: PlotRow, scale: _Scale, y: float, colour: str) -> str:
     if row.kind == "traditional":
         return (
             f'<rect x="{x - 3.5:.1f}" y="{y - 3.5:g}" width="7" height="7" '
+            f'{paint} class="plot-marker"/>'
+        )
+    if row.kind in {"hybrid", "corrected"}:
+        return (
+            f'<path d="M{x:.1f} {y - 5:g}l5 5l-5 5l-5 -5z" '
             f'{paint} class="plot-marker"/>'
         )
     return f'<circle cx="{x:.1f}" cy="{y:g}" r="4" {paint} class="plot-marker"/>'

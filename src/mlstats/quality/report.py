@@ -19,12 +19,19 @@ from mlstats.errors import MlstatsError
 from mlstats.quality.explanation import IMPORTANCE_COLUMNS, no_importances
 from mlstats.quality.figures import (
     GATE_COLUMNS,
+    METHOD_CARD_COLUMNS,
     METHOD_COLUMNS,
     SCORECARD_COLUMNS,
     Cell,
     as_text,
 )
 from mlstats.quality.pages import SYNTHETIC, render
+from mlstats.quality.report_tables import (
+    AGGREGATE_COLUMNS,
+    PREVIOUS_COLUMNS,
+    empty,
+    told,
+)
 
 __all__ = [
     "RunReport",
@@ -63,9 +70,11 @@ class RunReport:
     gates : pandas.DataFrame
         One row per rule, columns `GATE_COLUMNS`; ``result`` is pass, fail,
         inconclusive or not_measured. Where ``versus`` names a method, value, bounds
-        and threshold are differences.
+        and threshold are differences. A column ``waiver`` may tell under which
+        waiver a rule goes by.
     methods : pandas.DataFrame
-        One row per method, columns `METHOD_COLUMNS`; gives the order of rows.
+        One row per method, columns `METHOD_COLUMNS`; gives the order of rows. The
+        columns `METHOD_CARD_COLUMNS` may follow.
     provenance : mapping of str to str
         Digests, commit, seed, versions.
     data_facts : sequence of (str, str)
@@ -82,6 +91,13 @@ class RunReport:
         :class:`mlstats.quality.drift.DriftResult`; empty where none were made.
     drift_sentence : str
         The verdicts in words.
+    aggregates : pandas.DataFrame
+        The published figures under each arm, columns `AGGREGATE_COLUMNS` of
+        :mod:`mlstats.quality.report_tables`; may have no rows.
+    previous : pandas.DataFrame
+        What has changed since an earlier run, columns `PREVIOUS_COLUMNS`.
+    previous_run : str
+        Which run that was, or why there is none.
 
     Raises
     ------
@@ -110,6 +126,9 @@ class RunReport:
     importances: pd.DataFrame = field(default_factory=no_importances)
     drift: pd.DataFrame = field(default_factory=pd.DataFrame)
     drift_sentence: str = ""
+    aggregates: pd.DataFrame = field(default_factory=lambda: empty(AGGREGATE_COLUMNS))
+    previous: pd.DataFrame = field(default_factory=lambda: empty(PREVIOUS_COLUMNS))
+    previous_run: str = ""
 
     def __post_init__(self) -> None:
         for name, columns in (
@@ -117,6 +136,8 @@ class RunReport:
             ("gates", GATE_COLUMNS),
             ("methods", METHOD_COLUMNS),
             ("importances", IMPORTANCE_COLUMNS),
+            ("aggregates", AGGREGATE_COLUMNS),
+            ("previous", PREVIOUS_COLUMNS),
         ):
             absent = [c for c in columns if c not in getattr(self, name).columns]
             if absent:
@@ -226,17 +247,19 @@ def tables(report: RunReport) -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame
         ``Summary`` (item, value), ``Scorecard``, ``Gates``, ``Methods`` (with the
-        main figures as numbers), ``Drift`` where there are verdicts,
-        ``Importances`` after a full run, and ``Provenance`` (item, value).
+        main figures as numbers), ``Aggregates``, ``Last period``, ``Drift`` where
+        there are verdicts, ``Importances`` after a full run, and ``Provenance``.
     """
-    told = {"Importances": report.importances, "Drift": report.drift}
-    told = {name: table for name, table in told.items() if len(table)}
+    more = {"Importances": report.importances, "Drift": report.drift}
+    more = {name: table for name, table in more.items() if len(table)}
     return {
         "Summary": _summary(report),
         "Scorecard": report.scorecard.reset_index(drop=True),
         "Gates": report.gates.reset_index(drop=True),
         "Methods": _methods(report),
-        **told,
+        "Aggregates": told(report.aggregates).reset_index(drop=True),
+        "Last period": report.previous.reset_index(drop=True),
+        **more,
         "Provenance": pd.DataFrame(
             [(str(k), str(v)) for k, v in report.provenance.items()],
             columns=["item", "value"],
@@ -246,28 +269,37 @@ def tables(report: RunReport) -> dict[str, pd.DataFrame]:
 
 
 def write_xlsx(report: RunReport, path: Path) -> None:
-    """Write the workbook that is the report's twin."""
+    """Write the workbook that is the report's twin; waived gates stand in red."""
     from mlstats import io
 
-    io.write_xlsx(path, tables(report), notes=_notes(report))
+    results = report.gates["result"].map(as_text)
+    waived = {i for i, result in enumerate(results) if result.startswith("waived")}
+    io.write_xlsx(path, tables(report), notes=_notes(report), red={"Gates": waived})
 
 
 def write_parquet(report: RunReport, path: Path) -> None:
     """Write the scorecard for machines: each row says its run and period.
 
     The columns run_id, pilot, period and synthetic stand before those of the
-    scorecard, so that the files of many runs can be stacked.
+    scorecard, so that the files of many runs can be stacked. The published figures
+    go beside it into ``aggregates.parquet``, in the same form.
     """
     from mlstats import io
 
+    io.write_parquet(path, _marked(report, report.scorecard))
+    shown = told(report.aggregates)
+    io.write_parquet(path.with_name("aggregates.parquet"), _marked(report, shown))
+
+
+def _marked(report: RunReport, frame: pd.DataFrame) -> pd.DataFrame:
     marks: dict[str, Any] = {
         "run_id": report.run_id,
         "pilot": report.pilot,
         "period": report.period,
         "synthetic": report.synthetic,
     }
-    frame = report.scorecard.reset_index(drop=True)
-    io.write_parquet(path, frame.assign(**marks)[[*marks, *frame.columns]])
+    frame = frame.reset_index(drop=True)
+    return frame.assign(**marks)[[*marks, *frame.columns]]
 
 
 def _notes(report: RunReport) -> list[str]:
@@ -289,6 +321,7 @@ def _summary(report: RunReport) -> pd.DataFrame:
         ("candidate", report.candidate),
         ("level shown first", report.level),
         *((f"gates: {name}", str(count)) for name, count in results.items()),
+        ("compared with", report.previous_run or "no earlier run"),
         *report.data_facts,
         *([("drift", report.drift_sentence)] if report.drift_sentence else []),
         *(("note", note) for note in report.notes),
@@ -315,7 +348,8 @@ def _methods(report: RunReport) -> pd.DataFrame:
         ):
             row[indicator] = getattr(report.cell(indicator, name), "value", math.nan)
         rows.append(row)
-    listed = report.methods[["method", "use", "params", "outcome"]]
+    further = [c for c in METHOD_CARD_COLUMNS if c in report.methods]
+    listed = report.methods[["method", "use", "params", "outcome", *further]]
     listed = listed.drop_duplicates("method")
     figures = pd.DataFrame(rows, columns=list(rows[0]) if rows else ["method", "kind"])
     return figures.merge(listed, on="method", how="left")

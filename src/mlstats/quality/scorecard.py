@@ -115,8 +115,10 @@ def score(evaluation: Evaluation, ancestor: Ancestor, plan: Plan) -> pd.DataFram
         The columns of :data:`COLUMNS`, a row per indicator, level and method.
         ``difference`` is the method minus ``versus`` on the same units.
     """
-    test = evaluation.units[evaluation.units["fold"] == "test"]
-    plan = replace(plan, fractions=fractions_of(test))
+    of_test = evaluation.units["fold"] == "test"
+    # Only what is counted is copied: ids and candidates are most of the table.
+    test = evaluation.units.loc[of_test, list(Confusion.READ)]
+    plan = replace(plan, fractions=fractions_of(evaluation.units[of_test]))
     confusion = Confusion.from_units(test, ancestor, plan.levels)
     rows: list[dict[str, Any]] = []
     for level in plan.levels:

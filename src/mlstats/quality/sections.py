@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
+from mlstats.quality.aggregate_section import aggregate_section
 from mlstats.quality.drift_section import drift_lines
 from mlstats.quality.explanation import importance_rows
 from mlstats.quality.figures import (
     CORE_DIMENSIONS,
+    DASH,
     EXTENSIONS,
     INDICATORS,
     KINDS,
@@ -28,8 +30,11 @@ from mlstats.quality.figures import (
     write_difference,
     write_speed,
 )
+from mlstats.quality.method_card import method_cards
 from mlstats.quality.plots import PlotRow, forest_plot, interval_plot
+from mlstats.quality.previous_section import previous_section
 from mlstats.quality.report import RunReport
+from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 from mlstats.quality.verdicts import gates, lights, transitions
 
 __all__ = ["MethodRow", "sections"]
@@ -82,8 +87,12 @@ def sections(report: RunReport) -> dict[str, Any]:
         "domain_rows": _domain_rows(report),
         "importance_rows": importance_rows(report.importances),
         "drift_lines": drift_lines(report.drift),
+        "published": aggregate_section(report),
+        "previous": previous_section(report),
+        "cards": method_cards(report),
         "interval_methods": _interval_methods(report),
         "kinds": KINDS,
+        "least": LEAST_UNITS,
         "text": as_text,
     }
 
@@ -316,10 +325,17 @@ def _domain_rows(report: RunReport) -> list[Any]:
             for name in (report.baseline, report.focus)
         }
         focus = of[report.focus]
+        n = focus.n if focus else 0
+        if n < LEAST_UNITS:
+            # Whatever the scorecard holds: so few units are not told.
+            why = focus.why_missing if focus and not focus.measured else KEPT_BACK
+            none = Figure(DASH, missing=why)
+            rows.append((domain, DASH, none, none, none))
+            continue
         rows.append(
             (
                 domain,
-                focus.n if focus else 0,
+                f"{n:,}",
                 write(of[report.baseline], level=report.level),
                 write(focus, level=report.level),
                 write_difference(focus, baseline=report.baseline),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -59,6 +60,11 @@ class Confusion:
 
     cells: pd.DataFrame
 
+    READ: ClassVar = (
+        "method", "stratum", "cluster", "seen", "weight", "position", "truth",
+        "prediction",
+    )  # fmt: skip
+
     @classmethod
     def from_units(
         cls, units: pd.DataFrame, ancestor: Ancestor, levels: Sequence[str]
@@ -68,7 +74,8 @@ class Confusion:
         Parameters
         ----------
         units : pandas.DataFrame
-            Rows of one fold of :data:`mlstats.quality.evaluation.UNITS`.
+            Rows of one fold of :data:`mlstats.quality.evaluation.UNITS`; only the
+            columns :attr:`READ` are read.
         ancestor : callable
             ``ancestor(codes, level)``; None where a code does not reach the level.
         levels : sequence of str
@@ -77,25 +84,20 @@ class Confusion:
         """
         truths = as_codes(units["truth"])
         predictions = as_codes(units["prediction"])
+        # As arrays of their own type: plain Python strings take several times the room.
+        same = {name: units[name].array for name in cls.READ[:6]}
         tables = []
         for level in levels:
             truth = ancestor(truths, level)
-            prediction = ancestor(predictions, level)
-            table = pd.DataFrame(
-                {
-                    "method": units["method"].to_numpy(),
-                    "level": level,
-                    "stratum": units["stratum"].to_numpy(),
-                    "cluster": units["cluster"].to_numpy(),
-                    "seen": units["seen"].to_numpy(),
-                    "truth": truth,
-                    "prediction": _named(predictions, prediction),
-                    "n": 1,
-                    "weight": units["weight"].to_numpy(),
-                    "position": units["position"].to_numpy(),
-                }
-            )
-            tables.append(table[[value is not None for value in truth]])
+            reached = np.array([value is not None for value in truth], dtype=bool)
+            coded = _named(predictions[reached], ancestor(predictions, level)[reached])
+            table = {name: values[reached] for name, values in same.items()} | {
+                "level": level,
+                "truth": truth[reached],
+                "prediction": coded,
+                "n": 1,
+            }
+            tables.append(_added([pd.DataFrame(table)]))
         return cls(_added(tables))
 
     def merge(self, other: Confusion) -> Confusion:

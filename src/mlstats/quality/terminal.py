@@ -29,6 +29,7 @@ _STYLES: Final = {
     "pass": "bold green",
     "fail": "bold red",
     "inconclusive": "bold yellow",
+    "waived": "bold red",
 }
 # Typography that code pages of old terminals lack.
 _PLAIN: Final = str.maketrans({"\u2212": "-", "\u2013": "-", "\u202f": " "})
@@ -65,6 +66,8 @@ def print_scorecard(
         _print_gate(gate.result, gate.word, f"to {gate.to}: {gate.rule}", console)
         if gate.reason:
             _print_gate("", "", gate.reason, console)
+        if gate.waiver:
+            _print_gate(gate.result, "", f"Waiver: {gate.waiver}", console)
     if report.gates.empty:
         line("No gates: nothing was tested, so nothing has passed.")
     line("")
@@ -132,13 +135,11 @@ def _bare(figure: Figure) -> str:
 
 def _print_gate(result: str, word: str, text: str, console: Console) -> None:
     grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=12, no_wrap=True)
+    grid.add_column(width=max(12, len(word)), no_wrap=True)
     grid.add_column(overflow="fold")
     style = _STYLES.get(result, "bold")
-    grid.add_row(
-        Text(word, style=style),
-        Text(_safe(text, console), style="" if word else "dim"),
-    )
+    said = "" if word else style if result == "waived" else "dim"
+    grid.add_row(Text(word, style=style), Text(_safe(text, console), style=said))
     console.print(grid, highlight=False)
 
 

@@ -22,7 +22,7 @@ from mlstats.quality.report import RunReport
 __all__ = ["Gate", "Light", "gates", "lights", "transitions"]
 
 # What the gates of a transition say together: one failure is enough to fail.
-_WORST_FIRST: Final = ("fail", "inconclusive", "not_measured", "pass")
+_WORST_FIRST: Final = ("fail", "inconclusive", "not_measured", "waived", "pass")
 # A light is read at a glance: these stand in the main table below it.
 _IN_THE_TABLE: Final = {
     "accuracy_seen",
@@ -35,7 +35,10 @@ _IN_THE_TABLE: Final = {
 
 @dataclass(frozen=True)
 class Gate:
-    """One rule, its figure and its result."""
+    """One rule, its figure and its result; `waiver` says under which one it goes by.
+
+    ``result`` is one of the words that a sign is drawn for, ``word`` how it is read.
+    """
 
     to: str
     method: str
@@ -46,6 +49,7 @@ class Gate:
     result: str
     word: str
     reason: str
+    waiver: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,20 @@ def gates(report: RunReport) -> list[Gate]:
                 rule=as_text(words["rule"]) or as_text(words["gate"]),
                 figure=figure,
                 threshold=threshold,
-                result=result if result in RESULTS else "not_measured",
+                result=_sign(result),
                 word=RESULTS.get(result, result or "not measured"),
                 reason=as_text(words["reason"]),
+                waiver=as_text(words.get("waiver")),
             )
         )
     return found
+
+
+def _sign(result: str) -> str:
+    """Return the word that a result is drawn and counted as."""
+    if result not in RESULTS:
+        return "not_measured"
+    return "waived" if result.startswith("waived") else result
 
 
 def transitions(report: RunReport) -> list[tuple[str, str, str, str]]:

@@ -1,0 +1,168 @@
+"""The Data light, which tells whether training and gold data fit the purpose.
+
+Five questions: do two coders agree (D1), how was the truth drawn (D2), what of the
+test part was met in training (D3), does the contract hold (D4), and are the labels of
+the version in use (D5). What the pilot does not tell is not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from mlstats.config import Pilot
+from mlstats.quality.agreement import kappa, raw_agreement
+from mlstats.quality.design import Design
+from mlstats.quality.estimate import Estimate, absent
+from mlstats.quality.indicator import Indicator, exact, noted
+from mlstats.split import cluster_ids
+
+__all__ = ["data_rows"]
+
+_SAMPLES: Final = {
+    "probability": "probability sample",
+    "purposive": "purposive sample: no inference to the population",
+    "census": "census: every unit has a truth",
+}
+
+
+def data_rows(
+    frame: pd.DataFrame,
+    folds: pd.Series[str],
+    pilot: Pilot,
+    *,
+    seen: np.ndarray,
+    rules: tuple[int, int],
+    methods: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Return rows of the scorecard of dimension ``data``, the same for every method.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        All units with the columns of the contract.
+    folds : pandas.Series of str
+        Fold of each unit.
+    pilot : Pilot
+        Names the columns and what is known of the truth.
+    seen : numpy.ndarray of bool
+        Which test units have a text that was known from training.
+    rules : (int, int)
+        How many rules of the contract are kept, of how many.
+    methods : sequence of str
+        The data are the same for all of them.
+    """
+    found = [
+        *_double_coding(frame, pilot),
+        Indicator("data", "truth_sample", _sample(frame, folds, pilot)),
+        *_met_in_training(frame, folds, pilot, seen),
+        Indicator("data", "contract_kept", _contract(*rules)),
+        Indicator("data", "classification_version", _version(pilot)),
+    ]
+    return [indicator.row(method=name) for name in methods for indicator in found]
+
+
+def _double_coding(frame: pd.DataFrame, pilot: Pilot) -> Iterator[Indicator]:
+    names = ("double_coding_agreement", "double_coding_kappa")
+    second = pilot.evaluate.second_coder
+    if second is None or second not in frame:
+        why = (
+            "the pilot names no second coder (evaluate.second_coder)"
+            if second is None
+            else f"the data have no column {second!r}"
+        )
+        for name in names:
+            yield Indicator("data", name, absent("not_measured", why))
+        return
+    one, two = (_codes(frame[column]) for column in (pilot.truth, second))
+    twice = ~(pd.isna(one) | pd.isna(two))
+    if not twice.any():
+        for name in names:
+            why = "no unit was coded twice"
+            yield Indicator("data", name, absent("not_measured", why))
+        return
+    design = _design(frame, pilot, twice)
+    told = f"{int(twice.sum()):,} units, {pilot.truth} and {second}"
+    for name, measure in zip(names, (raw_agreement, kappa), strict=True):
+        yield Indicator(
+            "data", name, noted(measure(design, one[twice], two[twice]), told)
+        )
+
+
+def _codes(column: pd.Series[Any]) -> np.ndarray:
+    blank = column.isna() | column.astype("str").str.strip().eq("")
+    return column.astype(object).mask(blank, None).to_numpy(dtype=object)
+
+
+def _design(frame: pd.DataFrame, pilot: Pilot, kept: np.ndarray) -> Design:
+    roles, part = pilot.data.roles, frame[kept]
+    weight = part[roles.weight].astype(float) if roles.weight else None
+    stratum = part[roles.stratum].fillna("") if roles.stratum else None
+    return Design.of(
+        np.ones(len(part)) if weight is None else weight.to_numpy(),
+        stratum=None if stratum is None else stratum.to_numpy(dtype=object),
+        cluster=cluster_ids(part, roles.cluster).to_numpy(dtype=object),
+    )
+
+
+def _sample(frame: pd.DataFrame, folds: pd.Series[str], pilot: Pilot) -> Estimate:
+    """State how the truth was drawn: a fact, whose number says nothing."""
+    said = _SAMPLES.get(pilot.evaluate.truth_sample)
+    if said is None:
+        return absent(
+            "not_measured",
+            "the pilot does not say how the truth was drawn (evaluate.truth_sample)",
+        )
+    roles = pilot.data.roles
+    parts = [said, f"weights: {roles.weight}" if roles.weight else "no weights"]
+    if roles.period is not None:
+        periods = sorted(set(frame.loc[folds == "test", roles.period].dropna()))
+        parts += [" to ".join(dict.fromkeys([*periods[:1], *periods[-1:]]))]
+    n = int((folds == "test").sum())
+    return Estimate(np.nan, n=n, note=", ".join(filter(None, parts)))
+
+
+def _met_in_training(
+    frame: pd.DataFrame, folds: pd.Series[str], pilot: Pilot, seen: np.ndarray
+) -> Iterator[Indicator]:
+    """Tell which test units have a text or a cluster that is in training too."""
+    texts = absent("not_measured", "the test part has no units")
+    if len(seen):
+        note = "exact duplicates, as the methods read a text"
+        texts = exact(float(np.mean(seen)), n=len(seen), note=note)
+    yield Indicator("data", "texts_in_training", texts)
+    clusters = absent("not_applicable", "the pilot names no clusters")
+    column = pilot.data.roles.cluster
+    if column is not None and (folds == "test").any():
+        # A row without a cluster is its own and is met nowhere else.
+        labels = cluster_ids(frame, column)
+        met = labels[folds == "test"].isin(labels[folds == "train"].unique())
+        clusters = exact(float(met.mean()), n=len(met), note=f"column {column}")
+    yield Indicator("data", "clusters_in_training", clusters)
+
+
+def _contract(kept: int, held: int) -> Estimate:
+    if held == 0:
+        return absent("not_measured", "the contract was not checked")
+    return exact(kept / held, n=held, note=f"{kept} of {held} rules; others only warn")
+
+
+def _version(pilot: Pilot) -> Estimate:
+    spec = pilot.data.classification
+    used, labels = spec.version if spec else None, pilot.evaluate.truth_version
+    if used is None or labels is None:
+        missing = [
+            key
+            for key, value in (
+                ("data.classification.version", used),
+                ("evaluate.truth_version", labels),
+            )
+            if value is None
+        ]
+        return absent("not_measured", f"the pilot lacks {' and '.join(missing)}")
+    if used == labels:
+        return exact(1.0, note=f"{used}, as in use")
+    return exact(0.0, note=f"labels of {labels}, in use is {used}")
