@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import mlstats.quality
-from mlstats.quality.dimensions import dimension_rows
+from mlstats.quality.dimensions import REFITS, dimension_rows
 from mlstats.quality.figures import DIMENSIONS, Cell, indicator_name, write
 from mlstats.quality.indicator_names import FAMILIES, INDICATORS, named
 from mlstats.quality.scorecard import Plan, score
@@ -149,7 +149,8 @@ def test_the_scan_reads_each_module_that_emits():
     assert len(calls) >= 10
     assert {"cost_total", "break_even_units"} <= found["cost.py"]
     assert {"rerun_changed", "churn", "seed_spread_*"} <= found["reproducibility.py"]
-    assert {"importance_stability", "rerun_changed"} <= found["dimensions.py"]
+    assert {"kappa", "brier"} <= found["dimensions.py"]
+    assert all(has_a_name(name) for _, name in REFITS)
 
 
 # -- the names ---------------------------------------------------------------------

@@ -127,13 +127,14 @@ def concept_drift(
     to both, for one fitted to the approval audit alone gives false alarms (.16 for .05
     with 300 labels each and 14 columns). Rao's score test (1948, Proc. Cambridge Phil.
     Soc. 44, 50-57) of other coefficients in the new audit: with w one over the
-    inclusion probability, ``U = sum w z (y - p)`` over the new audit has the variance
-    ``V = I J^-1 I'``, I the information of the new audit, I' of the old, J their sum.
-    Under weights or clusters V is the sandwich over the clusters of both of
-    ``(1 - I J^-1) s`` in the new and ``-I J^-1 s`` in the old audit, s the score of a
-    cluster (Boos 1992, American Statistician 46, 327-333). ``U' V^-1 U`` is read as
-    chi-square, under weights or clusters as F of an adjusted Wald statistic (Korn and
-    Graubard 1990, American Statistician 44, 270-276).
+    inclusion probability, ``U = sum w z (y - p)`` over the new audit; I is the
+    information of the new audit, J that of both. V is the sandwich over the clusters
+    of both of ``(1 - I J^-1) s`` in the new and ``-I J^-1 s`` in the old audit, s the
+    score of a cluster (Boos 1992, American Statistician 46, 327-333). It holds where
+    no logistic regression on z is right, as on raw similarities of a match: there the
+    model's own variance gave a false alarm in 13 of 100 re-splits of real data.
+    ``U' V^-1 U`` is read as F of an adjusted Wald statistic (Korn and Graubard 1990,
+    American Statistician 44, 270-276).
 
     Parameters
     ----------
@@ -277,8 +278,6 @@ def _score_variance(
     here, there = (_information(z, p, s.weights) for s, z, p in (now, then))
     share = here @ np.linalg.pinv(here + there, hermitian=True)
     slope = share @ there
-    if now[0].plain and then[0].plain:
-        return slope, slope
     rest = np.eye(len(share)) - share
     return slope, rest @ _meat(*now) @ rest.T + share @ _meat(*then) @ share.T
 
@@ -295,8 +294,6 @@ def _meat(sample: AuditSample, z: np.ndarray, p: np.ndarray) -> np.ndarray:
 def _tail(
     statistic: float, df: int, audit: AuditSample, approval: AuditSample
 ) -> float:
-    if audit.plain and approval.plain:
-        return float(stats.chi2.sf(statistic, df))
     free = audit.clusters + approval.clusters - 2 - df + 1
     scaled = statistic * free / ((free + df - 1) * df)
     return float(stats.f.sf(scaled, df, free))
