@@ -14,10 +14,12 @@ from rich.console import Console
 
 from mlstats.config import GateRule
 from mlstats.errors import MlstatsError, ServiceError
+from mlstats.quality.all_figures import all_figures
 from mlstats.quality.figures import (
     Cell,
     Figure,
     as_text,
+    indicator_name,
     write,
     write_difference,
     write_gate,
@@ -495,3 +497,20 @@ def test_a_terminal_without_unicode_gets_question_marks_and_no_error():
     print_scorecard(report, to)
     to.file.flush()
     assert b"M?nages - ?t?" in raw.getvalue()
+
+
+def test_every_figure_stands_on_the_page_with_both_arms() -> None:
+    report = example_report()
+    lines = all_figures(report)
+    shown = {line[1] for line in lines}
+    scored = {
+        indicator_name(cell.indicator)
+        for cell in report.cells.values()
+        if not cell.domain and cell.method in {report.baseline, report.focus}
+    }
+    assert shown == scored
+    accuracy = next(line for line in lines if line[1] == "accuracy")
+    assert accuracy[2].interval
+    assert accuracy[3].interval
+    assert accuracy[4].interval
+    assert 'id="figures"' in render_html(report)

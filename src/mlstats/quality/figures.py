@@ -273,7 +273,8 @@ def write(cell: Cell | None, *, level: str = "") -> Figure:
     if unit == "fact":
         return Figure(cell.note or _bare(cell.value, unit))
     interval = ""
-    if math.isfinite(cell.lower) and math.isfinite(cell.upper):
+    exact = cell.lower == cell.value == cell.upper
+    if math.isfinite(cell.lower) and math.isfinite(cell.upper) and not exact:
         interval = f"{_bare(cell.lower, unit)} to {_bare(cell.upper, unit)}"
     other = cell.level not in {"", level}
     return Figure(

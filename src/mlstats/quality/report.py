@@ -171,9 +171,10 @@ class RunReport:
         """Return one figure of the scorecard, or None where it has no such row.
 
         Without `level` it is the figure of the report's level, else the one that
-        belongs to no level, else that of the full code.
+        belongs to no level, else that of the full code, else of any other.
         """
-        for candidate in (level,) if level is not None else (self.level, "", "full"):
+        known = (self.level, "", "full", *self.levels)
+        for candidate in (level,) if level is not None else known:
             found = self.cells.get((indicator, candidate, method, domain))
             if found is not None:
                 return found

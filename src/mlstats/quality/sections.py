@@ -10,6 +10,7 @@ from typing import Any, Final
 from markupsafe import Markup
 
 from mlstats.quality.aggregate_section import aggregate_section
+from mlstats.quality.all_figures import all_figures
 from mlstats.quality.drift_section import drift_lines
 from mlstats.quality.explanation import importance_rows
 from mlstats.quality.figures import (
@@ -90,6 +91,7 @@ def sections(report: RunReport) -> dict[str, Any]:
         "published": aggregate_section(report),
         "previous": previous_section(report),
         "cards": method_cards(report),
+        "all_figures": all_figures(report),
         "interval_methods": _interval_methods(report),
         "kinds": KINDS,
         "least": LEAST_UNITS,

@@ -23,14 +23,17 @@ __all__ = ["Gate", "Light", "gates", "lights", "transitions"]
 
 # What the gates of a transition say together: one failure is enough to fail.
 _WORST_FIRST: Final = ("fail", "inconclusive", "not_measured", "waived", "pass")
-# A light is read at a glance: these stand in the main table below it.
-_IN_THE_TABLE: Final = {
-    "accuracy_seen",
-    "automation_error",
-    "automation_oracle",
-    "coverage",
-    "macro_f1",
-}
+# A light is read at a glance: what is not named here stands in the tables below it.
+_AT_A_GLANCE: Final = {
+    "accuracy": (
+        "accuracy", "accuracy_unseen", "automation_guaranteed", "accuracy_hybrid",
+        "ece_debiased", "candidates_hold_truth", "share_mse", "bias_ratio",
+    ),
+    "cost": (
+        "cost_per_correct", "cost_total", "clerical_minutes_saved",
+        "break_even_periods", "energy_kwh",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,9 @@ def lights(report: RunReport) -> dict[str, Light]:
 def _light(
     report: RunReport, name: str, indicators: Sequence[str], rules: tuple[Gate, ...]
 ) -> Light:
-    cells = {i: report.cell(i, report.focus) for i in indicators}
+    glance = _AT_A_GLANCE.get(name)
+    seen = [i for i in indicators if glance is None or i in glance]
+    cells = {i: report.cell(i, report.focus) for i in seen}
     shown = [c for c in cells.values() if c is not None]
     results = Counter(gate.result for gate in rules)
     if rules:
@@ -158,7 +163,7 @@ def _light(
         figures=tuple(
             (indicator_name(cell.indicator), write(cell, level=report.level))
             for cell in shown
-            if cell.measured and cell.indicator not in _IN_THE_TABLE
+            if cell.measured
         ),
         gates=tuple(
             (to, ", ".join(gate.word for gate in rules if gate.to == to))
