@@ -10,7 +10,9 @@ from mlstats.errors import ConfigError
 from mlstats.pilot_files import load_pilot
 from mlstats.quality.estimate import Estimate
 from mlstats.quality.scorecard import as_scorecard
-from mlstats.runs import plan_of
+from mlstats.quality.waiver import waived_verdict
+from mlstats.runs import Run, judge, plan_of
+from mlstats.settings import load_settings
 from mlstats.sheets import cost_tables, read_sheets, sheet_rows
 
 TIMINGS = pd.DataFrame(
@@ -76,3 +78,32 @@ def test_data_without_periods_have_no_lag() -> None:
     )  # fmt: skip
     lags = [r for r in rows if r["indicator"] in {"output_lag_days", "label_age_days"}]
     assert {r["status"] for r in lags} == {"not_measured"}
+
+
+WAIVERS = """version: 1
+waivers:
+  - gate: accuracy@full to shadow
+    text: The gold sample of May is late; the parallel run may begin without it.
+    expires: {expires}
+    first: {{person: A. Author, role: methodologist, day: 2020-01-02}}
+    second: {{person: B. Bureau, role: subject owner, day: 2020-01-03}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expires", "verdict"), [("2999-12-31", "waived"), ("2020-02-01", "not_measured")]
+)
+def test_a_waiver_counts_in_a_run_until_it_expires(
+    tmp_path, monkeypatch, expires: str, verdict: str
+) -> None:
+    folder = tmp_path / "configs" / "waivers"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(WAIVERS.format(expires=expires))
+    monkeypatch.chdir(tmp_path)
+    pilot = load_pilot("coicop-demo", overrides=["sheets.waivers=waivers/mine.yaml"])
+    run = Run("id", pilot, load_settings(), {})
+    gates = judge(run, scored(pilot))
+    assert waived_verdict(gates, "shadow") == verdict
+    said = gates["waiver"].iloc[0]
+    assert ("A. Author" in said) == (verdict == "waived")
+    assert ("B. Bureau" in said) == (verdict == "waived")
