@@ -15,7 +15,7 @@ from mlstats.coding.overlap import SCALE, WEIGHT_UNIT, WordOverlap
 from mlstats.coding.text import Parser, phrases_of, word_sets
 from mlstats.errors import ConfigError, nearest
 
-__all__ = ["ExactIndex", "WeightedIndex", "word_weights"]
+__all__ = ["ExactIndex", "WeightedIndex", "with_columns", "word_weights"]
 
 _BLOCK = 16_384  # texts whose words are looked up together: bounds the memory
 _LEAST_WEIGHT = 2.0**-10  # a word that tells nothing still keeps two phrases apart
@@ -299,7 +299,7 @@ class WeightedIndex(DictionaryMatch):
             sets, words = word_sets(normalised.iloc[block], parser)
             column = self._column_of.get_indexer(pd.Index(words, dtype=object))
             totals = sets @ np.where(column < 0, unknown, self.weights_[column])
-            known = _with_columns(sets, column, len(self._column_of))
+            known = with_columns(sets, column, len(self._column_of))
             entry, scores[block] = self._overlap.best(known, totals, k)
             entries[block] = np.where(entry < 0, -1, self._overlap.ranks[entry])
         return entries, scores
@@ -338,7 +338,7 @@ def word_weights(words: sparse.csr_array, codes: Ints, n_codes: int) -> Floats:
     return rounded
 
 
-def _with_columns(sets: sparse.csr_array, column: Ints, width: int) -> sparse.csr_array:
+def with_columns(sets: sparse.csr_array, column: Ints, width: int) -> sparse.csr_array:
     """Return the matrix with its columns moved to `column`, dropped where -1."""
     moved = column[sets.indices]
     kept = moved >= 0
