@@ -100,6 +100,6 @@ def test_creecy_reads_the_most_telling_words_of_a_long_text() -> None:
 def test_reasons_hold_no_text_of_a_respondent() -> None:
     for cls in (GweonNeighbour, MemoryBasedReasoning):
         told = cls().fit(ROWS[["text"]], ROWS["code"]).explain(new("bus driver"))
-        assert "of the training rows (2 rows), confidence 0." in told["reason"].iloc[0]
+        assert "of the training rows (2 units), confidence 0." in told["reason"].iloc[0]
         assert "next 8332" in told["reason"].iloc[0]
         assert "bus" not in told["reason"].iloc[0]

@@ -76,7 +76,7 @@ def test_reasons_quote_the_index_and_never_a_respondent(index: Path) -> None:
     assert told["reason"].iloc[0] == (
         "5: entry 'white bread' of the index, 100% of the entries of this text"
     )
-    assert "training rows (2 rows)" in told["reason"].iloc[1]
+    assert "training rows (2 units)" in told["reason"].iloc[1]
     assert "secret" not in "".join(told["reason"])
     assert "next 1, 25%" in told["reason"].iloc[2]
     assert told["reason"].iloc[3] == "no entry of the dictionary fits"
@@ -89,7 +89,7 @@ def test_reasons_of_the_weighted_match(index: Path) -> None:
     assert told["outcome"].tolist() == ["unique", "possible", "possible", "failed"]
     assert told["reason"].iloc[0] == "5: entry 'bread white' of the index, direct match"
     assert "'bread white' of the index, score 5" in told["reason"].iloc[1]
-    assert "of the training rows (2 rows), score 5.00 of 10" in told["reason"].iloc[2]
+    assert "of the training rows (2 units), score 5.00 of 10" in told["reason"].iloc[2]
     assert "secret" not in "".join(told["reason"])
     assert told["code"].iloc[3] is None
 
@@ -97,3 +97,12 @@ def test_reasons_of_the_weighted_match(index: Path) -> None:
 def test_reasons_keep_the_index_of_the_rows(index: Path) -> None:
     texts = new("milk", "milk").set_axis(["b", "a"])
     assert fitted(ExactIndex, index).explain(texts).index.tolist() == ["b", "a"]
+
+
+def test_units_are_groups_where_there_are_any(index: Path) -> None:
+    groups = pd.Series(["h1", "h2", "h3", "h1", "h1", "h2"])
+    match = ExactIndex(index, entry_units=2)
+    match.fit(ANSWERS[["text"]], ANSWERS["code"], groups=groups)
+    texts = new("secret respondent", "milk")
+    assert match.outcome(texts).tolist() == ["none", "multiple"]
+    assert set(match.entries_["units"]) == {0, 3}

@@ -101,7 +101,7 @@ def test_fuzzy_scorers(scorer: str) -> None:
     assert 0.7 <= scores[0, 0] < scores[1, 0] == 1
     told = method.explain(new("whole mikl"))
     assert told["outcome"].tolist() == ["unique"]
-    assert f"(1 rows), {scorer} " in told["reason"].iloc[0]
+    assert f"(1 units), {scorer} " in told["reason"].iloc[0]
 
 
 def test_fuzzy_looks_at_the_beginning_of_long_texts() -> None:

@@ -228,3 +228,12 @@ def test_the_worst_allowed_pattern_ends() -> None:
     X = pd.DataFrame({"text": ["a b " * 25_000]})
     method = Rules([rule(pattern=".*a.*b c")]).fit(X)
     assert method.hits_["hits"].tolist() == [0]  # would take hours if it hung
+
+
+def test_shipped_rules_can_be_used() -> None:
+    shipped = Path(__file__).parents[2] / "configs" / "rules" / "coicop_demo_rules.yaml"
+    X = pd.DataFrame(
+        {"text": ["Roggenbrot 500 g", "Roggenbrot"], "language": ["de", "en"]}
+    )
+    assert Rules(shipped).fit(X).predict(X).tolist() == ["01.1.1.3", None]
+    assert Rules(shipped, period="2025").fit(X).predict(X).tolist() == [None, None]

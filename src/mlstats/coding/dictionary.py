@@ -63,14 +63,15 @@ class DictionaryMatch(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
         Which codes a phrase has that stands in the index and in the training rows:
         all, by their counts, or those of the index alone.
     entry_units : int
-        Training rows that an entry needs which the index does not have.
+        Units (`groups` of the training rows, else the rows) that an entry needs which
+        the index does not have.
 
     Attributes
     ----------
     entries_ : DataFrame
         A row per phrase and code, in order of preference: phrase, code, frequency
         (rows, and the index's own count), share of the code in the phrase, listed
-        (whether the index has it), units (training rows).
+        (whether the index has it), units (of the training rows).
     parser_ : Language or None
         The parser as it was read.
     classes_ : ndarray of object
@@ -100,7 +101,8 @@ class DictionaryMatch(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
             Codes; rows without a code or without a word are passed over. Needed
             where `training` is set.
         groups : Series, optional
-            Not used.
+            Unit of each row, such as the household; they are counted for
+            `entry_units`.
 
         Raises
         ------
@@ -124,6 +126,8 @@ class DictionaryMatch(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
             phrases = self._phrase(self._comparable(_texts(X))).to_numpy()
             codes = np.asarray(y, dtype=object)
             coded = pd.DataFrame({"phrase": phrases, "code": codes, "frequency": 1.0})
+            if groups is not None:
+                coded["unit"] = np.asarray(groups)
         self._learn(
             merged_entries(
                 listed,
@@ -311,7 +315,7 @@ class DictionaryMatch(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
         phrase, code, listed, units = self._told[entry]
         if listed:
             return f"{code}: entry {phrase!r} of the index"
-        return f"{code}: entry {entry} of the training rows ({units:,} rows)"
+        return f"{code}: entry {entry} of the training rows ({units:,} units)"
 
     @cached_property
     def _told(self) -> list[tuple[str, str, bool, int]]:

@@ -73,11 +73,12 @@ def merged_entries(
     ----------
     listed, coded : DataFrame, optional
         Columns phrase, code, frequency, of the index and of the coded rows; rows
-        without a phrase or a code are passed over.
+        without a phrase or a code are passed over. Column unit of the coded rows
+        tells whose they are; without it every row is a unit.
     index_first : bool
         Whether a phrase of the index has the codes of the index only.
     least_units : int
-        Coded rows that an entry needs which the index does not have.
+        Units that an entry needs which the index does not have.
 
     Returns
     -------
@@ -96,11 +97,16 @@ def merged_entries(
     tables = []
     for frame, from_index in ((listed, True), (coded, False)):
         if frame is not None:
-            tables.append(frame.assign(listed=from_index, units=int(not from_index)))
+            unit = frame.get("unit", range(len(frame)))
+            tables.append(
+                frame.assign(listed=from_index, unit=None if from_index else unit)
+            )
     rows = pd.concat(tables, ignore_index=True)
     rows = rows[(rows["phrase"] != "") & rows["code"].notna() & (rows["code"] != "")]
     entries = rows.groupby(["phrase", "code"], as_index=False).agg(
-        frequency=("frequency", "sum"), listed=("listed", "any"), units=("units", "sum")
+        frequency=("frequency", "sum"),
+        listed=("listed", "any"),
+        units=("unit", "nunique"),
     )
     kept = entries["listed"] | (entries["units"] >= least_units)
     if index_first:

@@ -136,21 +136,27 @@ class GweonNeighbour(_WordNeighbours):
 
     def _prepare(self, entries: pd.DataFrame) -> None:
         super()._prepare(entries)
-        self._lengths = np.asarray(self._words.sum(axis=1), dtype=float)
+        self._shrink = 1 / np.sqrt(np.asarray(self._words.sum(axis=1), dtype=float))
+        self._columns = self._words.T.tocsr()
 
     def _search(
         self, words: sparse.csr_array, lengths: Floats, k: int
     ) -> tuple[Ints, Floats]:
-        common = (words @ self._words.T).tocoo()
-        text, entry = common.row, common.col
-        both = lengths[text] * self._lengths[entry]
-        cosine = np.rint(_SCALE * common.data / np.sqrt(both))
+        common = (words @ self._columns).tocsr()
+        count = np.diff(common.indptr)
+        by_text = np.repeat(np.sqrt(lengths), count)
+        cosine = common.data * self._shrink[common.indices] / by_text
+        cosine = np.rint(_SCALE * cosine)
         largest = np.zeros(len(lengths))
-        np.maximum.at(largest, text, cosine)
-        near = cosine == largest[text]
-        rows = self._frequency[entry[near]]
-        pairs = sparse.coo_array((rows, (text[near], entry[near])), shape=common.shape)
-        neighbours = np.bincount(text[near], rows, minlength=len(lengths))
+        if len(cosine):
+            some = count > 0
+            largest[some] = np.maximum.reduceat(cosine, common.indptr[:-1][some])
+        near = np.flatnonzero(cosine == np.repeat(largest, count))
+        text = np.searchsorted(common.indptr, near, side="right") - 1
+        entry = common.indices[near]
+        rows = self._frequency[entry]
+        pairs = sparse.coo_array((rows, (text, entry)), shape=common.shape)
+        neighbours = np.bincount(text, rows, minlength=len(lengths))
         entries, counts = rank_codes(pairs, self._code_of, self._code_rank, k)
         shrunk = largest / _SCALE / np.maximum(neighbours + self.multiplier, _UNIT)
         return entries, np.clip(counts * shrunk[:, None], 0.0, 1.0)
