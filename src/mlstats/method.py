@@ -6,7 +6,10 @@ of work, told by the attribute ``kind_of_work``:
 ``predict``
     ``fit(X, y)`` and ``predict(X)``: codes and classes. Any scikit-learn classifier
     is one. Optional: ``calibrate(X, y)`` on rows that ``fit`` never saw,
-    ``predict_top(X, k)`` for ranked candidates with scores, ``explain(X)``.
+    ``predict_top(X, k)`` for ranked candidates with scores, ``outcome(X)`` for a word
+    per row on how it was coded, ``explain(X)`` for a table per row: code, score,
+    outcome, entry (what the code rests on) and reason, a sentence without the content
+    of a training record.
 ``impute``
     ``impute(frame, mask, seed)``: edit and imputation.
 ``estimate``

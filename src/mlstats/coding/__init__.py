@@ -15,9 +15,23 @@ _HOMES = {
     "LinearText": "linear",
     "SklearnText": "linear",
     "FastText": "fasttext",
+    "FuzzyIndex": "fuzzy",
+    "GweonNeighbour": "neighbours",
+    "MemoryBasedReasoning": "neighbours",
+    "Rules": "rules",
 }
 
-__all__ = ["ExactIndex", "FastText", "LinearText", "SklearnText", "WeightedIndex"]
+__all__ = [
+    "ExactIndex",
+    "FastText",
+    "FuzzyIndex",
+    "GweonNeighbour",
+    "LinearText",
+    "MemoryBasedReasoning",
+    "Rules",
+    "SklearnText",
+    "WeightedIndex",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,8 @@ __all__ = ["build_method", "method_frame", "read_classification"]
 
 FindFile = Callable[[str], Path]
 
+_FILES = ("index", "parser", "rules")  # parameters that name a file
+
 
 def method_frame(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
     """Return what a method may see: column ``text``, then the auxiliary columns.
@@ -43,8 +45,8 @@ def build_method(
     """Make a method of a coding pilot.
 
     The pilot's seed and its least number of units per word are handed to every class
-    that has such a parameter; a path of an index is looked up; a classifier that does
-    not read text itself is given text features.
+    that has such a parameter; a path of an index, a parser or rules is looked up; a
+    classifier that does not read text itself is given text features.
 
     Parameters
     ----------
@@ -59,8 +61,9 @@ def build_method(
     """
     where = f"methods.{name}"
     params = dict(spec.params)
-    if isinstance(params.get("index"), str):
-        params["index"] = str(find_file(params["index"]))
+    for key in _FILES:
+        if isinstance(params.get(key), str):
+            params[key] = str(find_file(params[key]))
     own = spec.use.startswith("mlstats.")
     if own:
         accepted = _parameters(spec.use, where)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ from mlstats.coding.structure import (
     segments,
     text_column,
 )
+from mlstats.coding.validity import Spans, read_spans
 from mlstats.errors import ConfigError, SourceError, nearest
 from mlstats.io import read_table
+from mlstats.period import ReferencePeriod
 
 __all__ = ["FULL", "Classification"]
 
@@ -57,6 +60,8 @@ class Classification:
         The ancestor of each code at each level, None where the code is shorter.
     separator : str or None
         Stands between the segments of a code; lets :meth:`extended` add codes.
+    spans : mapping or None
+        Code -> the times in which it exists; None where the source tells none.
 
     Examples
     --------
@@ -73,6 +78,7 @@ class Classification:
     levels: tuple[str, ...]
     ancestors: _Strings
     separator: str | None = None
+    spans: Spans | None = None
 
     @classmethod
     def read(cls, path: str | Path, **structure: Any) -> Classification:
@@ -96,6 +102,7 @@ class Classification:
         named = {"code": "code", "title": "title", "parent": "parent", **structure}
         columns = [named["code"], named["title"], named["parent"]]
         columns += structure.get("level_columns") or []
+        columns += [structure.get("valid_from"), structure.get("valid_to")]
         table = read_table(path, text_columns=[c for c in columns if c is not None])
         try:
             return cls.from_frame(table.frame, **structure)
@@ -115,6 +122,8 @@ class Classification:
         digits: Sequence[int] | None = None,
         separator: str | None = None,
         level_names: Sequence[str] | None = None,
+        valid_from: str | None = None,
+        valid_to: str | None = None,
     ) -> Classification:
         """Make a classification from a table with a row per code, or several.
 
@@ -141,6 +150,9 @@ class Classification:
             :meth:`extended`; with ``parent=None`` the segments are the levels.
         level_names : sequence of str, optional
             Names of the levels instead of "1" to "k".
+        valid_from, valid_to : str, optional
+            Columns with the first and last day or period of a code, empty where
+            there is no limit; a code may exist several times, a row each.
 
         Raises
         ------
@@ -164,7 +176,14 @@ class Classification:
         else:
             paths = {value: (value,) for value in codes}
         titles = {} if title is None else _titles(codes, text_column(frame, title))
-        return cls._of(paths, titles, separator, level_names)
+        spans = None
+        if valid_from is not None or valid_to is not None:
+            first, last = (
+                None if name is None else text_column(frame, name)
+                for name in (valid_from, valid_to)
+            )
+            spans = read_spans(codes, first, last)
+        return cls._of(paths, titles, separator, level_names, spans)
 
     @classmethod
     def _of(
@@ -173,6 +192,7 @@ class Classification:
         titles: Mapping[str, str],
         separator: str | None,
         level_names: Sequence[str] | None,
+        spans: Spans | None,
     ) -> Classification:
         depth = max(map(len, paths.values()), default=0)
         codes = sorted(paths)
@@ -191,6 +211,7 @@ class Classification:
             levels=names,
             ancestors=ancestors,
             separator=separator,
+            spans=spans,
         )
 
     def __len__(self) -> int:
@@ -214,6 +235,51 @@ class Classification:
         number, distinct = pd.factorize(_objects(codes))
         known = np.array([c in self for c in distinct] + [False], dtype=bool)
         return known[number]
+
+    def exists(self, codes: Any, at: str | None = None) -> npt.NDArray[np.bool_]:
+        """Tell which codes exist on the first day of a reference period.
+
+        Parameters
+        ----------
+        codes : array-like of str, shape (n,)
+            A missing code does not exist.
+        at : str, optional
+            Reference period; without it, and for codes without days, being listed
+            is enough.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+        """
+        if at is None or self.spans is None:
+            return self.valid(codes)
+        day = ReferencePeriod.parse(at).first_day()
+        always = ((date.min, date.max),)
+        number, distinct = pd.factorize(_objects(codes))
+        there = [
+            code in self and any(a <= day <= b for a, b in self.spans.get(code, always))
+            for code in distinct
+        ]
+        return np.array([*there, False], dtype=bool)[number]
+
+    def truncate(self, codes: Any, level: str) -> _Strings:
+        """Return each code cut to a level; a code that is shorter stays as it is.
+
+        Parameters, return value and errors are those of :meth:`ancestor`; unknown and
+        missing codes stay as they are too.
+
+        Examples
+        --------
+        >>> frame = pd.DataFrame({"code": ["01", "01.1", "02"]})
+        >>> held = Classification.from_frame(
+        ...     frame, title=None, parent=None, separator="."
+        ... )
+        >>> held.truncate(["01.1", "02", None], "1").tolist()
+        ['01', '02', None]
+        """
+        cut = self.ancestor(codes, level)
+        given = self.ancestor(codes, FULL)  # a missing code is None
+        return np.where(pd.isna(cut), given, cut)
 
     def ancestor(self, codes: Any, level: str) -> _Strings:
         """Return the ancestor of each code at a level.
@@ -294,7 +360,8 @@ class Classification:
         depth = max(map(len, paths.values()), default=0)
         more = [str(level + 1) for level in range(len(self.levels), depth)]
         titles = dict(zip(self.codes, self.titles, strict=True))
-        return self._of(paths, titles, self.separator, [*self.levels, *more])
+        names = [*self.levels, *more]
+        return self._of(paths, titles, self.separator, names, self.spans)
 
     @cached_property
     def _positions(self) -> dict[object, int]:

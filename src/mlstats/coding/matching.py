@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,10 @@ from scipy import sparse
 
 from mlstats.coding.dictionary import DictionaryMatch, Floats, Ints, Objects, Strings
 from mlstats.coding.overlap import SCALE, WEIGHT_UNIT, WordOverlap
-from mlstats.coding.text import Parser, normalise, parse, word_sets
+from mlstats.coding.text import Parser, phrases_of, word_sets
 from mlstats.errors import ConfigError, nearest
 
-__all__ = ["ExactIndex", "WeightedIndex", "word_weights"]
+__all__ = ["ExactIndex", "WeightedIndex", "with_columns", "word_weights"]
 
 _BLOCK = 16_384  # texts whose words are looked up together: bounds the memory
 _LEAST_WEIGHT = 2.0**-10  # a word that tells nothing still keeps two phrases apart
@@ -38,6 +39,8 @@ class ExactIndex(DictionaryMatch):
         code, or given the most frequent one, with its share as confidence.
     training : bool, default=True
         Whether the coded training rows enter the dictionary.
+    parser, index_weight, priority, entry_units
+        As in :class:`mlstats.coding.dictionary.DictionaryMatch`.
 
     Examples
     --------
@@ -53,10 +56,18 @@ class ExactIndex(DictionaryMatch):
         index: str | Path | None = None,
         on_multiple: str = "clerk",
         training: bool = True,
+        parser: str | Path | Mapping[str, Any] | None = None,
+        index_weight: float = 1.0,
+        priority: str = "counts",
+        entry_units: int = 1,
     ) -> None:
         self.index = index
         self.on_multiple = on_multiple
         self.training = training
+        self.parser = parser
+        self.index_weight = index_weight
+        self.priority = priority
+        self.entry_units = entry_units
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -67,14 +78,15 @@ class ExactIndex(DictionaryMatch):
                 nearest=nearest(str(self.on_multiple), _MULTIPLE),
             )
 
-    def _phrase(self, texts: pd.Series) -> pd.Series:
-        return normalise(texts)
+    def _phrase(self, normalised: pd.Series) -> pd.Series:
+        return normalised
 
     def _prepare(self, entries: pd.DataFrame) -> None:
         number, phrases = pd.factorize(entries["phrase"])
         self._phrases = pd.Index(phrases)
         # The entries of a phrase together, still in their order of preference.
         by_phrase = np.argsort(number, kind="stable")
+        self._entry = by_phrase
         self._codes = entries["code"].to_numpy(dtype=object)[by_phrase]
         self._shares = entries["share"].to_numpy()[by_phrase]
         self._ends = np.cumsum(np.bincount(number))
@@ -97,6 +109,19 @@ class ExactIndex(DictionaryMatch):
         scores = np.zeros(there.shape)
         scores[there] = self._shares[entry]
         return codes, scores
+
+    def _evidence(self, normalised: pd.Series, k: int) -> tuple[Ints, Floats]:
+        start, count = self._found(normalised)
+        there = np.arange(k) < count[:, None]
+        place = (start[:, None] + np.arange(k))[there]
+        entries = np.full(there.shape, -1, dtype=np.int64)
+        entries[there] = self._entry[place]
+        strength = np.zeros(there.shape)
+        strength[there] = self._shares[place]
+        return entries, strength
+
+    def _measure(self, strength: float) -> str:
+        return f"{strength:.0%} of the entries of this text"
 
     def _outcomes(self, normalised: pd.Series) -> Strings:
         _, count = self._found(normalised)
@@ -148,7 +173,9 @@ class WeightedIndex(DictionaryMatch):
     drop : sequence of str, default=()
         Trivial words, as in :class:`mlstats.coding.text.Parser`.
     replace : mapping of str to str, optional
-        Synonyms, as in :class:`mlstats.coding.text.Parser`.
+        Synonyms, as in :class:`mlstats.coding.text.Parser`; applied after `parser`.
+    parser, index_weight, priority, entry_units
+        As in :class:`mlstats.coding.dictionary.DictionaryMatch`.
 
     Attributes
     ----------
@@ -183,6 +210,10 @@ class WeightedIndex(DictionaryMatch):
         unknown_weight: float = 0.5,
         drop: Sequence[str] = (),
         replace: Mapping[str, str] | None = None,
+        parser: str | Path | Mapping[str, Any] | None = None,
+        index_weight: float = 1.0,
+        priority: str = "counts",
+        entry_units: int = 1,
     ) -> None:
         self.index = index
         self.training = training
@@ -192,6 +223,10 @@ class WeightedIndex(DictionaryMatch):
         self.unknown_weight = unknown_weight
         self.drop = drop
         self.replace = replace
+        self.parser = parser
+        self.index_weight = index_weight
+        self.priority = priority
+        self.entry_units = entry_units
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -209,8 +244,8 @@ class WeightedIndex(DictionaryMatch):
     def _parser(self) -> Parser:
         return Parser(self.drop, self.replace or {})
 
-    def _phrase(self, texts: pd.Series) -> pd.Series:
-        return parse(texts, self._parser())
+    def _phrase(self, normalised: pd.Series) -> pd.Series:
+        return phrases_of(normalised, self._parser())
 
     def _prepare(self, entries: pd.DataFrame) -> None:
         code = np.searchsorted(self.classes_, entries["code"].to_numpy(dtype=object))
@@ -223,20 +258,29 @@ class WeightedIndex(DictionaryMatch):
         self._overlap = WordOverlap(
             words[by_code], code[by_code], by_code, self.weights_
         )
+        self._code_of = code
 
     def _candidates(self, normalised: pd.Series, k: int) -> tuple[Objects, Floats]:
-        codes, scores = self._nearest(normalised, k)
-        there = (codes >= 0) & (scores >= _units(self.lower))
-        named = np.full(codes.shape, None, dtype=object)
-        named[there] = self.classes_[codes[there]]
+        entries, scores = self._nearest(normalised, k)
+        there = (entries >= 0) & (scores >= _units(self.lower))
+        named = np.full(entries.shape, None, dtype=object)
+        named[there] = self.classes_[self._code_of[entries[there]]]
         return named, np.where(there, scores / SCALE, 0.0)
 
+    def _evidence(self, normalised: pd.Series, k: int) -> tuple[Ints, Floats]:
+        entries, scores = self._nearest(normalised, k)
+        there = (entries >= 0) & (scores >= _units(self.lower))
+        return np.where(there, entries, -1), np.where(there, scores / SCALE, 0.0)
+
+    def _measure(self, strength: float) -> str:
+        return "direct match" if strength == 1 else f"score {10 * strength:.2f} of 10"
+
     def _outcomes(self, normalised: pd.Series) -> Strings:
-        codes, scores = self._nearest(normalised, 2)
+        entries, scores = self._nearest(normalised, 2)
         best, second = scores.T
         return np.select(
             [
-                (codes[:, 0] < 0) | (best < _units(self.lower)),
+                (entries[:, 0] < 0) | (best < _units(self.lower)),
                 best < _units(self.upper),
                 best - second < _units(self.gap),
             ],
@@ -245,8 +289,8 @@ class WeightedIndex(DictionaryMatch):
         )
 
     def _nearest(self, normalised: pd.Series, k: int) -> tuple[Ints, Ints]:
-        """Return the numbers of the nearest codes, -1 for none, and similarities."""
-        codes = np.full((len(normalised), k), -1, dtype=np.int64)
+        """Return the nearest entry of the nearest codes, -1 for none; similarities."""
+        entries = np.full((len(normalised), k), -1, dtype=np.int64)
         scores = np.zeros((len(normalised), k), dtype=np.int64)
         parser = self._parser()
         unknown = np.rint(self.unknown_weight / WEIGHT_UNIT) * WEIGHT_UNIT
@@ -255,10 +299,10 @@ class WeightedIndex(DictionaryMatch):
             sets, words = word_sets(normalised.iloc[block], parser)
             column = self._column_of.get_indexer(pd.Index(words, dtype=object))
             totals = sets @ np.where(column < 0, unknown, self.weights_[column])
-            known = _with_columns(sets, column, len(self._column_of))
+            known = with_columns(sets, column, len(self._column_of))
             entry, scores[block] = self._overlap.best(known, totals, k)
-            codes[block] = np.where(entry < 0, -1, self._overlap.codes[entry])
-        return codes, scores
+            entries[block] = np.where(entry < 0, -1, self._overlap.ranks[entry])
+        return entries, scores
 
 
 def word_weights(words: sparse.csr_array, codes: Ints, n_codes: int) -> Floats:
@@ -294,7 +338,7 @@ def word_weights(words: sparse.csr_array, codes: Ints, n_codes: int) -> Floats:
     return rounded
 
 
-def _with_columns(sets: sparse.csr_array, column: Ints, width: int) -> sparse.csr_array:
+def with_columns(sets: sparse.csr_array, column: Ints, width: int) -> sparse.csr_array:
     """Return the matrix with its columns moved to `column`, dropped where -1."""
     moved = column[sets.indices]
     kept = moved >= 0

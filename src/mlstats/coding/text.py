@@ -24,7 +24,15 @@ from scipy import sparse
 
 from mlstats.errors import ConfigError
 
-__all__ = ["Parser", "normalise", "parse", "seen", "word_sets"]
+__all__ = [
+    "Parser",
+    "distinct_texts",
+    "normalise",
+    "parse",
+    "phrases_of",
+    "seen",
+    "word_sets",
+]
 
 _BLOCK = 512  # texts joined at a time: bounds the memory that long texts need
 _NOT_WORD = re.compile(r"[^\w\n]+")
@@ -95,16 +103,35 @@ def normalise(texts: pd.Series) -> pd.Series:
     >>> normalise(pd.Series(["Café-crème, 1/2 L", None])).tolist()
     ['cafe creme 1 2 l', '']
     """
+    number, distinct = distinct_texts(texts)
+    clean = np.empty(len(distinct) + 1, dtype=object)
+    clean[:-1] = list(_normalised(distinct))
+    clean[-1] = ""
+    return pd.Series(clean[number], index=texts.index, name=texts.name, dtype=str)
+
+
+def distinct_texts(texts: pd.Series) -> tuple[npt.NDArray[np.int64], list[object]]:
+    """Return the number of each text among the distinct ones, and those.
+
+    Parameters
+    ----------
+    texts : Series, shape (n,)
+        Texts as given.
+
+    Returns
+    -------
+    number : ndarray of int, shape (n,)
+        -1 for a missing text.
+    distinct : list
+        In the order of their first occurrence; a NUL character is a blank.
+    """
     values: Any = texts
     if texts.dtype == object:
         # pandas' hash table of objects ends a text at its first NUL character.
         values = np.empty(len(texts), dtype=object)
         values[:] = [_blank_nul(value) for value in texts]
     number, distinct = pd.factorize(values)
-    clean = np.empty(len(distinct) + 1, dtype=object)
-    clean[:-1] = list(_normalised(distinct.tolist()))
-    clean[-1] = ""  # factorize numbers a missing text -1
-    return pd.Series(clean[number], index=texts.index, name=texts.name, dtype=str)
+    return number, distinct.tolist()
 
 
 def parse(texts: pd.Series, parser: Parser | None = None) -> pd.Series:
@@ -128,13 +155,19 @@ def parse(texts: pd.Series, parser: Parser | None = None) -> pd.Series:
     >>> parse(pd.Series(["Milk, whole milk", "whole MILK"])).tolist()
     ['milk whole', 'milk whole']
     """
-    number, distinct = pd.factorize(normalise(texts))
+    return phrases_of(normalise(texts), parser)
+
+
+def phrases_of(normalised: pd.Series, parser: Parser | None = None) -> pd.Series:
+    """Return what :func:`parse` does, for texts that are normalised already."""
+    number, distinct = pd.factorize(normalised)
     incidence, words = word_sets(pd.Series(distinct, dtype=str), parser)
     used = words[incidence.indices].tolist()
     ends = incidence.indptr.tolist()
     phrases = np.empty(len(distinct), dtype=object)
     phrases[:] = [" ".join(used[a:b]) for a, b in pairwise(ends)]
-    return pd.Series(phrases[number], index=texts.index, name=texts.name, dtype=str)
+    name = normalised.name
+    return pd.Series(phrases[number], index=normalised.index, name=name, dtype=str)
 
 
 def word_sets(
