@@ -94,6 +94,9 @@ def units_of(n: int, classes: int) -> pd.DataFrame:
                     "prediction": prediction,
                     "confidence": confidence if name != "index" else np.nan,
                     "candidates": [[code] for code in prediction],
+                    "scores": [[] for _ in prediction],
+                    "depth": "",
+                    "routed": None,
                     "route": np.where(confidence > 0.9, "automatic", "queue"),
                 }
             )

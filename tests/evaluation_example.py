@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.quality.evaluation import ESTIMATES, Evaluation
+from mlstats.quality.routing import Routing, Step, route, thresholds
 from mlstats.quality.summaries import Confusion
 
 LEVELS = ("1", "full")
@@ -48,12 +49,15 @@ def units_of(
                     "prediction": prediction,
                     "confidence": np.clip(1.2 - ease, 0, 1),
                     "candidates": [[] for _ in range(n)],
+                    "scores": [[] for _ in range(n)],
                     "truth": truth,
                     "truth_source": "gold",
                     "weight": weight,
                     "fraction": 0.0,
                     "status": "coded",
                     "route": "",
+                    "depth": "",
+                    "routed": None,
                     "seen": seen,
                 }
             )
@@ -66,8 +70,8 @@ def confusion_of(units: pd.DataFrame) -> Confusion:
     return Confusion.from_units(units, ancestor, LEVELS)
 
 
-def evaluation_of(units: pd.DataFrame) -> Evaluation:
-    """Return an Evaluation with one row of timings a method and step."""
+def evaluation_of(units: pd.DataFrame, target: float = 0.95) -> Evaluation:
+    """Return a routed Evaluation with one row of timings a method and step."""
     timings = [
         {
             "run_id": "r",
@@ -81,6 +85,12 @@ def evaluation_of(units: pd.DataFrame) -> Evaluation:
         for method in ("trad", "ml")
         for step in ("fit", "predict")
     ]
+    routing = Routing((Step("full", target),))
+    shown = thresholds(units, ancestor, routing, ["trad", "ml"])
+    routes = route(units, shown, ancestor, routing)
     return Evaluation(
-        units, pd.DataFrame(columns=list(ESTIMATES)), pd.DataFrame(timings)
+        units.drop(columns=[*routes]).join(routes),
+        pd.DataFrame(columns=list(ESTIMATES)),
+        pd.DataFrame(timings),
+        {"thresholds": shown},
     )

@@ -186,12 +186,15 @@ def _units(
         "prediction": prediction,
         "confidence": np.nan,
         "candidates": [[] for _ in range(len(known))],
+        "scores": [[] for _ in range(len(known))],
         "truth": as_codes(known["code"]),
         "truth_source": "file",
         "weight": known[weight].astype(float).to_numpy() if weight else 1.0,
         "fraction": 0.0,
         "status": np.where(coded, "coded", "uncoded"),
         "route": "",
+        "depth": "",
+        "routed": None,
         "seen": False,
     }
     return pd.DataFrame(columns)[list(UNITS)]

@@ -172,6 +172,21 @@ class Split(_Strict):
         return self
 
 
+class AutomaticStep(_Strict):
+    """A depth of automatic coding and the accuracy that has to be shown for it."""
+
+    level: str
+    target: float = Field(0.95, gt=0, lt=1)
+
+
+class Automatic(_Strict):
+    """What may be coded without a clerk; see :mod:`mlstats.quality.routing`."""
+
+    steps: tuple[AutomaticStep, ...] = Field(min_length=1)
+    group: str = ""
+    joint: bool = False
+
+
 class Evaluate(_Strict):
     """What is measured and how."""
 
@@ -182,6 +197,7 @@ class Evaluate(_Strict):
     second_coder: str | None = None
     level: str = "full"
     target_accuracy: float = Field(0.95, gt=0, lt=1)
+    automatic: Automatic | None = None
     bootstrap: int = Field(1000, ge=50, le=20_000)
     seed: int = 20260101
     min_units: int = Field(2, ge=1)

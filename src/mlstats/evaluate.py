@@ -222,7 +222,11 @@ def levels_of(pilot: Pilot, classification: Classification) -> list[str]:
     levels = named or [
         level for level in classification.levels if not _is_full(classification, level)
     ]
-    wanted = [*levels, pilot.evaluate.level, *(r.level for r in pilot.gates if r.level)]
+    automatic = pilot.evaluate.automatic
+    steps = [step.level for step in automatic.steps] if automatic else []
+    group = [automatic.group] if automatic and automatic.group else []
+    of_gates = [rule.level for rule in pilot.gates if rule.level]
+    wanted = [*levels, pilot.evaluate.level, *steps, *group, *of_gates]
     for level in wanted:
         if level not in (*classification.levels, "full"):
             raise ConfigError(
@@ -298,12 +302,18 @@ def _units(
         "prediction": prediction,
         "confidence": np.where(coded, run.scores[:, 0], np.nan),
         "candidates": [[c for c in row if c is not None] for row in run.codes],
+        "scores": [
+            [float(s) for c, s in zip(*pair, strict=True) if c is not None]
+            for pair in zip(run.codes, run.scores, strict=True)
+        ],
         "truth": frame[pilot.truth].astype(object),
         "truth_source": pilot.truth,
         "weight": frame[roles.weight].astype(float) if roles.weight else 1.0,
         "fraction": frame[roles.fraction].astype(float) if roles.fraction else 0.0,
         "status": np.where(coded, "coded", "uncoded"),
         "route": "",
+        "depth": "",
+        "routed": None,
         "seen": seen(trained, text),
         **{f"domain_{name}": frame[name].fillna("") for name in roles.domain},
     }

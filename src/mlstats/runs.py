@@ -34,7 +34,8 @@ from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.explanation import no_importances
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
-from mlstats.quality.scorecard import Plan, as_scorecard, score, thresholds
+from mlstats.quality.routing import Routing, Step, route, thresholds
+from mlstats.quality.scorecard import Plan, as_scorecard, score
 from mlstats.quality.waiver import apply_waivers, waived_verdict
 from mlstats.scoring import further
 from mlstats.settings import Settings
@@ -191,12 +192,21 @@ def plan_of(pilot: Pilot, levels: Sequence[str]) -> Plan:
         level=pilot.evaluate.level,
         levels=levels,
         versus=sorted(versus),
-        target_accuracy=pilot.evaluate.target_accuracy,
+        routing=routing_of(pilot),
         bootstrap=pilot.evaluate.bootstrap,
         seed=pilot.evaluate.seed,
         gsbpm=pilot.gsbpm,
         single=pilot.data.single_cluster,
     )
+
+
+def routing_of(pilot: Pilot) -> Routing:
+    """Return how automatic coding is decided: as the pilot says, else to its level."""
+    asked = pilot.evaluate.automatic
+    if asked is None:
+        return Routing((Step(pilot.evaluate.level, pilot.evaluate.target_accuracy),))
+    steps = tuple(Step(step.level, step.target) for step in asked.steps)
+    return Routing(steps, asked.group, asked.joint)
 
 
 def evaluate_methods(
@@ -225,11 +235,10 @@ def evaluate_methods(
         level=levels[0],
     )
     plan = plan_of(pilot, levels)
-    shown = thresholds(evaluation.units, ancestor, plan)
-    limit = evaluation.units["method"].map({m: t for m, (t, _) in shown.items()})
-    automatic = evaluation.units["confidence"] >= limit
-    route = automatic.map({True: "automatic", False: "queue"})
-    evaluation = replace(evaluation, units=evaluation.units.assign(route=route))
+    shown = thresholds(evaluation.units, ancestor, plan.routing, [*plan.kinds])
+    routes = route(evaluation.units, shown, ancestor, plan.routing)
+    routed = evaluation.units.drop(columns=[*routes]).join(routes)
+    evaluation = replace(evaluation, units=routed, tables={"thresholds": shown})
     test = evaluation.units[evaluation.units["fold"] == "test"]
     beyond = dimension_rows(
         test,
@@ -258,7 +267,7 @@ def evaluate_methods(
         pilot, dataset, evaluation, first, sheets, publication_level=levels[0]
     )
     scorecard = [first, as_scorecard([*beyond, *more], plan)]
-    evaluation = replace(evaluation, tables=tables)
+    evaluation = replace(evaluation, tables={**evaluation.tables, **tables})
     return evaluation, pd.concat(scorecard, ignore_index=True), drifted
 
 

@@ -22,7 +22,7 @@ from tests.unit.test_report import Page
 
 SECTIONS = [
     "dimensions", "methods-compared", "gates", "levels", "differences", "unseen",
-    "domains", "published", "previous", "methods", "data", "reading",
+    "domains", "published", "previous", "figures", "methods", "data", "reading",
 ]  # fmt: skip
 
 

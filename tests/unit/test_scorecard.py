@@ -8,6 +8,7 @@ from mlstats.config import GateRule
 from mlstats.errors import MlstatsError
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.gate import judge, verdict
+from mlstats.quality.routing import Routing, Step
 from mlstats.quality.scorecard import COLUMNS, Plan, score
 from tests.evaluation_example import LEVELS, ancestor, evaluation_of, units_of
 
@@ -18,13 +19,13 @@ PLAN = Plan(
     levels=LEVELS,
     bootstrap=200,
     seed=1,
-    target_accuracy=0.8,
+    routing=Routing((Step("full", 0.8),)),
 )
 
 
 @pytest.fixture(scope="module")
 def card() -> pd.DataFrame:
-    return score(evaluation_of(units_of(900, seed=2)), ancestor, PLAN)
+    return score(evaluation_of(units_of(900, seed=2), 0.8), ancestor, PLAN)
 
 
 def row(card: pd.DataFrame, indicator: str, method: str, level: str) -> pd.Series:
@@ -84,7 +85,7 @@ def test_automation_tells_the_rate_the_error_and_the_oracle(card: pd.DataFrame) 
     oracle = row(card, "automation_oracle", "ml", "full")
     error = row(card, "automation_error", "ml", "full")
     assert 0 < rate["value"] < oracle["value"]
-    assert error["value"] < 1 - PLAN.target_accuracy
+    assert error["value"] < 1 - PLAN.routing.steps[0].target
     assert "threshold" in rate["note"]
 
 

@@ -42,12 +42,15 @@ UNITS: Mapping[str, str] = {
     "prediction": "object",  # code or value, None where the method gave none
     "confidence": "float64",  # NaN where the method does not tell it
     "candidates": "object",  # ranked codes, best first
+    "scores": "object",  # of the candidates
     "truth": "object",
     "truth_source": "str",  # the column that the truth comes from
     "weight": "float64",
     "fraction": "float64",  # share of the stratum's clusters that was drawn, 0 unknown
     "status": "str",  # coded or uncoded
     "route": "str",  # automatic, queue or audit; "" before a threshold is set
+    "depth": "str",  # level to which it is coded automatically, "" in the queue
+    "routed": "object",  # the code at that depth, None in the queue
     "seen": "bool",  # the text was known from training
 }
 ESTIMATES: Mapping[str, str] = {

@@ -22,6 +22,7 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "accuracy_seen": ("accuracy, texts seen in training", "percent", "accuracy"),
     "accuracy_unseen": ("accuracy, texts not seen", "percent", "accuracy"),
     "automation_guaranteed": ("automation, guaranteed", "percent", "accuracy"),
+    "automation_any_depth": ("automation, at any depth", "percent", "accuracy"),
     "automation_oracle": ("automation, oracle", "percent", "accuracy"),
     "automation_error": ("error of the automated part", "percent", "accuracy"),
     "kappa": ("kappa", "ratio", "accuracy"),

@@ -19,12 +19,13 @@ from mlstats.quality.accuracy import (
     proportion_interval,
     ratio,
 )
-from mlstats.quality.automation import guaranteed_threshold, oracle_rate
+from mlstats.quality.automation import oracle_rate
 from mlstats.quality.design import SingleClusterRule
 from mlstats.quality.evaluation import Evaluation, fractions_of
+from mlstats.quality.routing import THRESHOLDS, Candidates, Routing, Step
 from mlstats.quality.summaries import Ancestor, ClassSums, Confusion
 
-__all__ = ["COLUMNS", "Plan", "as_scorecard", "score", "thresholds"]
+__all__ = ["COLUMNS", "Plan", "as_scorecard", "score"]
 
 COLUMNS = (
     "dimension",
@@ -71,8 +72,8 @@ class Plan:
         All levels that are scored.
     versus : sequence of (str, str)
         Further pairs (method, other method) whose difference is worked out.
-    target_accuracy : float
-        Of the automatic part.
+    routing : Routing
+        How automatic coding is decided.
     bootstrap, seed : int
         Replicates and seed.
     gsbpm : str
@@ -89,7 +90,7 @@ class Plan:
     level: str
     levels: Sequence[str]
     versus: Sequence[tuple[str, str]] = ()
-    target_accuracy: float = 0.95
+    routing: Routing = Routing((Step("full", 0.95),))
     bootstrap: int = 1000
     seed: int = 0
     gsbpm: str = "5.2"
@@ -123,7 +124,7 @@ def score(evaluation: Evaluation, ancestor: Ancestor, plan: Plan) -> pd.DataFram
     rows: list[dict[str, Any]] = []
     for level in plan.levels:
         rows += _accuracy_rows(confusion, level, plan)
-    rows += _automation_rows(evaluation.units, ancestor, plan)
+    rows += _automation_rows(evaluation, ancestor, plan)
     rows += _timing_rows(evaluation.timings, plan)
     return as_scorecard(rows, plan)
 
@@ -311,106 +312,97 @@ def _row(
 # -- automation --------------------------------------------------------------------
 
 
-def thresholds(
-    units: pd.DataFrame, ancestor: Ancestor, plan: Plan
-) -> dict[str, tuple[float, float]]:
-    """Return method -> (threshold, lower bound shown) from the valid fold."""
-    found = {}
-    valid = units[units["fold"] == "valid"]
-    for method in plan.kinds:
-        part = _judged(valid[valid["method"] == method], ancestor, plan.level)
-        shown = guaranteed_threshold(
-            part["confidence"].to_numpy(),
-            part["right"].to_numpy(),
-            part["cluster"].to_numpy(),
-            part["weight"].to_numpy(dtype=float),
-            target=plan.target_accuracy,
-        )
-        found[method] = (shown.value, shown.bound)
-    return found
-
-
-def _judged(part: pd.DataFrame, ancestor: Ancestor, level: str) -> pd.DataFrame:
-    truth = ancestor(as_codes(part["truth"]), level)
-    code = ancestor(as_codes(part["prediction"]), level)
-    has_truth = np.array([value is not None for value in truth], dtype=bool)
-    part = part.assign(right=truth == code)
-    part["confidence"] = part["confidence"].where(part["prediction"].notna())
-    return part[has_truth]
-
-
 def _automation_rows(
-    units: pd.DataFrame, ancestor: Ancestor, plan: Plan
+    evaluation: Evaluation, ancestor: Ancestor, plan: Plan
 ) -> list[dict[str, Any]]:
-    shown = thresholds(units, ancestor, plan)
-    test = units[units["fold"] == "test"]
+    """Return the rows of each depth to which units are coded automatically."""
+    test = evaluation.units[evaluation.units["fold"] == "test"]
+    shown = evaluation.tables.get("thresholds", pd.DataFrame(columns=list(THRESHOLDS)))
     rows: list[dict[str, Any]] = []
     for method in plan.kinds:
-        part = _judged(test[test["method"] == method], ancestor, plan.level)
-        common = {"level": plan.level, "method": method, "n": len(part)}
-        confidence = part["confidence"].to_numpy()
-        if not np.isfinite(confidence).any():
-            rows += [
-                {
-                    "dimension": "accuracy",
-                    "indicator": indicator,
-                    "status": "not_applicable",
-                    "note": "the method tells no confidence",
-                    **common,
-                }
-                for indicator in (
-                    "automation_guaranteed",
-                    "automation_oracle",
-                    "automation_error",
-                )
-            ]
-            continue
-        rows += _automation(part, shown[method], common, plan)
+        part = test[test["method"] == method]
+        for step in plan.routing.steps:
+            at = (shown["method"] == method) & (shown["level"] == step.level)
+            note = _thresholds_in_words(shown[at], step)
+            rows += _automation(part, step, note, ancestor, plan, method)
+        if len(plan.routing.steps) > 1 and _tells(part):
+            decided = part["depth"].ne("").to_numpy()
+            found = _share_of(part, decided, np.ones(len(part), dtype=bool), plan)
+            row = _row("automation_any_depth", "", method, found, len(part))
+            rows.append(row | _korn_graubard(found, len(part)))
     return rows
+
+
+def _tells(part: pd.DataFrame) -> bool:
+    return bool(np.isfinite(part["confidence"].to_numpy(dtype=float)).any())
+
+
+def _thresholds_in_words(shown: pd.DataFrame, step: Step) -> str:
+    found = shown[np.isfinite(shown["threshold"].astype(float))]
+    if len(found) == 0:
+        return f"target {step.target:g}: no threshold was shown to reach it"
+    if len(shown) > 1:
+        told = f"thresholds shown for {len(found)} of {len(shown)} groups"
+        return f"target {step.target:g}, {told}, the others go to clerks"
+    threshold, bound = found[["threshold", "bound"]].astype(float).iloc[0]
+    told = f"threshold {threshold:.4f}, shown on the valid part: {bound:.4f}"
+    return f"target {step.target:g}, {told}"
 
 
 def _automation(
     part: pd.DataFrame,
-    shown: tuple[float, float],
-    common: dict[str, Any],
+    step: Step,
+    note: str,
+    ancestor: Ancestor,
     plan: Plan,
+    method: str,
 ) -> list[dict[str, Any]]:
-    threshold, bound = shown
-    automatic = part["confidence"].to_numpy() >= threshold
-    wrong = ~part["right"].to_numpy() & automatic
-    weight = part["weight"].to_numpy()
-    strata, clusters = part["stratum"].to_numpy(), part["cluster"].to_numpy()
-    rate = _clustered(weight * automatic, weight, strata, clusters, plan)
-    error = _clustered(weight * wrong, weight * automatic, strata, clusters, plan)
-    target = f"target {plan.target_accuracy:g}"
-    told = (
-        f"{target}, threshold {threshold:.4f}, shown on the valid part: {bound:.4f}"
-        if np.isfinite(threshold)
-        else f"{target}: no threshold could be shown to reach it on the valid part"
-    )
+    names = ("automation_guaranteed", "automation_error", "automation_oracle")
+    common = {"dimension": "accuracy", "level": step.level, "method": method}
+    if not _tells(part):
+        missing = {"status": "not_applicable", "note": "the method tells no confidence"}
+        return [
+            common | missing | {"indicator": name, "n": len(part)} for name in names
+        ]
+    truth = ancestor(as_codes(part["truth"]), step.level)
+    judged = np.array([code is not None for code in truth], dtype=bool)
+    part, truth = part[judged], truth[judged]
+    decided = part["depth"].eq(step.level).to_numpy()
+    wrong = decided & (part["routed"].to_numpy(dtype=object) != truth)
+    everyone = np.ones(len(part), dtype=bool)
+    rate = _share_of(part, decided, everyone, plan)
+    error = _share_of(part, wrong, decided, plan)
     rows = []
-    for indicator, estimate, n in (
-        ("automation_guaranteed", rate, len(part)),
-        ("automation_error", error, int(automatic.sum())),
+    for name, found, n in (
+        (names[0], rate, len(part)),
+        (names[1], error, int(decided.sum())),
     ):
-        lower, upper = proportion_interval(estimate, n)
-        row = _row(indicator, plan.level, common["method"], estimate, n)
-        interval = {"lower": lower, "upper": upper, "interval": _KORN_GRAUBARD}
-        if n == 0:
-            interval = {"status": "not_applicable"}
-        rows.append(row | interval | {"note": told})
+        interval = {"status": "not_applicable"} if n == 0 else _korn_graubard(found, n)
+        row = _row(name, step.level, method, found, n)
+        rows.append(row | interval | {"note": note})
+    seen = Candidates.of(part, ancestor, step.level)
     oracle = oracle_rate(
-        part["confidence"].to_numpy(),
-        part["right"].to_numpy(),
-        plan.target_accuracy,
-        weight,
+        seen.confidence,
+        seen.code == truth,
+        step.target,
+        part["weight"].to_numpy(dtype=float),
     )
-    rows.append(
-        {"dimension": "accuracy", "indicator": "automation_oracle", "value": oracle}
-        | common
-        | {"note": f"{target}, chosen with the labels known: no promise"}
-    )
-    return rows
+    told = f"target {step.target:g}, chosen with the labels known: no promise"
+    cells = {"indicator": names[2], "value": oracle, "n": len(part), "note": told}
+    return [*rows, common | cells]
+
+
+def _share_of(
+    part: pd.DataFrame, inside: np.ndarray, whole: np.ndarray, plan: Plan
+) -> RatioEstimate:
+    weight = part["weight"].to_numpy(dtype=float)
+    strata, clusters = part["stratum"].to_numpy(), part["cluster"].to_numpy()
+    return _clustered(weight * inside, weight * whole, strata, clusters, plan)
+
+
+def _korn_graubard(found: RatioEstimate, n: int) -> dict[str, Any]:
+    lower, upper = proportion_interval(found, n)
+    return {"lower": lower, "upper": upper, "interval": _KORN_GRAUBARD}
 
 
 def _clustered(
