@@ -105,6 +105,13 @@ class Tolerance(_Strict):
     unknown_code: float = Field(0.0, ge=0, le=1)
 
 
+class Uncodable(_Strict):
+    """What cannot be coded: beginnings of codes that say so, and a list of texts."""
+
+    codes: tuple[str, ...] = ()
+    texts: str | None = None
+
+
 class Data(_Strict):
     """The data of a pilot."""
 
@@ -113,6 +120,7 @@ class Data(_Strict):
     frequency: Frequency | None = None
     roles: Roles
     classification: ClassificationSpec | None = None
+    uncodable: Uncodable = Uncodable()
     tolerate: Tolerance = Tolerance()
     read: Source = Source()
     single_cluster: Literal["adjust", "refuse"] = "adjust"

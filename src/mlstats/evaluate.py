@@ -20,6 +20,7 @@ from mlstats import io, split
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.coding.text import seen
+from mlstats.coding.uncodable import UncodableTexts, has_uncodable_code
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset, finder
 from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
@@ -60,6 +61,8 @@ class MethodRun:
         Rows of :data:`mlstats.quality.evaluation.TIMINGS` without run_id.
     inputs : dict
         Column that the method reads -> ``string`` or ``double``.
+    rejected : numpy.ndarray of bool, shape (evaluated units,)
+        Whose text is in the pilot's list of uncodable ones.
     """
 
     name: str
@@ -68,6 +71,7 @@ class MethodRun:
     scores: np.ndarray
     timings: list[dict[str, Any]]
     inputs: dict[str, str]
+    rejected: np.ndarray
 
 
 def ready(pilot: Pilot, dataset: Dataset, settings: Settings) -> list[str]:
@@ -124,6 +128,8 @@ def run_method(
                 method.calibrate(X[valid], dataset.frame.loc[valid, pilot.truth])
         with clock("predict", int(judged.sum())):
             codes, scores = predict_top(method, X[judged], CANDIDATES)
+        rejected = _rejected(pilot, dataset.frame[judged], settings)
+        codes[rejected], scores[rejected] = None, np.nan
     except MlstatsError as error:
         error.where = error.where or f"methods.{name}"
         if error.__context__ is not None:
@@ -138,7 +144,16 @@ def run_method(
         ) from None
     numeric = set(X.select_dtypes("number").columns)
     inputs = {c: "double" if c in numeric else "string" for c in X.columns}
-    return MethodRun(name, method, codes, scores, clock.rows, inputs)
+    return MethodRun(name, method, codes, scores, clock.rows, inputs, rejected)
+
+
+def _rejected(pilot: Pilot, frame: pd.DataFrame, settings: Settings) -> np.ndarray:
+    """Return the rows whose text is known not to be codable, for every method."""
+    listed = pilot.data.uncodable.texts
+    if listed is None:
+        return np.zeros(len(frame), dtype=bool)
+    texts = UncodableTexts.read(finder(settings)(listed))
+    return texts.hits(arm.method_frame(frame, pilot.data.roles)["text"])
 
 
 def inputs_of(method: Any, frame: pd.DataFrame, pilot: Pilot) -> pd.DataFrame:
@@ -310,7 +325,7 @@ def _units(
         "truth_source": pilot.truth,
         "weight": frame[roles.weight].astype(float) if roles.weight else 1.0,
         "fraction": frame[roles.fraction].astype(float) if roles.fraction else 0.0,
-        "status": np.where(coded, "coded", "uncoded"),
+        "status": _status(pilot, run),
         "route": "",
         "depth": "",
         "routed": None,
@@ -318,6 +333,14 @@ def _units(
         **{f"domain_{name}": frame[name].fillna("") for name in roles.domain},
     }
     return pd.DataFrame(columns).reset_index(drop=True)
+
+
+def _status(pilot: Pilot, run: MethodRun) -> np.ndarray:
+    prediction = run.codes[:, 0]
+    coded = np.array([code is not None for code in prediction], dtype=bool)
+    refused = has_uncodable_code(prediction, pilot.data.uncodable.codes)
+    told = np.where(coded, "coded", "uncoded")
+    return np.where(run.rejected | refused, "uncodable", told)
 
 
 def keyed(values: pd.Series, key: bytes) -> list[str]:

@@ -237,7 +237,12 @@ def evaluate_methods(
     plan = plan_of(pilot, levels)
     shown = thresholds(evaluation.units, ancestor, plan.routing, [*plan.kinds])
     routes = route(evaluation.units, shown, ancestor, plan.routing)
-    routed = evaluation.units.drop(columns=[*routes]).join(routes)
+    # What a method gave no code, because no text like it can be coded, has no clerk
+    # waiting for it either.
+    units = evaluation.units
+    lost = (units["status"] == "uncodable") & units["prediction"].isna()
+    routes["route"] = routes["route"].mask(lost, "uncodable")
+    routed = units.drop(columns=[*routes]).join(routes)
     evaluation = replace(evaluation, units=routed, tables={"thresholds": shown})
     test = evaluation.units[evaluation.units["fold"] == "test"]
     beyond = dimension_rows(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlstats.coding.uncodable import has_uncodable_code
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset
 from mlstats.quality.comparison import (
@@ -23,8 +24,10 @@ from mlstats.quality.estimate_level import (
     share_indicators,
     share_table,
 )
-from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.evaluation import Evaluation, design_of
+from mlstats.quality.indicator import Indicator
 from mlstats.quality.judged import Judged
+from mlstats.quality.rejection import rejection_indicators
 from mlstats.quality.summaries import Ancestor
 from mlstats.sheets import PilotSheets, cost_tables, sheet_rows
 
@@ -130,11 +133,23 @@ def _compared(pilot: Pilot, units: pd.DataFrame, ancestor: Ancestor) -> Further:
             found += [*compared(one, other, margin=margin), worse_classes(table)]
             rows.append(hybrid_accuracy(one, other, pilot.baseline))
             rows[-1] |= {"method": name, "level": level}
+        if pilot.data.uncodable.codes:
+            found += _rejection(pilot, test[test["method"] == name])
         rows += [indicator.row(method=name, level=level) for indicator in found]
     return rows, {
         "classes": pd.concat(classes, ignore_index=True),
         "coverage": pd.concat(coverage, ignore_index=True),
     }
+
+
+def _rejection(pilot: Pilot, part: pd.DataFrame) -> list[Indicator]:
+    codes = pilot.data.uncodable.codes
+    known = part["truth"].notna()
+    part = part[known]
+    truth = has_uncodable_code(part["truth"].to_numpy(dtype=object), codes)
+    rejected = part["status"].eq("uncodable").to_numpy(dtype=bool)
+    design = design_of(part, single=pilot.data.single_cluster)
+    return rejection_indicators(design, rejected, truth)
 
 
 def _shares(

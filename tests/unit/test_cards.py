@@ -78,7 +78,7 @@ def test_the_table_of_methods_tells_rows_inputs_and_calibration():
         )
     ]
     evaluation = Evaluation(found.units, found.estimates, pd.DataFrame(steps))
-    done = MethodRun("linear", None, None, None, [], {"text": "string"})
+    done = MethodRun("linear", None, None, None, [], {"text": "string"}, None)
     table = method_table(PILOT, evaluation, [done]).set_index("method")
     assert table.loc["linear", "calibration"] == "on 12 units of the valid part"
     assert table.loc["index", "calibration"] == "none"

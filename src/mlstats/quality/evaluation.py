@@ -47,8 +47,8 @@ UNITS: Mapping[str, str] = {
     "truth_source": "str",  # the column that the truth comes from
     "weight": "float64",
     "fraction": "float64",  # share of the stratum's clusters that was drawn, 0 unknown
-    "status": "str",  # coded or uncoded
-    "route": "str",  # automatic, queue or audit; "" before a threshold is set
+    "status": "str",  # coded, uncoded or uncodable
+    "route": "str",  # automatic, queue, audit or uncodable; "" before a threshold
     "depth": "str",  # level to which it is coded automatically, "" in the queue
     "routed": "object",  # the code at that depth, None in the queue
     "seen": "bool",  # the text was known from training

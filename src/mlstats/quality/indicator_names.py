@@ -25,6 +25,9 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "automation_any_depth": ("automation, at any depth", "percent", "accuracy"),
     "automation_oracle": ("automation, oracle", "percent", "accuracy"),
     "automation_error": ("error of the automated part", "percent", "accuracy"),
+    "uncodable_share": ("told to be uncodable", "percent", "accuracy"),
+    "false_reject_rate": ("codable, told to be uncodable", "percent", "accuracy"),
+    "uncodable_found": ("uncodable, and told so", "percent", "accuracy"),
     "kappa": ("kappa", "ratio", "accuracy"),
     "brier": ("Brier score", "ratio", "accuracy"),
     "overconfidence": ("confidence less accuracy", "percent", "accuracy"),
@@ -154,6 +157,7 @@ SHARES: Final = frozenset(
 LOWER_IS_BETTER: Final = frozenset(
     {
         "automation_error",
+        "false_reject_rate",
         "brier",
         "ece_debiased",
         "bias_ratio",
@@ -184,7 +188,7 @@ def named(indicator: str) -> Name | None:
     Examples
     --------
     >>> named("seed_spread_accuracy")
-    ('spread over seeds, accuracy', 'ratio', 'reproducibility')
+    ('accuracy over seeds, in sampling errors', 'ratio', 'reproducibility')
     >>> named("tide")
     """
     if indicator in INDICATORS:
