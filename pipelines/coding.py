@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prefect import flow
 
 from mlstats import dataset, evaluate, publishing, refits, runs
+from mlstats.clerk_list import write_clerk_list
 from mlstats.settings import load_settings
 from pipelines.step import step
 
@@ -19,6 +20,7 @@ score = step(runs.evaluate_methods, "score")
 refit = step(refits.refit_methods, "refits")
 judge = step(runs.judge, "judge")
 report = step(runs.build_report, "report")
+list_queue = step(write_clerk_list, "queue for clerks")
 publish = step(publishing.publish, "publish")
 conclude = step(publishing.conclude, "conclude")
 
@@ -71,5 +73,6 @@ def coding(
         shown = report(
             run, data, evaluation, scorecard, gates, drifted, done, importances
         )
+        list_queue(run, data, evaluation, done)
         outcome = publish(run, folder, data, evaluation, shown, done)
     return conclude(run, outcome)

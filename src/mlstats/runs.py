@@ -149,7 +149,7 @@ def prepare(
 def working_folder(run: Run) -> Iterator[Path]:
     """Yield a hidden folder that becomes the run's folder when all went well.
 
-    A failed run leaves neither outputs nor units nor explanations; its confidential
+    A failed run leaves neither outputs nor tables of records; its confidential
     log stays.
     """
     beside = run.folder.parent / f".{run.run_id}"
@@ -162,8 +162,9 @@ def working_folder(run: Run) -> Iterator[Path]:
     except BaseException:
         for folder in (beside, run.folder):
             shutil.rmtree(folder, ignore_errors=True)
-        for name in ("units.parquet", "explanations.parquet", "expert_sheet.xlsx"):
-            (run.confidential / name).unlink(missing_ok=True)
+        for suffix in ("*.parquet", "*.xlsx"):
+            for path in run.confidential.glob(suffix):
+                path.unlink(missing_ok=True)
         raise
 
 

@@ -65,6 +65,7 @@ def test_every_output_is_there_and_nothing_half_written(finished: Finished) -> N
         "estimates.parquet", "timings.parquet", "pilot.yaml", "tracking.json",
         "gates.parquet", "evidence.json", "sims.json", "sims.csv", "sims.md",
         "aggregates.parquet", "classes.parquet", "coverage.parquet",
+        "thresholds.parquet",
         "drift.parquet",
     }  # fmt: skip
     hidden = [p for p in finished.folder.parent.iterdir() if p.name.startswith(".")]
@@ -311,3 +312,16 @@ def test_the_challenger_is_the_candidate_that_passed(finished: Finished) -> None
         ".tags['method'] for a in ('challenger', 'baseline')}))",
     )
     assert found == {"challenger": "linear", "baseline": "exact"}
+
+
+def test_the_clerks_queue_is_confidential_and_has_reasons(finished: Finished) -> None:
+    confidential = finished.project / ".mlstats" / "confidential"
+    queue = pd.read_parquet(next(confidential.rglob("queue.parquet")))
+    units = pd.read_parquet(next(confidential.rglob("units.parquet")))
+    pilot = yaml.safe_load((finished.folder / "pilot.yaml").read_text())
+    own = units[(units["method"] == pilot["candidate"]) & (units["fold"] == "test")]
+    assert len(queue) == int((own["route"] == "queue").sum())
+    assert {"unit_id", "text", "code_5", "score_1", "listed", "words"} <= set(queue)
+    assert queue["baseline_reason"].ne("").any()
+    assert (confidential / "runs" / finished.folder.name / "queue.xlsx").is_file()
+    assert not list(finished.folder.rglob("queue*"))

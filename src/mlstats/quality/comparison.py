@@ -38,6 +38,7 @@ __all__ = [
     "class_table",
     "compared",
     "hybrid_accuracy",
+    "list_length",
     "worse_classes",
 ]
 
@@ -228,24 +229,51 @@ def candidate_coverage(
     top = coverage_table(test.design, everything, hit).iloc[0]
     kept = shown.codes.shape[1]
     found = {"candidates_hold_truth": _estimate(top, f"of at most {kept} candidates")}
-    scores = conformal_scores(_candidates(valid, ancestor, level), valid.truth, "rank")
-    quantile = conformal_quantile(scores, alpha)
+    quantile, n_calibration = _quantile(valid, ancestor, level, alpha)
     if not np.isfinite(quantile):
         note = f"the {kept} candidates kept do not reach {1 - alpha:.0%}"
-        missing = absent("not_measured", note, len(scores))
+        missing = absent("not_measured", note, n_calibration)
         found |= {"conformal_coverage": missing, "conformal_size": missing}
         return _indicators(found), _by_group(test, everything, hit)
     sets = conformal_sets(shown, quantile, "rank")
     whole = coverage_table(test.design, sets, hit).iloc[0]
     coverage = _estimate(whole, "")
     verdict = judge_coverage(
-        coverage, alpha, tolerance=_TOLERANCE, n_calibration=len(scores)
+        coverage, alpha, tolerance=_TOLERANCE, n_calibration=n_calibration
     )
     note = f"promised {1 - alpha:.0%}, list of {quantile:.0f}; {verdict.result}: "
     found["conformal_coverage"] = _estimate(whole, note + verdict.reason)
     size = test.design.mean(sets.sum(axis=1).astype(float))
     found["conformal_size"] = size
     return _indicators(found), _by_group(test, sets, hit)
+
+
+def list_length(
+    units: pd.DataFrame, method: str, ancestor: Ancestor, level: str, *, alpha: float
+) -> int:
+    """Return how many candidates hold the truth with probability ``1 - alpha``.
+
+    Parameters
+    ----------
+    units, method, ancestor, level, alpha
+        As in :func:`candidate_coverage`; the valid part is used.
+
+    Returns
+    -------
+    int
+        More than any list has where all that are kept do not.
+    """
+    valid = Judged.of(units[units["fold"] == "valid"], method, ancestor, level)
+    quantile, _ = _quantile(valid, ancestor, level, alpha)
+    return int(min(quantile, np.iinfo(np.int32).max))
+
+
+def _quantile(
+    valid: Judged, ancestor: Ancestor, level: str, alpha: float
+) -> tuple[float, int]:
+    shown = _candidates(valid, ancestor, level)
+    scores = conformal_scores(shown, valid.truth, "rank")
+    return conformal_quantile(scores, alpha), len(scores)
 
 
 def _indicators(found: Mapping[str, Estimate]) -> list[Indicator]:
