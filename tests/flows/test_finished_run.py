@@ -31,7 +31,8 @@ def test_no_planted_word_is_in_anything_publishable(finished: Finished) -> None:
 def test_the_planted_words_are_where_they_belong(finished: Finished) -> None:
     """Else the test above would pass on a run that never saw them."""
     confidential = finished.project / ".mlstats" / "confidential"
-    files = [p for p in confidential.rglob("*") if p.is_file()]
+    # The clerks' queue has the ids of its units: a clerk has to find them.
+    files = [p for p in confidential.rglob("*") if p.is_file() and p.stem != "queue"]
     held = {word for word, _ in find(["Quackenbush", "98765432109", UNIT], files)}
     # The external program's words and numbers are kept; unit ids are hashed even here.
     assert held == {"quackenbush", "98765432109"}
