@@ -13,7 +13,7 @@ _HOMES = {
     "ExactIndex": "matching",
     "WeightedIndex": "matching",
     "LinearText": "linear",
-    "SklearnText": "linear",
+    "SklearnText": "estimator",
     "FastText": "fasttext",
 }
 

@@ -74,7 +74,7 @@ def build_method(
     classifier = build(spec.use, params, where=where)
     if hasattr(classifier, "random_state") and classifier.random_state is None:
         classifier.set_params(random_state=evaluate.seed % 2**31)
-    from mlstats.coding.linear import SklearnText
+    from mlstats.coding.estimator import SklearnText
 
     return SklearnText(classifier, min_units=evaluate.min_units)
 

@@ -14,9 +14,9 @@ Two steps, both fitted on coded rows that the method never learned from:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from mlstats.coding.text import normalise
 from mlstats.errors import MethodError, nearest
+from mlstats.scale import row_blocks
 
 __all__ = ["CalibratedCoder", "Calibration"]
 
@@ -35,7 +36,10 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
 
-_BLOCK_CELLS = 2**22  # rows x codes worked on at a time: 32 MiB a matrix
+Scorer = Callable[[slice], Any]  # scores of some of the rows, of any float type
+
+_PREPARED = 2**16  # rows whose terms are cut at a time: bounds the memory
+_BLOCK_CELLS = 2**20  # rows x codes worked on at a time: 8 MiB a matrix
 _TEMPERATURES = (1e-2, 1e3)
 _HELD_OUT = 0.2
 _SMALLEST = 1e-300  # a sum of probabilities that underflowed is taken as this
@@ -74,7 +78,7 @@ class Calibration:
         known = truth >= 0
         if not known.any():
             return cls()
-        inside, column = scores[known], truth[known][:, None]
+        inside, column = scores[known].astype(np.float64), truth[known][:, None]
 
         def log_loss(log_temperature: float) -> float:
             logs = log_softmax(np.exp(log_temperature) * inside, axis=1)
@@ -287,9 +291,14 @@ class CalibratedCoder(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
     ) -> None:
         """Learn from rows with a text and a code, and set ``classes_``."""
 
-    @abstractmethod
     def _scores(self, rows: pd.DataFrame) -> Floats:
         """Return a score for each row and each code of ``classes_``."""
+        scores: Floats = self._scorer(rows)(slice(0, len(rows)))
+        return scores
+
+    @abstractmethod
+    def _scorer(self, rows: pd.DataFrame) -> Scorer:
+        """Prepare rows, once for each distinct word, and return what scores some."""
 
     def _scored(self, X: pd.DataFrame) -> Iterator[tuple[Ints, Floats]]:
         """Yield row numbers and scores of the rows with a word, block by block."""
@@ -297,9 +306,11 @@ class CalibratedCoder(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is u
         rows = _normalised(X)
         there = np.flatnonzero(rows["text"] != "")
         size = max(1, _BLOCK_CELLS // len(self.classes_))
-        for start in range(0, len(there), size):
-            row = there[start : start + size]
-            yield row, self._scores(rows.iloc[row])
+        for prepared in row_blocks(len(there), _PREPARED):
+            row = there[prepared]
+            score = self._scorer(rows.iloc[row])
+            for part in row_blocks(len(row), size):
+                yield row[part], score(part)
 
     def _probabilities_ready(self) -> Calibration:
         check_is_fitted(self, "classes_")
@@ -355,7 +366,8 @@ def _coded(
 
 def _behind(scores: Floats, best: Ints) -> Floats:
     """Return how far each code is behind the best one, minus infinity for itself."""
-    behind = scores - np.take_along_axis(scores, best, axis=1)
+    first = np.take_along_axis(scores, best, axis=1)
+    behind: Floats = np.subtract(scores, first, dtype=np.float64)
     np.put_along_axis(behind, best, -np.inf, axis=1)
     return behind
 

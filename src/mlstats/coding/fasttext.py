@@ -33,6 +33,7 @@ from mlstats.coding.calibration import (
     Floats,
     Ints,
     Objects,
+    Scorer,
 )
 from mlstats.coding.features import TermCounts
 from mlstats.errors import ConfigError, MethodError, SourceError, nearest
@@ -172,11 +173,15 @@ class FastText(CalibratedCoder):
             model = (folder / "model.bin").read_bytes()
         self._use(model)
 
-    def _scores(self, rows: pd.DataFrame) -> Floats:
+    def _scorer(self, rows: pd.DataFrame) -> Scorer:
         counts = self.terms_.transform(rows)
-        total = counts @ self._vectors + self._end
-        mean = total / (counts.sum(axis=1) + 1)[:, None]
-        return np.asarray(mean @ self._weights, dtype=np.float64)
+
+        def score(part: slice) -> Floats:
+            total = counts[part] @ self._vectors + self._end
+            mean = total / (counts[part].sum(axis=1) + 1)[:, None]
+            return np.asarray(mean @ self._weights, dtype=np.float64)
+
+        return score
 
     def _write_vectors(self, path: Path, terms: int) -> None:
         """Write an initial vector for each term, in the text form fastText reads."""
