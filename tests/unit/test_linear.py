@@ -17,7 +17,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from mlstats.coding import calibration
+from mlstats.coding import coder as coder_module
 from mlstats.coding.calibration import Calibration
 from mlstats.coding.estimator import SklearnText
 from mlstats.coding.linear import LinearText, TextFeatures
@@ -174,7 +174,7 @@ def test_parameters_are_checked() -> None:
 
 def test_blocks_do_not_change_answers(coder: LinearText) -> None:
     whole = coder.predict_top(TEST[["text"]])
-    with patch.object(calibration, "_BLOCK_CELLS", 40):
+    with patch.object(coder_module, "_BLOCK_CELLS", 40):
         parts = coder.predict_top(TEST[["text"]])
     assert whole[0].tolist() == parts[0].tolist()
     np.testing.assert_allclose(whole[1], parts[1], rtol=0, atol=1e-12)

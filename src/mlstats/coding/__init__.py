@@ -15,9 +15,21 @@ _HOMES = {
     "LinearText": "linear",
     "SklearnText": "estimator",
     "FastText": "fasttext",
+    "Stacked": "stacked",
+    "HierarchicalText": "hierarchical",
+    "Checked": "correctness",
 }
 
-__all__ = ["ExactIndex", "FastText", "LinearText", "SklearnText", "WeightedIndex"]
+__all__ = [
+    "Checked",
+    "ExactIndex",
+    "FastText",
+    "HierarchicalText",
+    "LinearText",
+    "SklearnText",
+    "Stacked",
+    "WeightedIndex",
+]
 
 
 def __getattr__(name: str) -> Any:

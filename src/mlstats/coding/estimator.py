@@ -11,7 +11,8 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import clone
 
-from mlstats.coding.calibration import CalibratedCoder, Floats, Objects, Scorer
+from mlstats.coding.calibration import Floats
+from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
 from mlstats.coding.linear import (
     both_codes,
     described,

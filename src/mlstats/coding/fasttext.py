@@ -27,14 +27,8 @@ import pyarrow as pa
 from pyarrow import csv
 from scipy import sparse
 
-from mlstats.coding.calibration import (
-    CalibratedCoder,
-    Calibration,
-    Floats,
-    Ints,
-    Objects,
-    Scorer,
-)
+from mlstats.coding.calibration import Calibration, Floats, Ints
+from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
 from mlstats.coding.features import TermCounts
 from mlstats.errors import ConfigError, MethodError, SourceError, nearest
 from mlstats.writing import write_atomic, write_json

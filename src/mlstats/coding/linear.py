@@ -19,13 +19,8 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from mlstats.coding.calibration import (
-    CalibratedCoder,
-    Calibration,
-    Floats,
-    Objects,
-    Scorer,
-)
+from mlstats.coding.calibration import Calibration, Floats
+from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
 from mlstats.coding.dictionary import read_index
 from mlstats.coding.features import TextFeatures
 from mlstats.coding.text import normalise
@@ -152,11 +147,7 @@ class LinearText(CalibratedCoder):
         self.features_ = text_features(self, rows, groups)
         rows, codes, weight = _repeats_as_weights(rows, codes, weight)
         machine = LinearSVC(C=self.C, dual=True, random_state=self.random_state)
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always", ConvergenceWarning)
-            machine.fit(self.features_.transform(rows), codes, sample_weight=weight)
-        if any(issubclass(w.category, ConvergenceWarning) for w in said):
-            _log.warning("The linear classifier stopped before it converged")
+        fit_quietly(machine, self.features_.transform(rows), codes, weight)
         self.classes_ = np.asarray(machine.classes_, dtype=object)
         self.coef_ = np.ascontiguousarray(both_codes(machine.coef_).T, dtype=np.float32)
         self.intercept_ = both_codes(machine.intercept_[:, None])[:, 0].astype(
@@ -234,6 +225,17 @@ def _repeats_as_weights(
     return distinct.drop(columns="code"), codes, joined.astype(np.float64)
 
 
+def fit_quietly(
+    machine: LinearSVC, matrix: Any, codes: Any, weight: Floats | None
+) -> None:
+    """Fit, and log where scikit-learn would warn."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ConvergenceWarning)
+        machine.fit(matrix, codes, sample_weight=weight)
+    if any(issubclass(w.category, ConvergenceWarning) for w in said):
+        _log.warning("The linear classifier stopped before it converged")
+
+
 def both_codes(scores: Floats) -> Floats:
     """Return a row per code where scikit-learn gives one row for two codes."""
     return np.vstack([-scores, scores]) if len(scores) == 1 else scores
@@ -243,6 +245,7 @@ def described(coder: Any) -> dict[str, Any]:
     """Return parameters, codes, features and calibration as JSON can hold them."""
     parameters = coder.get_params(deep=False)
     parameters.pop("estimator", None)
+    parameters.pop("classification", None)  # its part in the model is kept apart
     if parameters.get("index") is not None:
         parameters["index"] = str(parameters["index"])
     return {
