@@ -33,7 +33,7 @@ def products(n: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"text": text, "code": codes})
 
 
-TRAIN, VALID, TEST = products(400, 1), products(400, 2), products(300, 3)
+TRAIN, VALID, TEST = products(400, 1), products(3000, 2), products(3000, 3)
 
 
 def fitted(approach: str, **parameters: Any) -> HierarchicalText:
@@ -51,16 +51,7 @@ def test_codes_at_every_level(coder: HierarchicalText) -> None:
     X = pd.DataFrame({"text": ["alba BEEF", "Wine", "food", None]})
     codes, chances = coder.predict_levels(X)
     assert coder.hierarchy_.levels == ["1", "2", "3", "full"]
-    assert (
-        codes.tolist()
-        == [
-            ["01", "01.1", "01.1.2", "01.1.2"],
-            ["02", "02.1", "02.1.2", "02.1.2"],
-            ["01", None, None, "01"],
-            [None] * 4,
-        ]
-        or codes.tolist()[2][0] == "01"
-    )
+    assert codes[1:3, 0].tolist() == ["02", "01"]
     assert codes[0].tolist() == ["01", "01.1", "01.1.2", "01.1.2"]
     assert codes[3].tolist() == [None] * 4
     assert not chances[3].any()
@@ -81,8 +72,8 @@ def test_each_level_is_as_often_right_as_it_says(coder: HierarchicalText) -> Non
     codes, chances = coder.predict_levels(TEST[["text"]])
     truth = TEST["code"].to_numpy()
     first = np.array([code[:2] for code in truth])
-    assert abs((codes[:, 0] == first).mean() - chances[:, 0].mean()) < 0.06
-    assert abs((codes[:, -1] == truth).mean() - chances[:, -1].mean()) < 0.06
+    assert abs((codes[:, 0] == first).mean() - chances[:, 0].mean()) < 0.03
+    assert abs((codes[:, -1] == truth).mean() - chances[:, -1].mean()) < 0.03
 
 
 def test_probabilities_sum_to_at_most_one(coder: HierarchicalText) -> None:
@@ -140,8 +131,13 @@ def test_sums_and_descent_by_hand() -> None:
     np.testing.assert_allclose(hierarchy.sums(chances, 0), [[0.55, 0.4], [0.7, 0.1]])
     codes, told = hierarchy.descend(chances)
     # The most probable code is 21, but it lies outside the more probable group.
-    assert codes.tolist() == [["1", "11", "11"], ["1", "11", "11"]]
-    np.testing.assert_allclose(told, [[0.55, 0.25, 0.25], [0.7, 0.2, 0.2]])
+    assert codes.tolist() == [["1", "11", "11"], ["1", None, "1"]]
+    np.testing.assert_allclose(told, [[0.55, 0.25, 0.25], [0.7, 0, 0.5]])
+    mixed = np.array(["1", "1.1", "2.1"], dtype=object)
+    hierarchy = Hierarchy.of(mixed, None, separator=".")
+    codes, told = hierarchy.descend(np.array([[0.5, 0.2, 0.3], [0.3, 0.4, 0.3]]))
+    assert codes.tolist() == [["1", None, "1"], ["1", "1.1", "1.1"]]
+    np.testing.assert_allclose(told, [[0.7, 0, 0.5], [0.7, 0.4, 0.4]])
 
 
 def test_level_calibration_moves_to_what_is_right() -> None:

@@ -122,7 +122,8 @@ class Hierarchy:
         Returns
         -------
         codes : ndarray of object, shape (n, levels)
-            None from where on no code lies deeper; the full code is always there.
+            None from where on no code lies deeper, or a code that stops there is
+            more probable; the full code is always there.
         probabilities : ndarray, shape (n, levels)
             Falling from left to right; 0 where there is no code.
         """
@@ -133,12 +134,14 @@ class Hierarchy:
         for level, (names, number) in enumerate(self.groups):
             sums = self.sums(left, level)
             best = sums.argmax(axis=1)
-            there = sums[rows, best] > 0
+            most = sums[rows, best]
+            stops = left[:, number < 0].max(axis=1, initial=0)
+            there = (most > 0) & (most >= stops)
             codes[there, level] = names[best[there]]
-            told[there, level] = sums[rows, best][there]
-            outside = (number != best[:, None]) & there[:, None]
+            told[there, level] = most[there]
+            inside = np.where(there[:, None], number == best[:, None], number < 0)
             if level < len(self.levels) - 1:
-                left[outside] = 0
+                left *= inside
         return codes, np.asarray(told, dtype=np.float64)
 
 
