@@ -15,6 +15,11 @@ Beside the methods stand their peers, on the same normalised texts:
 The data lie in the folder of MLSTATS_DATA, or in ../shared/data beside the
 repository. With --covariates the methods, not the peers, use the columns that a pilot
 would use; that of the products nearly determines the code and is left out.
+
+With --million the texts of each set are repeated with numbers put behind them, so that
+a million rows are all different; shown are the seconds to fit and to predict them and
+the peak of memory. Fitted are the set's own training rows, or with --fit million all
+of them.
 """
 
 from __future__ import annotations
@@ -26,6 +31,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import argparse
+import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -52,6 +58,7 @@ COVARIATES: dict[str, list[str]] = {
     "occupation_hisco_en": [],
 }
 BINS = 15
+MILLION = 1_000_000
 
 
 @dataclass
@@ -207,6 +214,26 @@ def table(name: str, results: list[Result]) -> Table:
     return shown
 
 
+def million(frame: pd.DataFrame, fit: str) -> str:
+    """Return what a million different rows cost the linear method."""
+    train = frame[frame["split"] == "train"]
+    rng = np.random.default_rng(1)
+    many = frame.sample(MILLION, replace=True, random_state=1).reset_index(drop=True)
+    number = rng.integers(0, 10**9, MILLION).astype(str)
+    many["text"] = many["text"].astype(str) + " " + number
+    learned = many if fit == "million" else train
+    coder = LinearText()
+    fitting, _ = timed(lambda: coder.fit(learned[["text"]], learned["code"]))
+    coder.leave_uncalibrated()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    predicting, _ = timed(lambda: coder.predict(many[["text"]]))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return (
+        f"fit {len(learned):,} rows {fitting:.0f} s, predict {MILLION:,} rows "
+        f"{predicting:.1f} s, peak {peak:.2f} GiB (before predicting {before:.2f})"
+    )
+
+
 def data_folder(given: str | None) -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     return Path(given or os.environ.get("MLSTATS_DATA") or beside) / "coding"
@@ -217,6 +244,8 @@ def main() -> None:
     arguments.add_argument("--data")
     arguments.add_argument("--sets", nargs="+", default=list(COVARIATES))
     arguments.add_argument("--covariates", action="store_true")
+    arguments.add_argument("--million", action="store_true")
+    arguments.add_argument("--fit", choices=("small", "million"), default="small")
     chosen = arguments.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -227,6 +256,9 @@ def main() -> None:
             console.print(f"{name}: no data at {path}, set MLSTATS_DATA or --data")
             continue
         frame = pd.read_parquet(path)
+        if chosen.million:
+            console.print(f"{name}: {million(frame, chosen.fit)}")
+            continue
         columns = ["text", *(COVARIATES.get(name, []) if chosen.covariates else [])]
         results = [
             measure(LinearText(), frame, columns),

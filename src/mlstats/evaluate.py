@@ -96,7 +96,9 @@ def ready(pilot: Pilot, dataset: Dataset, settings: Settings) -> list[str]:
                 nearest=nearest(rule.indicator, INDICATORS),
             )
     for name, spec in pilot.methods.items():
-        method = arm.build_method(name, spec, pilot.evaluate, finder(settings))
+        method = arm.build_method(
+            name, spec, pilot.evaluate, finder(settings), dataset.classification
+        )
         inputs_of(method, dataset.frame, pilot)
     return levels_of(pilot, dataset.classification)
 
@@ -113,7 +115,9 @@ def run_method(
         because that may hold records. The confidential log has it.
     """
     spec, roles = pilot.methods[name], pilot.data.roles
-    method = arm.build_method(name, spec, pilot.evaluate, finder(settings))
+    method = arm.build_method(
+        name, spec, pilot.evaluate, finder(settings), dataset.classification
+    )
     X = inputs_of(method, dataset.frame, pilot)
     label = dataset.frame[roles.target or pilot.truth]
     train, valid = dataset.folds == "train", dataset.folds == "valid"

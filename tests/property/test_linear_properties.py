@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from mlstats.coding.calibration import Calibration
 from mlstats.coding.features import TermCounts, TextFeatures
+from mlstats.coding.linear import LinearText
 from mlstats.coding.text import normalise
 
 words = st.text(alphabet="abcß1é_", min_size=1, max_size=7)
@@ -21,6 +22,11 @@ texts = st.lists(words, max_size=5).map(" ".join)
 documents = st.lists(texts, min_size=1, max_size=12)
 lengths = st.tuples(st.integers(1, 6), st.integers(0, 3)).map(
     lambda pair: (pair[0], sum(pair))
+)
+
+CODER = LinearText(min_units=1).fit(
+    pd.DataFrame({"text": ["whole milk", "milk", "rye bread", "bread", "tea"]}),
+    pd.Series(["0114", "0114", "0111", "0111", "0121"]),
 )
 
 
@@ -144,3 +150,60 @@ def test_a_fit_is_finite_and_a_clearer_lead_never_lowers_the_confidence(
         row[0, 0] = lead
         confidence.append(calibration.probabilities(row)[0].max())
     assert (np.diff(confidence) >= -1e-12).all()
+
+
+anything = st.lists(
+    st.one_of(st.none(), st.text(max_size=40)), min_size=1, max_size=6
+).map(lambda values: pd.DataFrame({"text": pd.Series(values, dtype=object)}))
+
+
+@given(anything)
+def test_any_text_gets_a_code_or_none_and_chances_of_at_most_one(
+    X: pd.DataFrame,
+) -> None:
+    codes, chances = CODER.predict_top(X, 3)
+    empty = (normalise(X["text"]) == "").to_numpy()
+    assert [code is None for code in codes[:, 0]] == empty.tolist()
+    assert set(codes[~empty, 0]) <= set(CODER.classes_)
+    proba = CODER.predict_proba(X)
+    assert (proba >= 0).all()
+    assert (proba.sum(axis=1) <= 1 + 1e-12).all()
+    assert (chances[:, 0] == proba.max(axis=1)).all()
+
+
+def test_long_and_strange_texts() -> None:
+    strange = ["x" * 100_000, "milk " * 20_000, "\x00\x01\x7f", "🥛🍞", "حليب شاي"]
+    strange += ["\ud800 milk", "milk\u202e", "a\u0301" * 5, "が" * 3]
+    X = pd.DataFrame({"text": pd.Series(strange, dtype=object)})
+    codes, chances = CODER.predict_top(X, 2)
+    assert codes[1, 0] == "0114"
+    assert codes[2, 0] is None
+    assert np.isfinite(chances).all()
+
+
+@given(documents, documents, lengths, st.integers(0, 3), st.integers(1, 3))
+def test_known_terms_are_found_as_they_were_cut(
+    values: list[str], new: list[str], size: tuple[int, int], longest: int, least: int
+) -> None:
+    counts = TermCounts(
+        word_ngrams=longest,
+        min_characters=size[0],
+        max_characters=size[1],
+        min_units=least,
+    ).fit(frame(values))
+    X = frame(new)
+    found = counts.blocks(X)
+    for kind, everything in counts._all_terms(X):
+        expected = everything.restricted(counts.names_[kind]).counts.toarray()
+        np.testing.assert_array_equal(found[kind].counts.toarray(), expected)
+
+
+@given(documents, st.lists(st.integers(0, 5), min_size=1, max_size=20))
+def test_repeated_rows_count_as_often_as_they_are_there(
+    values: list[str], chosen: list[int]
+) -> None:
+    X = frame([values[i % len(values)] for i in chosen])
+    features = TextFeatures(min_units=1).fit(X)
+    for kind, block in features.blocks(X).items():
+        rows = (block.counts.toarray() > 0).sum(axis=0)
+        np.testing.assert_array_equal(features.frequency_[kind], rows)

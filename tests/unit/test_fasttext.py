@@ -253,6 +253,37 @@ def test_a_loaded_model_gives_identical_answers(
         assert mine.tolist() == other.tolist()
 
 
+def test_a_quantised_model_is_small_and_the_same_after_loading(tmp_path: Path) -> None:
+    many = TRAIN["text"] + [f" lot{number // 2 * 7919:06d}" for number in range(200)]
+    rows = TRAIN.assign(text=many)
+    coder = fitted(rows)
+    small, again = (fitted(rows, quantise=True) for _ in range(2))
+    assert small.model_ == again.model_
+    for name, method in (("whole", coder), ("small", small)):
+        (tmp_path / name).mkdir()
+        method.save(tmp_path / name)
+    assert len(small.model_) < len(coder.model_) / 2
+    assert fasttext.load_model(str(tmp_path / "small" / "fasttext.ftz")).is_quantized()
+    loaded = FastText.load(tmp_path / "small")
+    X = TEST[["text"]]
+    assert (small.predict(X) == coder.predict(X)).mean() > 0.95
+    for mine, other in zip(small.predict_top(X), loaded.predict_top(X), strict=True):
+        assert mine.tolist() == other.tolist()
+
+
+def test_a_small_vocabulary_is_not_quantised() -> None:
+    with pytest.raises(MethodError, match="too few"):
+        FastText(**QUICK, quantise=True).fit(TRAIN[["text"]], TRAIN["code"])
+
+
+def test_a_script_without_blanks() -> None:
+    X = frame(*["牛乳を買う", "牛乳", "食パン、買う", "食パン"] * 10)
+    y = pd.Series(["0114", "0114", "0111", "0111"] * 10)
+    coder = FastText(**QUICK, word_ngrams=0, minn=1, maxn=2).fit(X, y)
+    assert len(coder.terms_.names_["words"]) == 0
+    assert coder.predict(frame("安い牛乳", "食パン")).tolist() == ["0114", "0111"]
+
+
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(SourceError):
         FastText.load(tmp_path)

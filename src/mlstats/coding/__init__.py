@@ -13,23 +13,29 @@ _HOMES = {
     "ExactIndex": "matching",
     "WeightedIndex": "matching",
     "LinearText": "linear",
-    "SklearnText": "linear",
+    "SklearnText": "estimator",
     "FastText": "fasttext",
     "FuzzyIndex": "fuzzy",
     "GweonNeighbour": "neighbours",
     "MemoryBasedReasoning": "neighbours",
     "Rules": "rules",
+    "Stacked": "stacked",
+    "HierarchicalText": "hierarchical",
+    "Checked": "correctness",
 }
 
 __all__ = [
+    "Checked",
     "ExactIndex",
     "FastText",
     "FuzzyIndex",
     "GweonNeighbour",
+    "HierarchicalText",
     "LinearText",
     "MemoryBasedReasoning",
     "Rules",
     "SklearnText",
+    "Stacked",
     "WeightedIndex",
 ]
 

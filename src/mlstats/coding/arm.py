@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from mlstats.coding.building import accepted_parameters, make_coder
 from mlstats.coding.classification import Classification
 from mlstats.config import ClassificationSpec, Evaluate, MethodSpec, Roles
 from mlstats.errors import ConfigError
-from mlstats.method import build, resolve
 
 __all__ = ["build_method", "method_frame", "read_classification"]
 
@@ -40,7 +39,11 @@ def method_frame(frame: pd.DataFrame, roles: Roles) -> pd.DataFrame:
 
 
 def build_method(
-    name: str, spec: MethodSpec, evaluate: Evaluate, find_file: FindFile
+    name: str,
+    spec: MethodSpec,
+    evaluate: Evaluate,
+    find_file: FindFile,
+    classification: Classification | None = None,
 ) -> Any:
     """Make a method of a coding pilot.
 
@@ -58,28 +61,16 @@ def build_method(
         Seed and ``min_units``.
     find_file : callable
         Relative path -> path, raising where there is none.
+    classification : Classification, optional
+        The pilot's, for a class that has such a parameter.
     """
     where = f"methods.{name}"
-    params = dict(spec.params)
-    for key in _FILES:
-        if isinstance(params.get(key), str):
-            params[key] = str(find_file(params[key]))
-    own = spec.use.startswith("mlstats.")
-    if own:
-        accepted = _parameters(spec.use, where)
-        for key, value in (
-            ("random_state", evaluate.seed % 2**31),
-            ("min_units", evaluate.min_units),
-        ):
-            if key in accepted:
-                params.setdefault(key, value)
-        return build(spec.use, params, where=where)
-    classifier = build(spec.use, params, where=where)
-    if hasattr(classifier, "random_state") and classifier.random_state is None:
-        classifier.set_params(random_state=evaluate.seed % 2**31)
-    from mlstats.coding.linear import SklearnText
-
-    return SklearnText(classifier, min_units=evaluate.min_units)
+    params = _with_files(dict(spec.params), find_file)
+    if spec.use.startswith("mlstats.") and classification is not None:
+        takes_it = "classification" in accepted_parameters(spec.use, where)
+        params |= {"classification": classification} if takes_it else {}
+    seed, min_units = evaluate.seed % 2**31, evaluate.min_units
+    return make_coder(spec.use, params, seed=seed, min_units=min_units, where=where)
 
 
 def read_classification(
@@ -97,5 +88,17 @@ def read_classification(
     )
 
 
-def _parameters(use: str, where: str) -> set[str]:
-    return set(inspect.signature(resolve(use, where)).parameters)
+def _with_files(params: dict[str, Any], find_file: FindFile) -> dict[str, Any]:
+    """Look up the paths of files, of the methods inside a method too."""
+    for key in _FILES:
+        if isinstance(params.get(key), str):
+            params[key] = str(find_file(params[key]))
+    nested = params.get("methods")
+    if isinstance(nested, list):
+        params["methods"] = [
+            {**spec, "params": _with_files(dict(spec.get("params") or {}), find_file)}
+            if isinstance(spec, Mapping)
+            else spec
+            for spec in nested
+        ]
+    return params

@@ -1,4 +1,4 @@
-"""Scores made probabilities, and what all methods that score every code share.
+"""Scores made probabilities.
 
 A score says which code is better; a threshold needs to know how often it is right.
 Two steps, both fitted on coded rows that the method never learned from:
@@ -13,31 +13,19 @@ Two steps, both fitted on coded rows that the method never learned from:
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit, log_softmax, logsumexp
-from sklearn.base import BaseEstimator, clone
-from sklearn.utils.validation import check_is_fitted
 
-from mlstats.coding.text import normalise
-from mlstats.errors import MethodError, nearest
-
-__all__ = ["CalibratedCoder", "Calibration"]
+__all__ = ["Calibration", "platt_logistic"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Objects = npt.NDArray[np.object_]
 
-_BLOCK_CELLS = 2**22  # rows x codes worked on at a time: 32 MiB a matrix
 _TEMPERATURES = (1e-2, 1e3)
-_HELD_OUT = 0.2
 _SMALLEST = 1e-300  # a sum of probabilities that underflowed is taken as this
 _RIDGE = 1e-3  # keeps the reliability finite where every row is right, or none
 
@@ -74,7 +62,7 @@ class Calibration:
         known = truth >= 0
         if not known.any():
             return cls()
-        inside, column = scores[known], truth[known][:, None]
+        inside, column = scores[known].astype(np.float64), truth[known][:, None]
 
         def log_loss(log_temperature: float) -> float:
             logs = log_softmax(np.exp(log_temperature) * inside, axis=1)
@@ -88,7 +76,7 @@ class Calibration:
         log_odds = -logsumexp(temperature * behind, axis=1)
         lead = -behind.max(axis=1)
         evidence = np.column_stack([np.ones(len(scores)), log_odds, lead])
-        weights = _logistic(evidence, first == truth)
+        weights = platt_logistic(evidence, first == truth)
         return cls(temperature, *map(float, weights))
 
     def probabilities(self, scores: Floats) -> Floats:
@@ -144,223 +132,15 @@ class Calibration:
         return np.minimum(shares, reliability, out=shares), reliability
 
 
-class CalibratedCoder(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is untyped
-    """What the methods share that give every code a score.
-
-    A subclass learns from coded rows and scores rows; texts reach it normalised and
-    none of them is empty.
-
-    Attributes
-    ----------
-    classes_ : ndarray of object
-        The codes of the training rows, sorted.
-    """
-
-    kind_of_work: ClassVar[str] = "predict"
-    confidential: ClassVar[bool] = True
-
-    random_state: int
-    classes_: Objects
-    _calibration: Calibration | None
-    _training: tuple[pd.DataFrame, Objects, pd.Series | None] | None
-
-    def fit(
-        self, X: pd.DataFrame, y: pd.Series, groups: pd.Series | None = None
-    ) -> Self:
-        """Learn from coded rows; those without a word or a code are passed over.
-
-        Parameters
-        ----------
-        X : DataFrame, shape (n, 1 + covariates)
-            Column ``text``; every other column is a covariate.
-        y : Series of str, shape (n,)
-            Codes.
-        groups : Series, shape (n,), optional
-            Cluster of each row (household); a term enters the model only if
-            enough clusters use it.
-
-        Raises
-        ------
-        ConfigError
-            If a parameter does not fit.
-        MethodError
-            If fewer than two codes are left.
-        """
-        rows, codes, used = _coded(X, y)
-        if len(set(codes)) < 2:
-            raise MethodError(
-                f"The training rows have {len(set(codes))} codes",
-                expected="at least two codes among the rows with a text and a code",
-            )
-        clusters = None
-        if groups is not None:
-            clusters = pd.Series(groups)[used].reset_index(drop=True)
-        self._learn(rows, codes, clusters)
-        self._calibration = None
-        self._training = (rows, codes, clusters)
-        return self
-
-    def calibrate(self, X: pd.DataFrame, y: pd.Series) -> Self:
-        """Fit the probabilities on coded rows that :meth:`fit` never saw.
-
-        Without this call the first use of a probability holds a fifth of the
-        training rows (clusters) out, learns from the rest and calibrates on them.
-
-        Parameters
-        ----------
-        X, y : DataFrame and Series
-            As in :meth:`fit`.
-        """
-        check_is_fitted(self, "classes_")
-        rows, codes, _ = _coded(X, y)
-        self._calibration = self._calibrated_on(rows, codes)
-        self._training = None
-        return self
-
-    def predict(self, X: pd.DataFrame) -> Objects:
-        """Return the best code of each row, None where the text has no word.
-
-        Parameters
-        ----------
-        X : DataFrame, shape (n, 1 + covariates)
-            The columns of :meth:`fit`.
-
-        Returns
-        -------
-        ndarray of object, shape (n,)
-        """
-        codes = np.full(len(X), None, dtype=object)
-        for row, scores in self._scored(X):
-            codes[row] = self.classes_[scores.argmax(axis=1)]
-        return codes
-
-    def predict_top(self, X: pd.DataFrame, k: int = 5) -> tuple[Objects, Floats]:
-        """Return the best codes of each row.
-
-        Parameters
-        ----------
-        X : DataFrame, shape (n, 1 + covariates)
-            The columns of :meth:`fit`.
-        k : int, default=5
-            Number of candidates.
-
-        Returns
-        -------
-        codes : ndarray of object, shape (n, k)
-            Best first; None where there is no candidate.
-        scores : ndarray of float, shape (n, k)
-            Calibrated probabilities; 0 where there is no candidate.
-        """
-        codes = np.full((len(X), k), None, dtype=object)
-        confidence = np.zeros((len(X), k))
-        calibration = self._probabilities_ready()
-        wide = min(k, len(self.classes_))
-        for row, scores in self._scored(X):
-            best, chances = calibration.ranked(scores, wide)
-            codes[row, :wide] = self.classes_[best]
-            confidence[row, :wide] = chances
-        return codes, confidence
-
-    def predict_proba(self, X: pd.DataFrame) -> Floats:
-        """Return the probability of each code of ``classes_``.
-
-        Parameters
-        ----------
-        X : DataFrame, shape (n, 1 + covariates)
-            The columns of :meth:`fit`.
-
-        Returns
-        -------
-        ndarray of float, shape (n, codes)
-            Zeros where the text has no word. A row may sum to less than 1, see
-            :meth:`Calibration.probabilities`.
-        """
-        chances = np.zeros((len(X), len(self.classes_)))
-        calibration = self._probabilities_ready()
-        for row, scores in self._scored(X):
-            chances[row] = calibration.probabilities(scores)
-        return chances
-
-    @abstractmethod
-    def _learn(
-        self, rows: pd.DataFrame, codes: Objects, groups: pd.Series | None
-    ) -> None:
-        """Learn from rows with a text and a code, and set ``classes_``."""
-
-    @abstractmethod
-    def _scores(self, rows: pd.DataFrame) -> Floats:
-        """Return a score for each row and each code of ``classes_``."""
-
-    def _scored(self, X: pd.DataFrame) -> Iterator[tuple[Ints, Floats]]:
-        """Yield row numbers and scores of the rows with a word, block by block."""
-        check_is_fitted(self, "classes_")
-        rows = _normalised(X)
-        there = np.flatnonzero(rows["text"] != "")
-        size = max(1, _BLOCK_CELLS // len(self.classes_))
-        for start in range(0, len(there), size):
-            row = there[start : start + size]
-            yield row, self._scores(rows.iloc[row])
-
-    def _probabilities_ready(self) -> Calibration:
-        check_is_fitted(self, "classes_")
-        if self._calibration is None:
-            self._calibration = self._held_out_calibration()
-            self._training = None
-        return self._calibration
-
-    def _held_out_calibration(self) -> Calibration:
-        """Calibrate a twin that learned from four fifths on the last fifth."""
-        if self._training is None:
-            return Calibration()
-        rows, codes, groups = self._training
-        cluster = np.arange(len(rows)) if groups is None else pd.factorize(groups)[0]
-        alone = cluster < 0
-        cluster[alone] = cluster.max() + 1 + np.arange(alone.sum())
-        chance = np.random.default_rng(self.random_state).random(cluster.max() + 1)
-        held = chance[cluster] < _HELD_OUT
-        if held.all() or not held.any() or len(set(codes[~held])) < 2:
-            return Calibration()
-        twin = clone(self)
-        kept = None if groups is None else groups[~held].reset_index(drop=True)
-        twin._learn(rows[~held].reset_index(drop=True), codes[~held], kept)
-        calibration: Calibration = twin._calibrated_on(rows[held], codes[held])
-        return calibration
-
-    def _calibrated_on(self, rows: pd.DataFrame, codes: Objects) -> Calibration:
-        if rows.empty:
-            return Calibration()
-        truth = pd.Index(self.classes_).get_indexer(pd.Index(codes))
-        return Calibration.fit(self._scores(rows), truth)
-
-
-def _normalised(X: pd.DataFrame) -> pd.DataFrame:
-    if "text" not in X:
-        raise MethodError(
-            "The data have no column 'text'",
-            expected="the texts to be coded in the column 'text'",
-            nearest=nearest("text", map(str, X.columns)),
-        )
-    return X.assign(text=normalise(X["text"]))
-
-
-def _coded(
-    X: pd.DataFrame, y: pd.Series
-) -> tuple[pd.DataFrame, Objects, npt.NDArray[np.bool_]]:
-    """Return the rows with a word and a code, their codes, and which they are."""
-    rows, codes = _normalised(X), pd.Series(y)
-    there = codes.notna() & (codes != "")
-    used = (rows["text"] != "").to_numpy() & there.to_numpy()
-    return rows[used].reset_index(drop=True), codes[used].to_numpy(dtype=object), used
-
-
 def _behind(scores: Floats, best: Ints) -> Floats:
     """Return how far each code is behind the best one, minus infinity for itself."""
-    behind = scores - np.take_along_axis(scores, best, axis=1)
+    first = np.take_along_axis(scores, best, axis=1)
+    behind: Floats = np.subtract(scores, first, dtype=np.float64)
     np.put_along_axis(behind, best, -np.inf, axis=1)
     return behind
 
 
-def _logistic(evidence: Floats, right: npt.NDArray[np.bool_]) -> Floats:
+def platt_logistic(evidence: Floats, right: npt.NDArray[np.bool_]) -> Floats:
     """Fit P(right) with Platt's targets, the two slopes not below 0."""
     hits = int(right.sum())
     target = np.where(

@@ -27,13 +27,8 @@ import pyarrow as pa
 from pyarrow import csv
 from scipy import sparse
 
-from mlstats.coding.calibration import (
-    CalibratedCoder,
-    Calibration,
-    Floats,
-    Ints,
-    Objects,
-)
+from mlstats.coding.calibration import Calibration, Floats, Ints
+from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
 from mlstats.coding.features import TermCounts
 from mlstats.errors import ConfigError, MethodError, SourceError, nearest
 from mlstats.writing import write_atomic, write_json
@@ -42,6 +37,8 @@ __all__ = ["FastText"]
 
 _END = "</s>"  # fastText's own term at the end of every text
 _LABEL = "__label__"
+_OUTPUT = "fasttext_output.npy"
+_FEWEST = 256  # centroids of fastText's quantisation
 _SPREAD = 0.6  # bound of the initial vectors; fastText's 1/dim learns less, slower
 _LOSSES = ("softmax", "ova")
 
@@ -58,13 +55,20 @@ class FastText(CalibratedCoder):
     lr : float, default=1.0
         Learning rate of the first pass; it falls to 0.
     word_ngrams : int, default=2
-        Longest run of words that is a term.
+        Longest run of words that is a term; 0 for a script without blanks between
+        words (Japanese, Chinese, Thai): characters alone.
     minn, maxn : int, default=3 and 6
         Lengths of the character n-grams, the blanks around a word included.
     loss : {"softmax", "ova"}, default="softmax"
         One choice among the codes, or each code against the rest.
     covariates : {"tokens", "ignore"}, default="tokens"
         Whether the columns beside ``text`` are used, each value as a term.
+    bands : int, default=10
+        Number of bands of a numeric column.
+    quantise : bool, default=False
+        Whether the vectors are kept by product quantisation (Joulin et al. 2016,
+        FastText.zip), in fastText's own form ``.ftz``: a tenth of the size or less,
+        at almost the same accuracy. At least 256 terms are needed.
     min_units : int, default=2
         A term used by fewer units, or clusters, is not in the model.
     random_state : int, default=0
@@ -77,8 +81,8 @@ class FastText(CalibratedCoder):
     terms_ : TermCounts
         The vocabulary.
     model_ : bytes
-        The model in fastText's own format; its words are numbers of terms, its
-        labels numbers of codes.
+        The model in fastText's own format, quantised where that is asked for; its
+        words are numbers of terms, its labels numbers of codes.
     """
 
     def __init__(
@@ -92,6 +96,8 @@ class FastText(CalibratedCoder):
         maxn: int = 6,
         loss: str = "softmax",
         covariates: str = "tokens",
+        bands: int = 10,
+        quantise: bool = False,
         min_units: int = 2,
         random_state: int = 0,
     ) -> None:
@@ -103,11 +109,13 @@ class FastText(CalibratedCoder):
         self.maxn = maxn
         self.loss = loss
         self.covariates = covariates
+        self.bands = bands
+        self.quantise = quantise
         self.min_units = min_units
         self.random_state = random_state
 
     def save(self, folder: Path) -> None:
-        """Write fastText's model (bin) and vocabulary, codes, calibration (json)."""
+        """Write fastText's model (bin or ftz), and the rest (json, npy)."""
         calibration = self._probabilities_ready()
         about = {
             "parameters": self.get_params(deep=False),
@@ -115,9 +123,10 @@ class FastText(CalibratedCoder):
             "terms": self.terms_.to_dict(),
             "calibration": vars(calibration),
         }
-        write_atomic(
-            Path(folder) / "fasttext.bin", lambda path: _write_bytes(path, self.model_)
-        )
+        path = Path(folder) / _file(self.quantise)
+        write_atomic(path, lambda hidden: _write_bytes(hidden, self.model_))
+        if self.quantise:  # fastText does not give it back out of such a model
+            write_atomic(Path(folder) / _OUTPUT, self._write_output)
         write_json(Path(folder) / "fasttext.json", about)
 
     @classmethod
@@ -134,14 +143,16 @@ class FastText(CalibratedCoder):
         try:
             written = (Path(folder) / "fasttext.json").read_text(encoding="utf-8")
             about = json.loads(written)
-            model = (Path(folder) / "fasttext.bin").read_bytes()
+            coder = cls(**about["parameters"])
+            model = (Path(folder) / _file(coder.quantise)).read_bytes()
+            if coder.quantise:
+                coder._weights = np.load(Path(folder) / _OUTPUT, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise SourceError(
                 "The saved model cannot be read",
                 where=str(folder),
-                expected="the files fasttext.json and fasttext.bin",
+                expected="the files fasttext.json and fasttext.bin (or .ftz)",
             ) from error
-        coder = cls(**about["parameters"])
         coder.classes_ = np.array(about["classes"], dtype=object)
         coder.terms_ = TermCounts.from_dict(about["terms"])
         coder._calibration = Calibration(**about["calibration"])
@@ -159,24 +170,39 @@ class FastText(CalibratedCoder):
             min_characters=self.minn,
             max_characters=self.maxn,
             covariates=self.covariates,
+            bands=self.bands,
             min_units=self.min_units,
         ).fit(rows, groups=groups)
         number, classes = pd.factorize(codes, sort=True)
         self.classes_ = np.asarray(classes, dtype=object)
         counts = self.terms_.transform(rows)
+        if self.quantise and counts.shape[1] < _FEWEST:
+            raise MethodError(
+                f"{counts.shape[1]} terms are too few to quantise their vectors",
+                expected=f"{_FEWEST} or more",
+                hint="leave quantise out: the model is small",
+            )
         with tempfile.TemporaryDirectory(prefix="mlstats-") as private:
             folder = Path(private)
             _write_private(folder / "rows.txt", _lines(counts, number))
             self._write_vectors(folder / "vectors.txt", counts.shape[1])
             self._train(folder)
             model = (folder / "model.bin").read_bytes()
+            small = folder / "model.ftz"
+            quantised = small.read_bytes() if self.quantise else b""
         self._use(model)
+        if self.quantise:
+            self._use(quantised)
 
-    def _scores(self, rows: pd.DataFrame) -> Floats:
+    def _scorer(self, rows: pd.DataFrame) -> Scorer:
         counts = self.terms_.transform(rows)
-        total = counts @ self._vectors + self._end
-        mean = total / (counts.sum(axis=1) + 1)[:, None]
-        return np.asarray(mean @ self._weights, dtype=np.float64)
+
+        def score(part: slice) -> Floats:
+            total = counts[part] @ self._vectors + self._end
+            mean = total / (counts[part].sum(axis=1) + 1)[:, None]
+            return np.asarray(mean @ self._weights, dtype=np.float64)
+
+        return score
 
     def _write_vectors(self, path: Path, terms: int) -> None:
         """Write an initial vector for each term, in the text form fastText reads."""
@@ -208,6 +234,8 @@ class FastText(CalibratedCoder):
             "maxn": 0,
         }
         job = {"model": str(folder / "model.bin"), "settings": settings}
+        if self.quantise:
+            job["quantised"] = str(folder / "model.ftz")
         _write_private(folder / "job.json", [json.dumps(job)])
         # -P: a file fasttext.py in the working folder must not take fastText's place.
         module = ["-P", "-m", "mlstats.coding.fasttext_training"]
@@ -225,18 +253,25 @@ class FastText(CalibratedCoder):
         """Take the matrices out of fastText's model, in the order of our numbers."""
         fasttext = _installed()
         with tempfile.TemporaryDirectory(prefix="mlstats-") as private:
-            path = Path(private) / "model.bin"
+            path = Path(private) / "model"
             _write_bytes(path, model)
             loaded = fasttext.load_model(str(path))
         words = loaded.get_words()
         place = np.array([-1 if word == _END else int(word) for word in words])
         vectors = np.zeros((len(words), loaded.get_dimension()))
-        vectors[place] = loaded.get_input_matrix()  # the end's vector comes last
+        if loaded.is_quantized():
+            vectors[place] = [loaded.get_word_vector(word) for word in words]
+        else:
+            vectors[place] = loaded.get_input_matrix()  # the end's vector comes last
+            label = [int(name.removeprefix(_LABEL)) for name in loaded.get_labels()]
+            self._weights = np.zeros((loaded.get_dimension(), len(label)))
+            self._weights[:, label] = loaded.get_output_matrix().T
         self._vectors, self._end = vectors[:-1], vectors[-1]
-        label = [int(name.removeprefix(_LABEL)) for name in loaded.get_labels()]
-        self._weights = np.zeros((loaded.get_dimension(), len(label)))
-        self._weights[:, label] = loaded.get_output_matrix().T
         self.model_ = model
+
+    def _write_output(self, path: Path) -> None:
+        with path.open("wb") as file:
+            np.save(file, self._weights)
 
     def _check_parameters(self) -> None:
         if self.loss not in _LOSSES:
@@ -252,6 +287,10 @@ class FastText(CalibratedCoder):
                 )
         if not self.lr > 0:
             raise ConfigError(f"lr is {self.lr}", expected="a number above 0")
+
+
+def _file(quantised: bool) -> str:
+    return "fasttext.ftz" if quantised else "fasttext.bin"
 
 
 def _installed() -> Any:

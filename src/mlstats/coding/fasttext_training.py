@@ -27,8 +27,9 @@ def main(job: Path) -> None:
     Parameters
     ----------
     job : pathlib.Path
-        JSON: ``model`` (path to write) and ``settings`` (keyword arguments of
-        ``fasttext.train_supervised``).
+        JSON: ``model`` (path to write), ``settings`` (keyword arguments of
+        ``fasttext.train_supervised``) and, where the model is quantised too,
+        ``quantised`` (path to write).
     """
     work = json.loads(job.read_text(encoding="utf-8"))
     clear_new_memory()
@@ -36,6 +37,9 @@ def main(job: Path) -> None:
 
     model = fasttext.train_supervised(thread=1, verbose=0, **work["settings"])
     model.save_model(work["model"])
+    if "quantised" in work:
+        model.quantize()
+        model.save_model(work["quantised"])
 
 
 def clear_new_memory() -> None:

@@ -12,7 +12,6 @@ and spares a loop over records.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -21,45 +20,23 @@ import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from mlstats.errors import ConfigError, MethodError, nearest
+from mlstats.coding.covariates import Covariates
+from mlstats.coding.runs import KnownText
+from mlstats.coding.terms import (
+    Block,
+    Ints,
+    counted,
+    plain,
+    split_words,
+    word_pieces,
+    word_runs,
+)
+from mlstats.errors import ConfigError
+from mlstats.method import distinct_rows
 
-__all__ = ["Block", "TermCounts", "TextFeatures"]
+__all__ = ["TermCounts", "TextFeatures"]
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-_COVARIATES = ("tokens", "ignore")
-
-
-@dataclass(frozen=True)
-class Block:
-    """Counts of one kind of term, as a product of two sparse matrices.
-
-    Attributes
-    ----------
-    rows : csr_array, shape (n, m)
-        How often each text has each item (a word run, a word, a covariate's value).
-    items : csr_array, shape (m, t)
-        How often each item has each term.
-    names : Index, shape (t,)
-        The terms.
-    """
-
-    rows: sparse.csr_array
-    items: sparse.csr_array
-    names: pd.Index
-
-    @property
-    def counts(self) -> sparse.csr_array:
-        """How often each text has each term, shape (n, t)."""
-        return self.rows @ self.items
-
-    def restricted(self, names: pd.Index) -> Block:
-        """Return the counts of the terms `names`, in this order."""
-        column = names.get_indexer(self.names)
-        known = np.flatnonzero(column >= 0)
-        chosen = _counted(known, column[known], (len(column), len(names)))
-        return Block(self.rows, self.items @ chosen, names)
 
 
 class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
@@ -68,12 +45,17 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     Parameters
     ----------
     word_ngrams : int, default=2
-        Longest run of words that is a term.
+        Longest run of words that is a term. 0 for a script without blanks between
+        words (Japanese, Chinese, Thai): characters alone, cut from each stretch
+        between two punctuation marks.
     min_characters, max_characters : int, default=2 and 5
         Lengths of the character n-grams, the blanks around a word included.
     covariates : {"tokens", "ignore"}, default="tokens"
-        Whether each value of each column beside ``text`` is a term too. Values are
-        taken as they are: put an amount into classes before.
+        Whether each value of each column beside ``text`` is a term too, and each
+        band of a numeric column; see :class:`~mlstats.coding.covariates.Covariates`.
+    bands : int, default=10
+        Number of bands, with equally many training rows, of a numeric column that
+        has more values than this.
     min_units : int, default=2
         A term used by fewer units, or clusters, is left out.
 
@@ -81,8 +63,10 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     ----------
     names_ : dict of str to Index
         The terms by kind: words, characters, covariates.
-    columns_ : list of str
-        The covariates.
+    frequency_ : dict of str to ndarray
+        Number of training rows that have each term.
+    covariates_ : Covariates
+        Columns, and limits of the bands.
     """
 
     def __init__(
@@ -92,12 +76,14 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         min_characters: int = 2,
         max_characters: int = 5,
         covariates: str = "tokens",
+        bands: int = 10,
         min_units: int = 2,
     ) -> None:
         self.word_ngrams = word_ngrams
         self.min_characters = min_characters
         self.max_characters = max_characters
         self.covariates = covariates
+        self.bands = bands
         self.min_units = min_units
 
     def fit(
@@ -121,15 +107,17 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
             If a parameter does not fit.
         """
         self._check_parameters()
-        used = self.covariates == "tokens"
-        self.columns_ = [c for c in X.columns if c != "text"] if used else []
-        cluster = _clusters(groups, len(X))
-        self.names_ = {
-            kind: block.names[
-                _users(block.counts, cluster) >= self.min_units
-            ].sort_values()
-            for kind, block in self._all_terms(X)
-        }
+        self.covariates_ = Covariates.fit(X, self.covariates, self.bands)
+        distinct, place = distinct_rows(X[["text", *self.covariates_.columns]])
+        users = _Users(place, len(distinct), groups)
+        self.names_, self.frequency_ = {}, {}
+        for kind, block in self._all_terms(distinct):
+            counts = block.counts
+            kept = np.flatnonzero(users.of(counts) >= self.min_units)
+            kept = kept[np.argsort(block.names[kept], kind="stable")]
+            self.names_[kind] = block.names[kept]
+            self.frequency_[kind] = users.rows(counts)[kept]
+        self._known = KnownText(self.names_["characters"], self.names_["words"])
         return self
 
     def blocks(self, X: pd.DataFrame) -> dict[str, Block]:
@@ -145,9 +133,17 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         MethodError
             If a covariate of the training data is not there.
         """
+        row, number, words = split_words(X["text"])
+        in_row, run = self._known.word_runs(row, number, words)
+        in_word, piece = self._known.pieces(words)
+        items = counted(in_word, piece, (len(words), len(self.names_["characters"])))
+        of_words = counted(row, number, (len(X), len(words)))
+        there, value, names = self.covariates_.values(X)
+        covariates = plain(there, value, names, len(X))
         return {
-            kind: block.restricted(self.names_[kind])
-            for kind, block in self._all_terms(X)
+            "words": plain(in_row, run, self.names_["words"], len(X)),
+            "characters": Block(of_words, items, self.names_["characters"]),
+            "covariates": covariates.restricted(self.names_["covariates"]),
         }
 
     def transform(self, X: pd.DataFrame) -> sparse.csr_array:
@@ -170,7 +166,7 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         """Return parameters and vocabulary as JSON can hold them."""
         return {
             "parameters": self.get_params(deep=False),
-            "columns": self.columns_,
+            "covariates": self.covariates_.to_dict(),
             "names": {kind: names.tolist() for kind, names in self.names_.items()},
         }
 
@@ -178,44 +174,27 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
     def from_dict(cls, state: Mapping[str, Any]) -> Self:
         """Make what :meth:`to_dict` described."""
         counts = cls(**state["parameters"])
-        counts.columns_ = list(state["columns"])
+        counts.covariates_ = Covariates(**state["covariates"])
         counts.names_ = {k: pd.Index(v, dtype=str) for k, v in state["names"].items()}
+        counts._known = KnownText(counts.names_["characters"], counts.names_["words"])
         return counts
 
     def _all_terms(self, X: pd.DataFrame) -> Iterator[tuple[str, Block]]:
         """Count every term, kind by kind, known or not."""
-        row, number, words = _words(X["text"])
-        yield "words", _word_runs(row, number, words, self.word_ngrams, len(X))
+        row, number, words = split_words(X["text"])
+        yield "words", word_runs(row, number, words, self.word_ngrams, len(X))
         size = (self.min_characters, self.max_characters)
-        yield "characters", _word_pieces(row, number, words, size, len(X))
-        yield "covariates", self._covariate_values(X)
-
-    def _covariate_values(self, X: pd.DataFrame) -> Block:
-        row, name = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=object)]
-        for column in self.columns_:
-            if column not in X:
-                raise MethodError(
-                    f"The covariate {column!r} of the training data is not there",
-                    nearest=nearest(column, map(str, X.columns)),
-                )
-            there = np.flatnonzero(X[column].notna())
-            values = X[column].iloc[there].astype(str)
-            row.append(there)
-            name.append((f"{column}=" + values).to_numpy(dtype=object))
-        number, names = pd.factorize(np.concatenate(name), sort=True)
-        return _plain(np.concatenate(row), number, pd.Index(names, dtype=str), len(X))
+        yield "characters", word_pieces(row, number, words, size, len(X))
+        there, value, names = self.covariates_.values(X)
+        yield "covariates", plain(there, value, names, len(X))
 
     def _check_parameters(self) -> None:
-        if self.covariates not in _COVARIATES:
-            raise ConfigError(
-                f"covariates is {self.covariates!r}",
-                expected=" or ".join(_COVARIATES),
-                nearest=nearest(str(self.covariates), _COVARIATES),
-            )
-        for name in ("word_ngrams", "min_characters", "min_units"):
-            if getattr(self, name) < 1:
+        least = {"word_ngrams": 0, "min_characters": 1, "bands": 2, "min_units": 1}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)}", expected="a number from 1 on"
+                    f"{name} is {getattr(self, name)}",
+                    expected=f"a number from {smallest} on",
                 )
         if self.max_characters < self.min_characters:
             raise ConfigError(
@@ -229,21 +208,25 @@ class TextFeatures(TransformerMixin, TermCounts):  # type: ignore[misc]
 
     Each kind of text term is a block: counts times idf, with
     idf = ln((1 + n) / (1 + df)) + 1, scaled to length 1; characters then times
-    `character_weight`. Covariates are 0 or 1. Without covariates the result is
-    scikit-learn's ``FeatureUnion`` of two ``TfidfVectorizer`` (``char_wb`` for the
-    characters) with the same vocabulary.
+    `character_weight`. A covariate's value is 0 or `covariate_weight`. Without
+    covariates the result is scikit-learn's ``FeatureUnion`` of two
+    ``TfidfVectorizer`` (``char_wb`` for the characters) with the same vocabulary.
 
     Parameters
     ----------
     character_weight : float, default=2.0
         Length of the characters' block beside the words' length of 1.
+    covariate_weight : float, default=1.0
+        Value of a covariate's term beside the words' length of 1.
+    sublinear : bool, default=False
+        Whether a term that a text has c times counts 1 + ln c; for long texts.
     **parameters
         As in :class:`TermCounts`.
 
     Attributes
     ----------
     idf_ : dict of str to ndarray
-        Weight of each term of ``names_``; 1 for covariates.
+        Weight of each term of ``names_``.
     """
 
     def __init__(
@@ -253,7 +236,10 @@ class TextFeatures(TransformerMixin, TermCounts):  # type: ignore[misc]
         min_characters: int = 2,
         max_characters: int = 5,
         character_weight: float = 2.0,
+        covariate_weight: float = 1.0,
+        sublinear: bool = False,
         covariates: str = "tokens",
+        bands: int = 10,
         min_units: int = 2,
     ) -> None:
         super().__init__(
@@ -261,9 +247,12 @@ class TextFeatures(TransformerMixin, TermCounts):  # type: ignore[misc]
             min_characters=min_characters,
             max_characters=max_characters,
             covariates=covariates,
+            bands=bands,
             min_units=min_units,
         )
         self.character_weight = character_weight
+        self.covariate_weight = covariate_weight
+        self.sublinear = sublinear
 
     def fit(
         self, X: pd.DataFrame, y: object = None, groups: pd.Series | None = None
@@ -271,10 +260,10 @@ class TextFeatures(TransformerMixin, TermCounts):  # type: ignore[misc]
         """Choose the vocabulary and weigh it; as :meth:`TermCounts.fit`."""
         super().fit(X, y, groups)
         self.idf_ = {
-            kind: np.log((1 + len(X)) / (1 + block.counts.count_nonzero(axis=0))) + 1
-            for kind, block in super().blocks(X).items()
+            kind: np.log((1 + len(X)) / (1 + frequency)) + 1
+            for kind, frequency in self.frequency_.items()
         }
-        self.idf_["covariates"][:] = 1
+        self.idf_["covariates"][:] = self.covariate_weight
         return self
 
     def fit_transform(
@@ -300,6 +289,12 @@ class TextFeatures(TransformerMixin, TermCounts):  # type: ignore[misc]
         return features
 
     def _weighed(self, kind: str, block: Block) -> Block:
+        if self.sublinear and kind != "covariates":
+            counts = block.counts
+            counts.data = 1 + np.log(counts.data)
+            block = Block(
+                counts, sparse.eye_array(counts.shape[1], format="csr"), block.names
+            )
         items = block.items @ sparse.diags_array(self.idf_[kind])
         if kind == "covariates":
             return Block(block.rows, items, block.names)
@@ -310,88 +305,26 @@ class TextFeatures(TransformerMixin, TermCounts):  # type: ignore[misc]
         return Block(sparse.diags_array(scale) @ block.rows, items, block.names)
 
 
-def _words(texts: pd.Series) -> tuple[Ints, Ints, npt.NDArray[np.object_]]:
-    """Return row and number of each word in order, and the distinct words."""
-    listed = texts.tolist()
-    tokens = np.array(" ".join(listed).split(), dtype=object)
-    lengths = [text.count(" ") + 1 if text else 0 for text in listed]
-    number, words = pd.factorize(tokens)
-    return np.repeat(np.arange(len(listed)), lengths), number, words
+class _Users:
+    """Who has a term: rows and clusters, counted on the distinct rows."""
 
+    def __init__(self, place: Ints, distinct: int, groups: pd.Series | None) -> None:
+        number = np.full(len(place), -1)
+        if groups is not None:
+            number = np.asarray(pd.factorize(groups)[0])
+        self._repeats = np.bincount(place, minlength=distinct).astype(float)
+        alone = number < 0  # a row without a cluster is one of its own
+        self._alone = np.bincount(place[alone], minlength=distinct).astype(float)
+        shape = (int(number.max(initial=-1)) + 1, distinct)
+        self._member = counted(number[~alone], place[~alone], shape)
 
-def _word_runs(
-    row: Ints, number: Ints, words: npt.NDArray[np.object_], longest: int, n: int
-) -> Block:
-    """Count the runs of 1 to `longest` words.
+    def rows(self, counts: sparse.csr_array) -> Floats:
+        """Return how many rows have each term."""
+        found: Floats = self._repeats @ (counts > 0)
+        return found
 
-    A run is the run before it and one word more, so its number follows from two
-    numbers and only distinct runs are ever spelt out.
-    """
-    start, run, names = np.arange(len(row)), number, words
-    rows, numbers, spelt = [row], [run], [words]
-    for size in range(2, longest + 1):
-        inside = start + size - 1 < len(row)
-        inside[inside] = row[start[inside]] == row[start[inside] + size - 1]
-        start, run = start[inside], run[inside]
-        key = run * len(words) + number[start + size - 1]
-        run, keys = pd.factorize(key)
-        before, last = np.divmod(keys, max(len(words), 1))
-        names = names[before] + " " + words[last]
-        rows.append(row[start])
-        numbers.append(run + sum(map(len, spelt)))
-        spelt.append(names)
-    index = pd.Index(np.concatenate(spelt), dtype=str)
-    return _plain(np.concatenate(rows), np.concatenate(numbers), index, n)
-
-
-def _word_pieces(
-    row: Ints,
-    number: Ints,
-    words: npt.NDArray[np.object_],
-    size: tuple[int, int],
-    n: int,
-) -> Block:
-    """Count the character n-grams, cut from each distinct word once."""
-    cut = [_pieces(word, *size) for word in words]
-    pieces = np.array([piece for of_word in cut for piece in of_word], dtype=object)
-    piece, names = pd.factorize(pieces)
-    word = np.repeat(np.arange(len(words)), [len(of_word) for of_word in cut])
-    items = _counted(word, piece, (len(words), len(names)))
-    rows = _counted(row, number, (n, len(words)))
-    return Block(rows, items, pd.Index(names, dtype=str))
-
-
-def _pieces(word: str, shortest: int, longest: int) -> list[str]:
-    """Cut a word as scikit-learn's ``char_wb`` does: a short word counts once."""
-    padded = f" {word} "
-    length = len(padded)
-    sizes = range(min(shortest, length), min(longest, length) + 1)
-    return [padded[i : i + size] for size in sizes for i in range(length - size + 1)]
-
-
-def _plain(row: Ints, number: Ints, names: pd.Index, n: int) -> Block:
-    rows = _counted(row, number, (n, len(names)))
-    return Block(rows, sparse.eye_array(len(names), format="csr"), names)
-
-
-def _counted(row: Ints, column: Ints, shape: tuple[int, int]) -> sparse.csr_array:
-    # scikit-learn's solvers take 32-bit indices only.
-    place = (row.astype(np.int32), column.astype(np.int32))
-    return sparse.csr_array((np.ones(len(row)), place), shape=shape)
-
-
-def _clusters(groups: pd.Series | None, n: int) -> Ints:
-    """Return a number per cluster; a row without one is a cluster of its own."""
-    if groups is None:
-        return np.arange(n)
-    number, known = pd.factorize(groups)
-    alone = number < 0
-    number[alone] = len(known) + np.arange(alone.sum())
-    return np.asarray(number, dtype=np.int64)
-
-
-def _users(counts: sparse.csr_array, cluster: Ints) -> Ints:
-    """Return how many clusters use each term."""
-    shape = (int(cluster.max(initial=-1)) + 1, len(cluster))
-    member = _counted(cluster, np.arange(len(cluster)), shape)
-    return np.asarray((member @ counts).count_nonzero(axis=0))
+    def of(self, counts: sparse.csr_array) -> Floats:
+        """Return how many clusters have each term."""
+        clusters = (self._member @ counts).count_nonzero(axis=0)
+        found: Floats = self._alone @ (counts > 0) + clusters
+        return found

@@ -11,26 +11,28 @@ import logging
 import warnings
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from mlstats.coding.calibration import CalibratedCoder, Calibration, Floats, Objects
+from mlstats.coding.calibration import Calibration, Floats
+from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
+from mlstats.coding.dictionary import read_index
 from mlstats.coding.features import TextFeatures
+from mlstats.coding.text import normalise
 from mlstats.errors import ConfigError, MethodError, SourceError
+from mlstats.method import distinct_rows
 from mlstats.writing import write_atomic, write_json
 
-__all__ = ["LinearText", "SklearnText", "TextFeatures"]
+__all__ = ["LinearText", "TextFeatures"]
 
 _log = logging.getLogger(__name__)
 
-_TRUSTED = ("sklearn.", "numpy.", "scipy.")
-_SMALLEST = 1e-12  # below it a probability is taken as this when its log is needed
+Weights = npt.NDArray[np.float32]
 
 
 class LinearText(CalibratedCoder):
@@ -39,13 +41,21 @@ class LinearText(CalibratedCoder):
     Parameters
     ----------
     C : float, default=0.3
-        Cost of an error against the length of the weights.
-    word_ngrams, min_characters, max_characters, character_weight
-        As in :class:`TextFeatures`.
-    covariates : {"tokens", "ignore"}, default="tokens"
-        Whether the columns beside ``text`` are used.
+        Cost of an error against the length of the weights. Short texts of many
+        codes like 0.3 to 0.6, long or noisy ones 0.03 to 0.1.
+    word_ngrams, min_characters, max_characters, character_weight, sublinear
+        As in :class:`TextFeatures`; ``word_ngrams=0`` for scripts without blanks
+        between words.
+    covariates, covariate_weight, bands
+        As in :class:`TextFeatures`: whether and how the columns beside ``text`` are
+        used.
     min_units : int, default=2
         A term used by fewer units, or clusters, is not in the model.
+    index : path, optional
+        Coding index with the columns text and code: its entries are training rows
+        without covariates.
+    index_weight : float, default=0.1
+        Weight of an entry of the index beside a training row's weight of 1.
     random_state : int, default=0
         Order in which the solver visits rows, and the held-out rows.
 
@@ -75,8 +85,13 @@ class LinearText(CalibratedCoder):
         min_characters: int = 2,
         max_characters: int = 5,
         character_weight: float = 2.0,
+        covariate_weight: float = 1.0,
+        sublinear: bool = False,
         covariates: str = "tokens",
+        bands: int = 10,
         min_units: int = 2,
+        index: str | Path | None = None,
+        index_weight: float = 0.1,
         random_state: int = 0,
     ) -> None:
         self.C = C
@@ -84,13 +99,18 @@ class LinearText(CalibratedCoder):
         self.min_characters = min_characters
         self.max_characters = max_characters
         self.character_weight = character_weight
+        self.covariate_weight = covariate_weight
+        self.sublinear = sublinear
         self.covariates = covariates
+        self.bands = bands
         self.min_units = min_units
+        self.index = index
+        self.index_weight = index_weight
         self.random_state = random_state
 
     def save(self, folder: Path) -> None:
         """Write weights (npz) and vocabulary, codes, calibration (json) to a folder."""
-        about = _described(self)
+        about = described(self)
 
         def write(path: Path) -> None:
             with path.open("wb") as file:
@@ -108,168 +128,76 @@ class LinearText(CalibratedCoder):
         SourceError
             If the folder does not hold it.
         """
-        about = _read_json(Path(folder) / "linear.json")
+        about = read_description(Path(folder) / "linear.json")
         coder = cls(**about["parameters"])
         try:
             with np.load(Path(folder) / "linear.npz", allow_pickle=False) as weights:
                 coder.coef_, coder.intercept_ = weights["coef"], weights["intercept"]
         except (OSError, ValueError, KeyError) as error:
-            raise _unreadable(Path(folder) / "linear.npz") from error
-        _restore(coder, about)
+            raise unreadable(Path(folder) / "linear.npz") from error
+        restore(coder, about)
         return coder
 
     def _learn(
         self, rows: pd.DataFrame, codes: Objects, groups: pd.Series | None
     ) -> None:
-        self.features_ = _features(self, rows, groups)
+        weight = np.ones(len(rows))
+        if self.index is not None:
+            rows, codes, groups, weight = self._with_index(rows, codes, groups)
+        self.features_ = text_features(self, rows, groups)
+        rows, codes, weight = _repeats_as_weights(rows, codes, weight)
         machine = LinearSVC(C=self.C, dual=True, random_state=self.random_state)
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always", ConvergenceWarning)
-            machine.fit(self.features_.transform(rows), codes)
-        if any(issubclass(w.category, ConvergenceWarning) for w in said):
-            _log.warning("The linear classifier stopped before it converged")
+        fit_quietly(machine, self.features_.transform(rows), codes, weight)
         self.classes_ = np.asarray(machine.classes_, dtype=object)
-        self.coef_ = np.ascontiguousarray(_both(machine.coef_).T)
-        self.intercept_ = _both(machine.intercept_[:, None])[:, 0]
+        self.coef_ = np.ascontiguousarray(both_codes(machine.coef_).T, dtype=np.float32)
+        self.intercept_ = both_codes(machine.intercept_[:, None])[:, 0].astype(
+            np.float32
+        )
 
-    def _scores(self, rows: pd.DataFrame) -> Floats:
-        """Add up the blocks; characters by distinct word, which spares most work."""
-        scores = np.tile(self.intercept_, (len(rows), 1))
+    def _with_index(
+        self, rows: pd.DataFrame, codes: Objects, groups: pd.Series | None
+    ) -> tuple[pd.DataFrame, Objects, pd.Series | None, Floats]:
+        """Add the entries of the index to the training rows."""
+        if not self.index_weight > 0:
+            raise ConfigError(
+                f"index_weight is {self.index_weight}", expected="a number above 0"
+            )
+        entries = read_index(str(self.index))
+        entries = entries.assign(text=normalise(entries["text"]))
+        entries = entries[(entries["text"] != "") & entries["code"].notna()]
+        weight = np.r_[np.ones(len(rows)), np.full(len(entries), self.index_weight)]
+        both = pd.concat([rows, entries[["text"]]], ignore_index=True)
+        if groups is not None:  # an entry is a cluster of its own
+            groups = groups.reindex(both.index)
+        codes = np.r_[codes, entries["code"].to_numpy(dtype=object)]
+        return both, codes, groups, weight
+
+    def _scorer(self, rows: pd.DataFrame) -> Scorer:
+        """Weigh characters by distinct word, which spares most work."""
+        parts: list[tuple[sparse.csr_array, Weights]] = []
         start = 0
         for kind, block in self.features_.blocks(rows).items():
             weights = self.coef_[start : start + len(block.names)]
             start += len(block.names)
             if kind == "characters":
-                scores += block.rows @ (block.items @ weights)
+                by_word = block.items.astype(np.float32) @ weights
+                parts.append((block.rows.astype(np.float32), by_word))
             else:
-                scores += block.counts @ weights
-        return scores
+                parts.append((block.counts.astype(np.float32), weights))
+
+        def score(part: slice) -> Weights:
+            total: Weights = np.tile(self.intercept_, (part.stop - part.start, 1))
+            for counts, weights in parts:
+                total += counts[part] @ weights
+            return total
+
+        return score
 
 
-class SklearnText(CalibratedCoder):
-    """Any scikit-learn classifier on the same features.
-
-    Parameters
-    ----------
-    estimator : classifier
-        With ``predict_proba``, ``decision_function`` or only ``predict``; it has to
-        take a sparse matrix.
-    word_ngrams, min_characters, max_characters, character_weight, covariates, min_units
-        As in :class:`LinearText`.
-    random_state : int, default=0
-        Held-out rows; the classifier has a seed of its own.
-
-    Attributes
-    ----------
-    classes_ : ndarray of object
-        The codes, sorted.
-    features_ : TextFeatures
-        Vocabulary and weights of the terms.
-    estimator_ : classifier
-        Fitted.
-    """
-
-    def __init__(
-        self,
-        estimator: Any,
-        *,
-        word_ngrams: int = 2,
-        min_characters: int = 2,
-        max_characters: int = 5,
-        character_weight: float = 2.0,
-        covariates: str = "tokens",
-        min_units: int = 2,
-        random_state: int = 0,
-    ) -> None:
-        self.estimator = estimator
-        self.word_ngrams = word_ngrams
-        self.min_characters = min_characters
-        self.max_characters = max_characters
-        self.character_weight = character_weight
-        self.covariates = covariates
-        self.min_units = min_units
-        self.random_state = random_state
-
-    def save(self, folder: Path) -> None:
-        """Write the classifier (skops) and the rest (json) to a folder.
-
-        Raises
-        ------
-        ConfigError
-            If the classifier holds a type that is not scikit-learn's, numpy's or
-            scipy's.
-        """
-        import skops.io
-
-        about = _described(self)
-
-        def write(path: Path) -> None:
-            skops.io.dump(self.estimator_, path)
-            _trusted_types(path)
-
-        write_atomic(Path(folder) / "estimator.skops", write)
-        write_json(Path(folder) / "sklearn.json", about)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what :meth:`save` wrote; the answers are the same.
-
-        Raises
-        ------
-        ConfigError
-            If the file holds a type that is not scikit-learn's, numpy's or scipy's.
-        SourceError
-            If the folder does not hold it.
-        """
-        import skops.io
-
-        about = _read_json(Path(folder) / "sklearn.json")
-        path = Path(folder) / "estimator.skops"
-        try:
-            estimator = skops.io.load(path, trusted=_trusted_types(path))
-        except (OSError, BadZipFile) as error:
-            raise _unreadable(path) from error
-        coder = cls(estimator, **about["parameters"])
-        coder.estimator_ = estimator
-        _restore(coder, about)
-        return coder
-
-    def _learn(
-        self, rows: pd.DataFrame, codes: Objects, groups: pd.Series | None
-    ) -> None:
-        self.features_ = _features(self, rows, groups)
-        self.estimator_ = clone(self.estimator)
-        try:
-            self.estimator_.fit(self._matrix(rows), codes)
-        except (TypeError, ValueError) as error:
-            raise MethodError(
-                f"{type(self.estimator).__name__} failed with {type(error).__name__} "
-                "while it fitted",
-                expected="a classifier that takes a sparse matrix and text labels",
-            ) from None  # its message may quote a code
-        self.classes_ = np.asarray(self.estimator_.classes_, dtype=object)
-
-    def _scores(self, rows: pd.DataFrame) -> Floats:
-        matrix = self._matrix(rows)
-        if hasattr(self.estimator_, "predict_proba"):
-            chances = np.asarray(self.estimator_.predict_proba(matrix), dtype=float)
-            logs: Floats = np.log(np.maximum(chances, _SMALLEST))
-            return logs
-        if hasattr(self.estimator_, "decision_function"):
-            scores = np.asarray(self.estimator_.decision_function(matrix), dtype=float)
-            return _both(scores[None, :]).T if scores.ndim == 1 else scores
-        best = np.asarray(self.estimator_.predict(matrix), dtype=object)
-        is_best: Floats = (best[:, None] == self.classes_).astype(float)
-        return is_best
-
-    def _matrix(self, rows: pd.DataFrame) -> sparse.csr_matrix:
-        # The older matrix type, with 32-bit indices: every classifier takes it.
-        return sparse.csr_matrix(self.features_.transform(rows))
-
-
-def _features(
-    coder: LinearText | SklearnText, rows: pd.DataFrame, groups: pd.Series | None
+def text_features(
+    coder: Any, rows: pd.DataFrame, groups: pd.Series | None
 ) -> TextFeatures:
+    """Return fitted features with the parameters that the coder has for them."""
     names = TextFeatures().get_params(deep=False)
     features = TextFeatures(**{name: getattr(coder, name) for name in names})
     features.fit(rows, groups=groups)
@@ -281,14 +209,45 @@ def _features(
     return features
 
 
-def _both(scores: Floats) -> Floats:
+def _repeats_as_weights(
+    rows: pd.DataFrame, codes: Objects, weight: Floats
+) -> tuple[pd.DataFrame, Objects, Floats]:
+    """Join equal rows of equal code where that halves the work of the solver.
+
+    The loss is the same sum; only the order in which the solver visits its parts
+    differs, so nothing is gained where few rows are repeated.
+    """
+    distinct, place = distinct_rows(rows.assign(code=codes))
+    if 2 * len(distinct) > len(rows):
+        return rows, codes, weight
+    joined = np.bincount(place, weight, len(distinct))
+    codes = distinct["code"].to_numpy(dtype=object)
+    return distinct.drop(columns="code"), codes, joined.astype(np.float64)
+
+
+def fit_quietly(
+    machine: LinearSVC, matrix: Any, codes: Any, weight: Floats | None
+) -> None:
+    """Fit, and log where scikit-learn would warn."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ConvergenceWarning)
+        machine.fit(matrix, codes, sample_weight=weight)
+    if any(issubclass(w.category, ConvergenceWarning) for w in said):
+        _log.warning("The linear classifier stopped before it converged")
+
+
+def both_codes(scores: Floats) -> Floats:
     """Return a row per code where scikit-learn gives one row for two codes."""
     return np.vstack([-scores, scores]) if len(scores) == 1 else scores
 
 
-def _described(coder: LinearText | SklearnText) -> dict[str, Any]:
+def described(coder: Any) -> dict[str, Any]:
+    """Return parameters, codes, features and calibration as JSON can hold them."""
     parameters = coder.get_params(deep=False)
     parameters.pop("estimator", None)
+    parameters.pop("classification", None)  # its part in the model is kept apart
+    if parameters.get("index") is not None:
+        parameters["index"] = str(parameters["index"])
     return {
         "parameters": parameters,
         "classes": coder.classes_.tolist(),
@@ -297,38 +256,23 @@ def _described(coder: LinearText | SklearnText) -> dict[str, Any]:
     }
 
 
-def _restore(coder: LinearText | SklearnText, about: dict[str, Any]) -> None:
+def restore(coder: Any, about: dict[str, Any]) -> None:
+    """Give a new coder what :func:`described` told of the old one."""
     coder.classes_ = np.array(about["classes"], dtype=object)
     coder.features_ = TextFeatures.from_dict(about["features"])
     coder._calibration = Calibration(**about["calibration"])
     coder._training = None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_description(path: Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _unreadable(path) from error
+        raise unreadable(path) from error
     return about
 
 
-def _unreadable(path: Path) -> SourceError:
+def unreadable(path: Path) -> SourceError:
     return SourceError(
         "The saved model cannot be read", where=str(path), expected="a saved model"
     )
-
-
-def _trusted_types(path: Path) -> list[str]:
-    """Return the types in a skops file that have to be trusted by name."""
-    import skops.io
-
-    types: list[str] = skops.io.get_untrusted_types(file=path)
-    strange = [name for name in types if not name.startswith(_TRUSTED)]
-    if strange:
-        raise ConfigError(
-            f"The classifier holds the type {strange[0]}, which is not trusted",
-            where=str(path.parent),
-            expected="types of scikit-learn, numpy and scipy",
-            hint="use a classifier of scikit-learn",
-        )
-    return types
