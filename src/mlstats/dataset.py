@@ -190,9 +190,31 @@ def _together(pilot: Pilot, tables: Sequence[tuple[str, io.Table]]) -> pd.DataFr
             )
         frames.append(frame)
     together = pd.concat(frames, ignore_index=True)
+    if column in together and pilot.data.frequency is not None:
+        together[column] = _in_periods(together[column], pilot.data.frequency)
     if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in together:
         together[ROW_NUMBER] = [str(row) for row in range(1, len(together) + 1)]
     return together
+
+
+_MONTHS = {"M": 1, "Q": 3, "S": 6}
+
+
+def _in_periods(values: pd.Series, frequency: str) -> pd.Series:
+    """Return the reference period of each day; what is no day stays as it is."""
+    text = values.astype("str")
+    parts = text.str.extract(r"^(\d{4})-(\d{2})-\d{2}$")
+    day = parts[0].notna()
+    if not day.any():
+        return values
+    if frequency == "A":
+        named = parts[0]
+    elif frequency == "M":
+        named = parts[0] + "-" + parts[1]
+    else:
+        of_year = (parts[1].astype("Int64") - 1) // _MONTHS[frequency] + 1
+        named = parts[0] + f"-{frequency}" + of_year.astype("str")
+    return text.where(~day, named).where(values.notna(), None)
 
 
 def _sampled(frame: pd.DataFrame, pilot: Pilot, size: int) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlstats.dataset import load, part
+from mlstats.dataset import _in_periods, load, part
 from mlstats.pilot_files import load_pilot
 from mlstats.scaffold import new_pilot
 from mlstats.settings import load_settings
@@ -63,3 +63,20 @@ def test_the_digest_follows_the_data(diary: Path) -> None:
     text = (diary / "data.csv").read_text()
     (diary / "data.csv").write_text(text.replace("h0,", "h00,", 1))
     assert load(pilot, load_settings())[0].digest != one.digest
+
+
+@pytest.mark.parametrize(
+    ("frequency", "wanted"),
+    [
+        ("M", ["2012-03", "2012-11", None, "soon"]),
+        ("Q", ["2012-Q1", "2012-Q4", None, "soon"]),
+        ("S", ["2012-S1", "2012-S2", None, "soon"]),
+        ("A", ["2012", "2012", None, "soon"]),
+    ],
+)
+def test_days_are_read_as_their_reference_period(frequency, wanted) -> None:
+    days = pd.Series(["2012-03-05", "2012-11-30", None, "soon"])
+    found = _in_periods(days, frequency)
+    assert [None if pd.isna(v) else v for v in found] == wanted
+    months = pd.Series(["2012-03"])
+    assert _in_periods(months, frequency).tolist() == ["2012-03"]
