@@ -20,7 +20,7 @@ from mlstats.errors import MlstatsError
 
 __all__ = ["Plan", "judge_batches", "oc_curve", "sampling_plan"]
 
-_MOST = 100_000  # units inspected beyond which no clerk's batch goes
+_MOST = 10_000  # units inspected beyond which no clerk's batch goes
 _TINY = 1e-9  # a share of a batch is a whole number of units up to this
 
 
