@@ -21,7 +21,7 @@ from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.coding.text import seen
 from mlstats.config import Pilot
-from mlstats.dataset import Dataset, finder
+from mlstats.dataset import Dataset, finder, read_double_codes
 from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
 from mlstats.guard import place
 from mlstats.method import Incumbent, predict_top
@@ -94,6 +94,7 @@ def ready(pilot: Pilot, dataset: Dataset, settings: Settings) -> list[str]:
     for name, spec in pilot.methods.items():
         method = arm.build_method(name, spec, pilot.evaluate, finder(settings))
         inputs_of(method, dataset.frame, pilot)
+    read_double_codes(pilot, settings)
     return levels_of(pilot, dataset.classification)
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 from mlstats import evaluate, io, previous, tracking
 from mlstats.cards import method_table
 from mlstats.config import Pilot
-from mlstats.dataset import Dataset
+from mlstats.dataset import Dataset, read_double_codes
 from mlstats.drifting import drift_of, drift_rows
 from mlstats.evaluate import MethodRun
 from mlstats.guard import confidential_log
@@ -249,6 +249,9 @@ def evaluate_methods(
         seen=test.loc[test["method"] == pilot.baseline, "seen"].to_numpy(dtype=bool),
         rules=dataset.rules,
         methods=[*plan.kinds],
+        double_codes=read_double_codes(pilot, run.settings),
+        ancestor=ancestor,
+        levels=levels,
     )
     drifted = drift_of(pilot, dataset, evaluation)
     beyond += drift_rows(pilot, dataset, evaluation, drifted)
