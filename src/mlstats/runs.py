@@ -34,6 +34,7 @@ from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.explanation import no_importances
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
+from mlstats.quality.report_tables import INDEX_COLUMNS, empty
 from mlstats.quality.scorecard import Plan, as_scorecard, score, thresholds
 from mlstats.quality.waiver import apply_waivers, waived_verdict
 from mlstats.scoring import further
@@ -344,6 +345,7 @@ def build_report(
         drift=drifted.table(),
         drift_sentence=f"{drifted.sentence()} {drifted.power()}".strip(),
         aggregates=evaluation.tables["aggregates"],
+        index=evaluation.tables.get("index", empty(INDEX_COLUMNS)),
         previous=changed,
         previous_run=compared_with,
     )

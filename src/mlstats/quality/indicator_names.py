@@ -39,6 +39,7 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "conformal_size": ("length of the candidate list", "ratio", "accuracy"),
     "share_mse": ("MSE of the shares, points squared", "ratio", "accuracy"),
     "bias_ratio": ("largest bias ratio of a share", "ratio", "accuracy"),
+    "index_difference": ("index less that of the truth", "ratio", "accuracy"),
     "hybrid_share_mse": ("MSE of the shares, hybrid", "ratio", "accuracy"),
     "hybrid_bias_ratio": ("largest bias ratio, hybrid", "ratio", "accuracy"),
     "method_class": (
