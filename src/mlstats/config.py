@@ -12,8 +12,10 @@ from mlstats.period import PeriodRange
 __all__ = [
     "ClassificationSpec",
     "Data",
+    "DoubleCoded",
     "Evaluate",
     "GateRule",
+    "Index",
     "MethodSpec",
     "Pilot",
     "Roles",
@@ -195,6 +197,23 @@ class Automatic(_Strict):
     joint: bool = False
 
 
+class DoubleCoded(_Strict):
+    """A file of units that two coders have coded, and its columns."""
+
+    file: str
+    first: str
+    second: str
+    cluster: str | None = None
+
+
+class Index(_Strict):
+    """An index published from the codes: the weighted mean of their scores."""
+
+    name: str = Field("diffusion", pattern=r"^[a-z][a-z0-9_]*$")
+    scores: dict[Word, float] = Field(min_length=2)
+    by: Literal["period"] = "period"
+
+
 class Evaluate(_Strict):
     """What is measured and how."""
 
@@ -203,6 +222,8 @@ class Evaluate(_Strict):
     truth_sample: Literal["probability", "purposive", "census", "unknown"] = "unknown"
     truth_version: Word | None = None
     second_coder: str | None = None
+    double_coded: DoubleCoded | None = None
+    index: Index | None = None
     level: str = "full"
     target_accuracy: float = Field(0.95, gt=0, lt=1)
     automatic: Automatic | None = None
@@ -210,6 +231,12 @@ class Evaluate(_Strict):
     seed: int = 20260101
     min_units: int = Field(2, ge=1)
     expert_sheet: str | None = None
+
+    @model_validator(mode="after")
+    def _one_second_coder(self) -> Self:
+        if self.second_coder and self.double_coded:
+            raise ValueError("name one of second_coder and double_coded")
+        return self
 
 
 class GateRule(_Strict):

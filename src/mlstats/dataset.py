@@ -19,7 +19,7 @@ from mlstats.period import PeriodRange, ReferencePeriod
 from mlstats.pilot_files import find_config
 from mlstats.settings import Settings
 
-__all__ = ["Dataset", "finder", "load", "part"]
+__all__ = ["Dataset", "finder", "load", "part", "read_double_codes"]
 
 ROW_NUMBER = "row_number"  # the unit id of a file that has none
 
@@ -78,6 +78,30 @@ def finder(settings: Settings) -> Callable[[str], Path]:
         )
 
     return find
+
+
+def read_double_codes(pilot: Pilot, settings: Settings) -> pd.DataFrame | None:
+    """Read the file of ``evaluate.double_coded``; None where the pilot names none.
+
+    Raises
+    ------
+    ConfigError
+        Where a column is not in the file.
+    """
+    spec = pilot.evaluate.double_coded
+    if spec is None:
+        return None
+    named = [c for c in (spec.first, spec.second, spec.cluster) if c]
+    path = str(finder(settings)(spec.file))
+    frame = io.read_table(path, text_columns=named).frame
+    for column in named:
+        if column not in frame:
+            raise ConfigError(
+                f"The column {column!r} is not in the file of double codes",
+                where="evaluate.double_coded",
+                nearest=nearest(column, map(str, frame.columns)),
+            )
+    return frame
 
 
 def load(

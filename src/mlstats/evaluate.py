@@ -22,7 +22,7 @@ from mlstats.coding.classification import Classification
 from mlstats.coding.text import seen
 from mlstats.coding.uncodable import UncodableTexts, has_uncodable_code
 from mlstats.config import Pilot
-from mlstats.dataset import Dataset, finder
+from mlstats.dataset import Dataset, finder, read_double_codes
 from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
 from mlstats.guard import place
 from mlstats.method import Incumbent, predict_top
@@ -100,6 +100,7 @@ def ready(pilot: Pilot, dataset: Dataset, settings: Settings) -> list[str]:
             name, spec, pilot.evaluate, finder(settings), dataset.classification
         )
         inputs_of(method, dataset.frame, pilot)
+    read_double_codes(pilot, settings)
     return levels_of(pilot, dataset.classification)
 
 

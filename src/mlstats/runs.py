@@ -20,7 +20,7 @@ import pandas as pd
 from mlstats import evaluate, io, previous, tracking
 from mlstats.cards import method_table
 from mlstats.config import Pilot
-from mlstats.dataset import Dataset
+from mlstats.dataset import Dataset, read_double_codes
 from mlstats.drifting import drift_of, drift_rows
 from mlstats.evaluate import MethodRun
 from mlstats.guard import confidential_log
@@ -34,6 +34,7 @@ from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.explanation import no_importances
 from mlstats.quality.index_page import write_index
 from mlstats.quality.report import RunReport
+from mlstats.quality.report_tables import INDEX_COLUMNS, empty
 from mlstats.quality.routing import Routing, Step, route, thresholds
 from mlstats.quality.scorecard import Plan, as_scorecard, score
 from mlstats.quality.waiver import apply_waivers, waived_verdict
@@ -264,6 +265,9 @@ def evaluate_methods(
         seen=test.loc[test["method"] == pilot.baseline, "seen"].to_numpy(dtype=bool),
         rules=dataset.rules,
         methods=[*plan.kinds],
+        double_codes=read_double_codes(pilot, run.settings),
+        ancestor=ancestor,
+        levels=levels,
     )
     drifted = drift_of(pilot, dataset, evaluation)
     beyond += drift_rows(pilot, dataset, evaluation, drifted)
@@ -356,6 +360,7 @@ def build_report(
         drift=drifted.table(),
         drift_sentence=f"{drifted.sentence()} {drifted.power()}".strip(),
         aggregates=evaluation.tables["aggregates"],
+        index=evaluation.tables.get("index", empty(INDEX_COLUMNS)),
         previous=changed,
         previous_run=compared_with,
     )

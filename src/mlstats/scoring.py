@@ -17,6 +17,7 @@ from mlstats.quality.comparison import (
     hybrid_accuracy,
     worse_classes,
 )
+from mlstats.quality.diffusion import IndexArms, index_indicators, index_table
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.estimate_level import (
     ShareArms,
@@ -62,7 +63,8 @@ def further(
     rows : list of dict
         Further rows.
     tables : dict
-        aggregates, classes, coverage, and costs where there is a sheet.
+        aggregates, classes, coverage, index where the pilot names one, and costs
+        where there is a sheet.
     """
     ancestor = dataset.classification.ancestor
     rows, tables = _compared(pilot, evaluation.units, ancestor)
@@ -70,7 +72,8 @@ def further(
         pilot, evaluation.units, ancestor, publication_level
     )
     test = evaluation.units[evaluation.units["fold"] == "test"]
-    rows += more
+    of_index, indexed = _index(pilot, evaluation.units, ancestor)
+    rows += more + of_index
     rows += sheet_rows(
         pilot,
         sheets,
@@ -80,7 +83,7 @@ def further(
         period=str(test["period"].max()) if len(test) else "",
         newest_label=_newest(pilot, dataset),
     )
-    return rows, tables | cost_tables(pilot, sheets, scorecard)
+    return rows, tables | indexed | cost_tables(pilot, sheets, scorecard)
 
 
 def _of_mse(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -177,6 +180,30 @@ def _shares(
             )
     together = pd.concat(corrected, ignore_index=True) if corrected else None
     return rows, share_table(shares, together, min_cell=MIN_CELL)
+
+
+def _index(pilot: Pilot, units: pd.DataFrame, ancestor: Ancestor) -> Further:
+    spec = pilot.evaluate.index
+    if spec is None:
+        return [], {}
+    test, valid = (units[units["fold"] == fold] for fold in ("test", "valid"))
+    arms = IndexArms.of(
+        test,
+        valid,
+        ancestor,
+        "full",
+        {name: method.kind for name, method in pilot.methods.items()},
+        spec.scores,
+        baseline=pilot.baseline,
+        candidate=pilot.candidate,
+        single=pilot.data.single_cluster,
+    )
+    table = index_table(arms, spec.name, min_cell=MIN_CELL)
+    rows = [
+        indicator.row(method=name, level="full")
+        for name, indicator in index_indicators(table)
+    ]
+    return rows, {"index": table}
 
 
 def _same(valid: pd.DataFrame, test: pd.DataFrame) -> bool:

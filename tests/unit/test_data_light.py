@@ -154,4 +154,69 @@ def test_the_light_shows_facts_as_words_and_what_is_not_measured():
     assert told["sample of the truth"].startswith("census: every unit has a truth")
     assert told["checks of the contract kept"] == "95.8\u202f%"
     assert light.state == "partial"
-    assert "two coders agree" in light.absent
+    assert "agreement of two coders" in light.absent
+
+
+# -- double codes in a file of their own -------------------------------------------
+
+
+def double_codes(n: int = 58) -> pd.DataFrame:
+    """Return codes of two digits whose first agrees more often than the whole."""
+    rng = np.random.default_rng(4)
+    first = rng.choice(["A1", "A2", "B1", "B2", "C1"], n)
+    second = np.where(rng.random(n) < 0.5, first, rng.choice(["A1", "A2", "B1"], n))
+    codes = pd.DataFrame({"one": first, "two": second, "team": np.arange(n) // 2})
+    codes.loc[0, "two"] = " "
+    return codes
+
+
+def by_letter(codes: np.ndarray, level: str) -> np.ndarray:
+    cut = [c if c is None or level == "full" else c[:1] for c in codes]
+    return np.array(cut, dtype=object)
+
+
+def test_a_file_of_double_codes_is_compared_at_each_level():
+    named = {"file": "double/coded.csv", "first": "one", "second": "two"}
+    frame, codes = frame_of(), double_codes()
+    rows = data_rows(
+        frame, pd.Series(["train", "test"] * 100), pilot_of(double_coded=named),
+        seen=np.array([True]), rules=(1, 1), methods=["linear", "index"],
+        double_codes=codes, ancestor=by_letter, levels=["section", "full"],
+    )  # fmt: skip
+    found = {(r["indicator"], r["level"]): r for r in rows if r["method"] == "linear"}
+    kept = codes[codes["two"] != " "]
+    full, section = (
+        found["double_coding_agreement", level] for level in ("full", "section")
+    )
+    assert full["n"] == section["n"] == 57
+    assert full["value"] == pytest.approx((kept["one"] == kept["two"]).mean())
+    assert section["value"] > full["value"]
+    assert full["note"] == "57 units, one and two of coded.csv"
+    for name in ("agreement", "kappa", "alpha"):
+        row = found[f"double_coding_{name}", "full"]
+        assert row["lower"] < row["value"] < row["upper"]
+    wanted = cohen_kappa_score(kept["one"].str[0], kept["two"].str[0])
+    assert found["double_coding_kappa", "section"]["value"] == pytest.approx(wanted)
+
+
+def test_coders_in_teams_have_a_wider_interval():
+    named = {"file": "coded.csv", "first": "one", "second": "two"}
+    codes = pd.concat([double_codes(60)[1:31]] * 2, ignore_index=True)
+    codes["team"] = np.tile(np.arange(30), 2)
+
+    def alpha(**more):
+        rows = data_rows(
+            frame_of(), pd.Series(["train", "test"] * 100),
+            pilot_of(double_coded=named | more), seen=np.array([True]), rules=(1, 1),
+            methods=["linear"], double_codes=codes,
+        )  # fmt: skip
+        return next(r for r in rows if r["indicator"] == "double_coding_alpha")
+
+    assert alpha(cluster="team")["se"] > 1.3 * alpha()["se"]
+    assert alpha()["level"] == ""
+
+
+def test_one_second_coder_is_enough():
+    named = {"file": "coded.csv", "first": "one", "second": "two"}
+    with pytest.raises(ValueError, match="name one of second_coder and double_coded"):
+        pilot_of(double_coded=named, second_coder="second")

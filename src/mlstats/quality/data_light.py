@@ -8,16 +8,18 @@ the version in use (D5). What the pilot does not tell is not measured.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from mlstats.config import Pilot
-from mlstats.quality.agreement import kappa, raw_agreement
 from mlstats.quality.design import Design
+from mlstats.quality.double_coding import agreement_absent, coder_agreement, codes_of
 from mlstats.quality.estimate import Estimate, absent
-from mlstats.quality.indicator import Indicator, exact, noted
+from mlstats.quality.indicator import Indicator, exact
+from mlstats.quality.summaries import Ancestor
 from mlstats.split import cluster_ids
 
 __all__ = ["data_rows"]
@@ -37,6 +39,9 @@ def data_rows(
     seen: np.ndarray,
     rules: tuple[int, int],
     methods: Sequence[str],
+    double_codes: pd.DataFrame | None = None,
+    ancestor: Ancestor | None = None,
+    levels: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Return rows of the scorecard of dimension ``data``, the same for every method.
 
@@ -54,47 +59,61 @@ def data_rows(
         How many rules of the contract are kept, of how many.
     methods : sequence of str
         The data are the same for all of them.
+    double_codes : pandas.DataFrame, optional
+        What ``evaluate.double_coded`` names.
+    ancestor, levels
+        Classification and the levels at which two coders are compared; the codes as
+        they are otherwise.
     """
+    agreed = [*_double_coding(frame, pilot, double_codes, ancestor, levels)]
     found = [
-        *_double_coding(frame, pilot),
         Indicator("data", "truth_sample", _sample(frame, folds, pilot)),
         *_met_in_training(frame, folds, pilot, seen),
         Indicator("data", "contract_kept", _contract(*rules)),
         Indicator("data", "classification_version", _version(pilot)),
     ]
-    return [indicator.row(method=name) for name in methods for indicator in found]
+    placed = [*agreed, *(("", indicator) for indicator in found)]
+    return [
+        indicator.row(method=name, level=level)
+        for name in methods
+        for level, indicator in placed
+    ]
 
 
-def _double_coding(frame: pd.DataFrame, pilot: Pilot) -> Iterator[Indicator]:
-    names = ("double_coding_agreement", "double_coding_kappa")
-    second = pilot.evaluate.second_coder
-    if second is None or second not in frame:
+def _double_coding(
+    frame: pd.DataFrame,
+    pilot: Pilot,
+    double_codes: pd.DataFrame | None,
+    ancestor: Ancestor | None,
+    levels: Sequence[str],
+) -> Iterator[tuple[str, Indicator]]:
+    """Compare two coders: those of a file of their own, else two columns."""
+    spec, second = pilot.evaluate.double_coded, pilot.evaluate.second_coder
+    if spec is not None and double_codes is not None:
+        one, two = (codes_of(double_codes[c]) for c in (spec.first, spec.second))
+        design = Design.of(
+            np.ones(len(double_codes)),
+            cluster=cluster_ids(double_codes, spec.cluster).to_numpy(dtype=object),
+        )
+        told = f"{spec.first} and {spec.second} of {Path(spec.file).name}"
+    elif second is None or second not in frame:
         why = (
-            "the pilot names no second coder (evaluate.second_coder)"
+            "the pilot names no second coder (evaluate.second_coder or double_coded)"
             if second is None
             else f"the data have no column {second!r}"
         )
-        for name in names:
-            yield Indicator("data", name, absent("not_measured", why))
+        yield from (("", found) for found in agreement_absent(why))
         return
-    one, two = (_codes(frame[column]) for column in (pilot.truth, second))
-    twice = ~(pd.isna(one) | pd.isna(two))
-    if not twice.any():
-        for name in names:
+    else:
+        one, two = (codes_of(frame[column]) for column in (pilot.truth, second))
+        twice = ~(pd.isna(one) | pd.isna(two))
+        if not twice.any():
             why = "no unit was coded twice"
-            yield Indicator("data", name, absent("not_measured", why))
-        return
-    design = _design(frame, pilot, twice)
-    told = f"{int(twice.sum()):,} units, {pilot.truth} and {second}"
-    for name, measure in zip(names, (raw_agreement, kappa), strict=True):
-        yield Indicator(
-            "data", name, noted(measure(design, one[twice], two[twice]), told)
-        )
-
-
-def _codes(column: pd.Series[Any]) -> np.ndarray:
-    blank = column.isna() | column.astype("str").str.strip().eq("")
-    return column.astype(object).mask(blank, None).to_numpy(dtype=object)
+            yield from (("", found) for found in agreement_absent(why))
+            return
+        design, one, two = _design(frame, pilot, twice), one[twice], two[twice]
+        told = f"{pilot.truth} and {second}"
+    yield from coder_agreement(design, one, two, told, ancestor=ancestor, levels=levels)
 
 
 def _design(frame: pd.DataFrame, pilot: Pilot, kept: np.ndarray) -> Design:

@@ -43,6 +43,7 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "conformal_size": ("length of the candidate list", "ratio", "accuracy"),
     "share_mse": ("MSE of the shares, points squared", "ratio", "accuracy"),
     "bias_ratio": ("largest bias ratio of a share", "ratio", "accuracy"),
+    "index_difference": ("index less that of the truth", "ratio", "accuracy"),
     "hybrid_share_mse": ("MSE of the shares, hybrid", "ratio", "accuracy"),
     "hybrid_bias_ratio": ("largest bias ratio, hybrid", "ratio", "accuracy"),
     "method_class": (
@@ -133,8 +134,9 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "error_gap": ("error gap", "percent", "fairness"),
     "not_referred": ("decided without a clerk", "percent", "fairness"),
     "worst_to_best": ("worst domain's error to the best's", "ratio", "fairness"),
-    "double_coding_agreement": ("two coders agree", "percent", "data"),
+    "double_coding_agreement": ("agreement of two coders", "percent", "data"),
     "double_coding_kappa": ("kappa of two coders", "ratio", "data"),
+    "double_coding_alpha": ("alpha (Krippendorff) of two coders", "ratio", "data"),
     "truth_sample": ("sample of the truth", "fact", "data"),
     "texts_in_training": ("test texts also in training", "percent", "data"),
     "clusters_in_training": ("test clusters also in training", "percent", "data"),

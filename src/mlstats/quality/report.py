@@ -28,6 +28,7 @@ from mlstats.quality.figures import (
 from mlstats.quality.pages import SYNTHETIC, render
 from mlstats.quality.report_tables import (
     AGGREGATE_COLUMNS,
+    INDEX_COLUMNS,
     PREVIOUS_COLUMNS,
     empty,
     told,
@@ -94,6 +95,8 @@ class RunReport:
     aggregates : pandas.DataFrame
         The published figures under each arm, columns `AGGREGATE_COLUMNS` of
         :mod:`mlstats.quality.report_tables`; may have no rows.
+    index : pandas.DataFrame
+        The published index under each arm, columns `INDEX_COLUMNS`; may have no rows.
     previous : pandas.DataFrame
         What has changed since an earlier run, columns `PREVIOUS_COLUMNS`.
     previous_run : str
@@ -127,6 +130,7 @@ class RunReport:
     drift: pd.DataFrame = field(default_factory=pd.DataFrame)
     drift_sentence: str = ""
     aggregates: pd.DataFrame = field(default_factory=lambda: empty(AGGREGATE_COLUMNS))
+    index: pd.DataFrame = field(default_factory=lambda: empty(INDEX_COLUMNS))
     previous: pd.DataFrame = field(default_factory=lambda: empty(PREVIOUS_COLUMNS))
     previous_run: str = ""
 
@@ -137,6 +141,7 @@ class RunReport:
             ("methods", METHOD_COLUMNS),
             ("importances", IMPORTANCE_COLUMNS),
             ("aggregates", AGGREGATE_COLUMNS),
+            ("index", INDEX_COLUMNS),
             ("previous", PREVIOUS_COLUMNS),
         ):
             absent = [c for c in columns if c not in getattr(self, name).columns]
@@ -248,10 +253,15 @@ def tables(report: RunReport) -> dict[str, pd.DataFrame]:
     -------
     dict of str to pandas.DataFrame
         ``Summary`` (item, value), ``Scorecard``, ``Gates``, ``Methods`` (with the
-        main figures as numbers), ``Aggregates``, ``Last period``, ``Drift`` where
+        main figures as numbers), ``Aggregates``, ``Last period``, ``Index`` where
+        the pilot names one, ``Drift`` where
         there are verdicts, ``Importances`` after a full run, and ``Provenance``.
     """
-    more = {"Importances": report.importances, "Drift": report.drift}
+    more = {
+        "Index": report.index,
+        "Importances": report.importances,
+        "Drift": report.drift,
+    }
     more = {name: table for name, table in more.items() if len(table)}
     return {
         "Summary": _summary(report),

@@ -12,6 +12,7 @@ import pandas as pd
 
 __all__ = [
     "AGGREGATE_COLUMNS",
+    "INDEX_COLUMNS",
     "KEPT_BACK",
     "LEAST_UNITS",
     "PREVIOUS_COLUMNS",
@@ -26,6 +27,10 @@ AGGREGATE_COLUMNS: Final = (
     "level", "variable", "domain", "arm", "kind", "value", "se", "lower", "upper",
     "difference", "difference_se", "difference_lower", "difference_upper", "gap",
     "gap_lower", "gap_upper", "n", "status", "note",
+)  # fmt: skip
+INDEX_COLUMNS: Final = (
+    "index", "period", "arm", "kind", "value", "se", "lower", "upper", "difference",
+    "difference_se", "difference_lower", "difference_upper", "n", "status", "note",
 )  # fmt: skip
 PREVIOUS_COLUMNS: Final = (
     "indicator", "level", "method", "now", "before", "difference", "lower", "upper",

@@ -31,6 +31,7 @@ from mlstats.quality.figures import (
     write_difference,
     write_speed,
 )
+from mlstats.quality.index_section import index_section
 from mlstats.quality.method_card import method_cards
 from mlstats.quality.plots import PlotRow, forest_plot, interval_plot
 from mlstats.quality.previous_section import previous_section
@@ -89,6 +90,7 @@ def sections(report: RunReport) -> dict[str, Any]:
         "importance_rows": importance_rows(report.importances),
         "drift_lines": drift_lines(report.drift),
         "published": aggregate_section(report),
+        "indexed": index_section(report),
         "previous": previous_section(report),
         "cards": method_cards(report),
         "all_figures": all_figures(report),
