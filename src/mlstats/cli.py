@@ -211,6 +211,10 @@ def report(
     open_it: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.")
     ] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write the results as Markdown and a picture here."),
+    ] = None,
 ) -> None:
     """Show where the last run's reports lie."""
     from mlstats.errors import UsageError
@@ -222,6 +226,12 @@ def report(
         raise UsageError(
             f"The pilot {pilot!r} has no finished run", hint=f"mlstats run {pilot}"
         )
+    if page is not None:
+        from mlstats.quality.result_page import write_result_page
+
+        for path in write_result_page(folder, page):
+            typer.echo(path)
+        return
     for path in sorted(folder.iterdir()):
         typer.echo(path)
     if open_it:

@@ -200,7 +200,8 @@ def share_indicators(shares: ShareArms) -> Iterator[tuple[str, dict[str, Any]]]:
         of_ratio = Indicator("accuracy", "bias_ratio", ratio).row(method=method)
         for row in (of_mse, of_ratio):
             name = f"{prefix}{row['indicator']}"
-            yield method, row | {"indicator": name, "level": shares.level}
+            told = f"shares at level {shares.level}; {row['note']}"
+            yield method, row | {"indicator": name, "note": told}
 
 
 @dataclass(frozen=True)
