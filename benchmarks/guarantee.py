@@ -1,21 +1,18 @@
-"""Whether the guaranteed threshold keeps its promise on real sets, beside the point
-estimate's: 200 seeded re-splits of the valid and test parts of each pilot.
+"""Try the guaranteed threshold on real sets, beside that of the point estimate.
+
+200 seeded re-splits of the valid and test parts of each pilot.
 
 The candidate is fitted once on the training part and calibrated on the valid part; the
 held-out units are then parted anew, by cluster, into a part that sets the threshold and
 one that judges it. A miss is significant where the accuracy of the automatic part lies
 below its target by more than chance (one-sided 5 %, at the effective number of units).
 
-    MLSTATS_DATA=... python benchmarks/guarantee.py [pilot ...]
+    MLSTATS_DATA=... OMP_NUM_THREADS=1 python benchmarks/guarantee.py [pilot ...]
 """
 
 from __future__ import annotations
 
-import os
 import sys
-
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
 
 import numpy as np
 import pandas as pd
