@@ -117,12 +117,12 @@ class IndexArms:
         for name in dict.fromkeys((baseline, candidate)):
             audit = Judged.of(valid, name, ancestor, level, single=single)
             for estimator in ("misclassification", "calibration"):
-                arm = correction(audit, scores, estimator)
+                by = correction(audit, scores, estimator)
                 score = arms[name].score
-                if isinstance(arm, ScoreCorrection):
-                    score = arm.scores(found[name].code)
+                if isinstance(by, ScoreCorrection):
+                    score = by.scores(found[name].code)
                 arms[f"{name}, corrected ({estimator})"] = IndexArm(
-                    "corrected", score, found[name].code, arm
+                    "corrected", score, found[name].code, by
                 )
         period = first.part["period"].astype("str").to_numpy(dtype=object)
         return cls(first.design, period, arms)
