@@ -182,7 +182,7 @@ def _largest(by_period: pd.DataFrame) -> str:
     gaps = by_period.dropna(subset=["difference"])
     if gaps.empty:
         return ""
-    at = gaps.loc[gaps["difference"].abs().idxmax()]
+    at = gaps.iloc[int(np.argmax(gaps["difference"].abs().to_numpy()))]
     return (
         f"index {at['index']}; largest of {len(gaps)} periods: "
         f"{at['difference']:+.2f} in {at['period']}"
