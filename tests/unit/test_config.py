@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlstats.config import Pilot
+from mlstats.config import Evaluate, Pilot
 from mlstats.errors import ConfigError, UsageError
 from mlstats.pilot_files import find_config, list_pilots, load_pilot
 
@@ -491,3 +491,12 @@ def test_a_gate_that_opposes_nothing_or_names_no_domain_is_refused(
 ) -> None:
     error = refused(project, MINIMAL, f"gates=[{rule}]")
     assert told in error.title
+
+
+def test_an_index_takes_unquoted_codes_and_numbers() -> None:
+    index = Evaluate.model_validate({"index": {"scores": {1: 0, 2: 25.5}}}).index
+    assert index is not None
+    assert index.scores == {"1": 0.0, "2": 25.5}
+    assert (index.name, index.by) == ("diffusion", "period")
+    with pytest.raises(ValueError, match="at least 2"):
+        Evaluate.model_validate({"index": {"scores": {"1": 0}}})

@@ -117,12 +117,12 @@ class IndexArms:
         for name in dict.fromkeys((baseline, candidate)):
             audit = Judged.of(valid, name, ancestor, level, single=single)
             for estimator in ("misclassification", "calibration"):
-                turned = correction(audit, scores, estimator)
+                by = correction(audit, scores, estimator)
                 score = arms[name].score
-                if isinstance(turned, ScoreCorrection):
-                    score = turned.scores(found[name].code)
+                if isinstance(by, ScoreCorrection):
+                    score = by.scores(found[name].code)
                 arms[f"{name}, corrected ({estimator})"] = IndexArm(
-                    "corrected", score, found[name].code, turned
+                    "corrected", score, found[name].code, by
                 )
         period = first.part["period"].astype("str").to_numpy(dtype=object)
         return cls(first.design, period, arms)
@@ -182,7 +182,7 @@ def _largest(by_period: pd.DataFrame) -> str:
     gaps = by_period.dropna(subset=["difference"])
     if gaps.empty:
         return ""
-    at = gaps.iloc[int(gaps["difference"].abs().to_numpy().argmax())]
+    at = gaps.iloc[int(np.argmax(gaps["difference"].abs().to_numpy()))]
     return (
         f"index {at['index']}; largest of {len(gaps)} periods: "
         f"{at['difference']:+.2f} in {at['period']}"
