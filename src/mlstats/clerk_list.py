@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 WORDS = 3  # words of the candidate's first code that are told
 EXPLAINED = 5_000  # units whose words are worked out
+_AT_A_TIME = 250
 _SHEET_ROWS = 100_000  # a workbook longer than that helps nobody
 
 
@@ -105,12 +106,17 @@ def _words(own: HeldOut, waiting: np.ndarray) -> list[str]:
     coded = own.units["prediction"].notna().to_numpy()[waiting]
     if not hasattr(own.method, "predict_proba") or not coded.any():
         return [""] * len(waiting)
-    found = contributions_of(own, np.sort(waiting[coded][:EXPLAINED]))
-    found = found[found["contribution"] > 0].sort_values(
-        ["row", "contribution"], ascending=[True, False]
-    )
-    top = found.groupby("row")["token"].agg(lambda tokens: ", ".join(tokens[:WORDS]))
-    return [str(top.get(place, "")) for place in waiting]
+    places = np.sort(waiting[coded][:EXPLAINED])
+    told: dict[int, str] = {}
+    # Long texts make many variants: so many units at a time bound the memory.
+    for first in range(0, len(places), _AT_A_TIME):
+        found = contributions_of(own, places[first : first + _AT_A_TIME])
+        found = found[found["contribution"] > 0].sort_values(
+            ["row", "contribution"], ascending=[True, False]
+        )
+        for row, tokens in found.groupby("row")["token"]:
+            told[int(row)] = ", ".join(tokens.iloc[:WORDS])
+    return [told.get(int(place), "") for place in waiting]
 
 
 def _reasons(base: HeldOut, waiting: np.ndarray) -> pd.DataFrame:
