@@ -115,7 +115,7 @@ def _words(own: HeldOut, waiting: np.ndarray) -> list[str]:
             ["row", "contribution"], ascending=[True, False]
         )
         for row, tokens in found.groupby("row")["token"]:
-            told[int(row)] = ", ".join(tokens.iloc[:WORDS])
+            told[int(str(row))] = ", ".join(tokens.iloc[:WORDS])
     return [told.get(int(place), "") for place in waiting]
 
 
