@@ -31,13 +31,22 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from mlstats.quality.comparison import candidate_coverage, class_table, compared
 from mlstats.quality.dimensions import dimension_rows
+from mlstats.quality.drift import drift
+from mlstats.quality.drift_reference import Reference
+from mlstats.quality.drift_summaries import Summary
+from mlstats.quality.estimate_level import (
+    ShareArms,
+    share_indicators,
+    share_table,
+)
 from mlstats.quality.evaluation import ESTIMATES, Evaluation
 from mlstats.quality.evidently import write_drift_report
 from mlstats.quality.figures import GATE_COLUMNS
 from mlstats.quality.gate import judge
+from mlstats.quality.judged import Judged
 from mlstats.quality.report import RunReport, write_html, write_parquet, write_xlsx
-from mlstats.quality.report_tables import AGGREGATE_COLUMNS
 from mlstats.quality.scorecard import Plan, as_scorecard, score
 
 METHODS = {"index": 0.62, "linear": 0.72, "fasttext": 0.70}
@@ -76,6 +85,7 @@ def units_of(n: int, classes: int) -> pd.DataFrame:
         "truth": truth,
         "truth_source": "gold",
         "weight": rng.uniform(0.5, 2, n),
+        "fraction": 0.0,
         "status": "coded",
         "seen": rng.uniform(size=n) < 0.4,
         "domain_region": rng.choice([f"region {i}" for i in range(12)], n),
@@ -94,7 +104,7 @@ def units_of(n: int, classes: int) -> pd.DataFrame:
                     "prediction": prediction,
                     "confidence": confidence if name != "index" else np.nan,
                     "candidates": [[code] for code in prediction],
-                    "scores": [[] for _ in prediction],
+                    "scores": [[0.9] for _ in prediction],
                     "depth": "",
                     "routed": None,
                     "route": np.where(confidence > 0.9, "automatic", "queue"),
@@ -113,23 +123,6 @@ def timings_of(n: int) -> pd.DataFrame:
         for step in ("fit", "predict")
     ]
     return pd.DataFrame(rows)
-
-
-def aggregates_of(classes: int) -> pd.DataFrame:
-    """Return the published shares of each class in every domain under five arms."""
-    rng = np.random.default_rng(1)
-    domains = ["", *(f"region: region {i}" for i in range(12))]
-    arms = {"truth": "truth", "index": "traditional", "linear": "ml"}
-    arms |= {"hybrid": "hybrid", "corrected": "corrected"}
-    index = pd.MultiIndex.from_product(
-        [["1", "2", "full"], [f"{i:03d}" for i in range(classes)], domains, arms],
-        names=["level", "variable", "domain", "arm"],
-    )
-    table = index.to_frame(index=False)
-    table["kind"] = table["arm"].map(arms)
-    numbers = [c for c in AGGREGATE_COLUMNS if c not in {*table, "n", "status", "note"}]
-    table[numbers] = rng.normal(0, 0.01, (len(table), len(numbers)))
-    return table.assign(n=500, status="measured", note="")[list(AGGREGATE_COLUMNS)]
 
 
 class Gauge:
@@ -170,7 +163,9 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def report_of(scorecard: pd.DataFrame, gates: pd.DataFrame, classes: int) -> RunReport:
+def report_of(
+    scorecard: pd.DataFrame, gates: pd.DataFrame, aggregates: pd.DataFrame
+) -> RunReport:
     """Return the report of the made-up run."""
     methods = pd.DataFrame(
         [
@@ -184,7 +179,7 @@ def report_of(scorecard: pd.DataFrame, gates: pd.DataFrame, classes: int) -> Run
         run_id="r", created="2026-01-01T00:00:00+00:00", synthetic=True,
         verdict="Nothing is said.", baseline="index", candidate="linear", level="full",
         scorecard=scorecard, gates=gates, methods=methods, provenance={"seed": "0"},
-        target_accuracy=0.95, aggregates=aggregates_of(classes),
+        target_accuracy=0.95, aggregates=aggregates,
     )  # fmt: skip
 
 
@@ -198,7 +193,14 @@ def safe_view(n: int, seed: int) -> pd.DataFrame:
     return frame
 
 
-def run(units: pd.DataFrame, classes: int, bootstrap: int, gauge: Gauge) -> None:
+def verdicts(now: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
+    """Return our verdicts on two safe views."""
+    known = Reference.learn(before)
+    training, current = (Summary.of(frame, known) for frame in (before, now))
+    return drift(current, {"training": training}).verdicts
+
+
+def run(units: pd.DataFrame, bootstrap: int, gauge: Gauge) -> None:
     """Score, judge and write; each step is measured."""
     plan = Plan(
         kinds={m: "traditional" if m == "index" else "ml" for m in METHODS},
@@ -216,8 +218,22 @@ def run(units: pd.DataFrame, classes: int, bootstrap: int, gauge: Gauge) -> None
             {m: object() for m in METHODS}, baseline="index", provenance={}, seed=0,
         )  # fmt: skip
         card = pd.concat([card, as_scorecard(beyond, plan)], ignore_index=True)
+    with gauge("published shares"):
+        test = units[units["fold"] == "test"]
+        shares = ShareArms.of(test, ancestor, "1", plan.kinds, baseline="index")
+        aggregates = share_table(shares)
+        rows = [row for _, row in share_indicators(shares)]
+    with gauge("tests, classes, candidates"):
+        judged = {m: Judged.of(test, m, ancestor, "full") for m in METHODS}
+        for name, one in judged.items():
+            class_table(one, judged["index"] if name != "index" else None)
+            candidate_coverage(units, name, ancestor, "full", alpha=0.05)
+            if name != "index":
+                found = compared(one, judged["index"], margin=0.01)
+                rows += [f.row(method=name, level="full") for f in found]
+        card = pd.concat([card, as_scorecard(rows, plan)], ignore_index=True)
     gates = judge(card, [], method="linear", level="full")[list(GATE_COLUMNS)]
-    shown = report_of(card, gates, classes)
+    shown = report_of(card, gates, aggregates)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with gauge("HTML"):
@@ -227,9 +243,10 @@ def run(units: pd.DataFrame, classes: int, bootstrap: int, gauge: Gauge) -> None
         with gauge("Parquet"):
             write_parquet(shown, folder / "a.parquet")
         with gauge("Evidently"):
-            view = safe_view(n, 1)
+            view, before = safe_view(n, 1), safe_view(n, 2)
+            path, ours = folder / "evidently.html", verdicts(view, before)
             write_drift_report(
-                view, safe_view(n, 2), folder / "evidently.html",
+                view, before, path, verdicts=ours,
                 columns=dict.fromkeys(view.columns, "category"), synthetic=True,
             )  # fmt: skip
 
@@ -244,7 +261,7 @@ def main() -> None:
     units = units_of(asked.units, asked.classes)
     size = int(units.memory_usage(deep=True).sum())
     gauge = Gauge(size)
-    run(units, asked.classes, asked.bootstrap, gauge)
+    run(units, asked.bootstrap, gauge)
     title = (
         f"{asked.units:,} units x {len(METHODS)} methods, {asked.classes} classes, "
         f"table {size / 2**20:,.0f} MB"

@@ -1,12 +1,14 @@
 """Published figures by arm: values, paired errors, hybrids, small cells."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlstats.quality.aggregates import (
     Arm,
     aggregate_differences,
     aggregates,
+    compared_aggregates,
     hybrid,
 )
 from mlstats.quality.design import Design
@@ -135,3 +137,23 @@ def test_unusable_weights_are_said_in_every_row() -> None:
     _, arms = example(6)
     table = aggregate_differences(Design.of(np.zeros(6)), arms, "truth")
     assert (table["note"] == "no unit has weight").all()
+
+
+def test_one_pass_gives_what_the_separate_functions_give() -> None:
+    rng = np.random.default_rng(9)
+    n = 300
+    design = Design.of(rng.uniform(1, 3, n), cluster=np.arange(n) // 3)
+    arms = {
+        name: Arm(rng.choice(["a", "b", "c"], n).astype(object))
+        for name in ("truth", "index", "model")
+    }
+    table = compared_aggregates(design, arms, {"gap": "index"}, min_cell=5)
+    plain = aggregates(design, arms, min_cell=5)
+    pd.testing.assert_frame_equal(table[list(plain)], plain)
+    apart = aggregate_differences(design, arms, "index", min_cell=5)
+    both = table.merge(apart, on=["domain", "arm"], suffixes=("", "_own"))
+    assert len(both) == 6
+    pairs = {"gap": "value_own", "gap_se": "se_own", "gap_lower": "lower_own"}
+    for mine, own in pairs.items():
+        assert both[mine].to_numpy() == pytest.approx(both[own].to_numpy())
+    assert table.loc[table["arm"] == "index", "gap"].isna().all()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,14 @@ from scipy import sparse
 from mlstats.quality.design import Design
 from mlstats.quality.estimate import Estimate, absent, as_table
 
-__all__ = ["Arm", "Statistic", "aggregate_differences", "aggregates", "hybrid"]
+__all__ = [
+    "Arm",
+    "Statistic",
+    "aggregate_differences",
+    "aggregates",
+    "compared_aggregates",
+    "hybrid",
+]
 
 Statistic = Literal["total", "mean", "share"]
 
@@ -148,6 +155,58 @@ def aggregate_differences(
             keys = {"domain": domain, "arm": name, "versus": versus}
             rows.append(({**keys, "relative": relative}, found))
     table = as_table(rows, ["domain", "arm", "versus", "relative"])
+    return table.sort_values("domain", kind="stable", ignore_index=True)
+
+
+def compared_aggregates(
+    design: Design,
+    arms: Mapping[str, Arm],
+    versus: Mapping[str, str],
+    *,
+    statistic: Statistic = "share",
+    min_cell: int = 1,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """Estimate every figure with its differences to several arms in one pass.
+
+    Parameters
+    ----------
+    design, arms, statistic, min_cell
+        As in :func:`aggregates`.
+    versus : mapping
+        Prefix of the columns -> the arm to compare with.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`aggregates`, and for each prefix the columns ``PREFIX``,
+        ``PREFIX_se``, ``PREFIX_lower`` and ``PREFIX_upper`` of
+        :func:`aggregate_differences`, NaN for the arm itself.
+    """
+    domains = _domains(arms)
+    figures = {
+        name: _figures(design, arm, domains, statistic) for name, arm in arms.items()
+    }
+    rows = []
+    for name, own in figures.items():
+        gaps = {
+            prefix: list(_told(design, own.minus(figures[base]), min_cell, confidence))
+            for prefix, base in versus.items()
+            if base != name
+        }
+        told = _told(design, own, min_cell, confidence)
+        for j, (domain, found) in enumerate(zip(domains, told, strict=True)):
+            cells: dict[str, Any] = {"domain": domain, "arm": name}
+            for prefix, each in gaps.items():
+                cells |= {
+                    prefix: each[j].value,
+                    f"{prefix}_se": each[j].se,
+                    f"{prefix}_lower": each[j].lower,
+                    f"{prefix}_upper": each[j].upper,
+                }
+            rows.append((cells, found))
+    names = [f"{p}{end}" for p in versus for end in ("", "_se", "_lower", "_upper")]
+    table = as_table(rows, ["domain", "arm", *names])
     return table.sort_values("domain", kind="stable", ignore_index=True)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlstats.quality.aggregates import Arm, aggregate_differences, aggregates, hybrid
+from mlstats.quality.aggregates import Arm, compared_aggregates, hybrid
 from mlstats.quality.bias import bias_ratio, squared_bias_difference
 from mlstats.quality.design import Design, SingleClusterRule
 from mlstats.quality.estimate import Estimate, absent, t_estimate
@@ -153,19 +153,8 @@ def _domain_table(
     shares: ShareArms, name: str, members: np.ndarray, min_cell: int
 ) -> pd.DataFrame:
     design, arms = shares.inside(members)
-    table = aggregates(design, arms, min_cell=min_cell)
-    for prefix, versus in zip(_ACROSS, ("truth", shares.baseline), strict=True):
-        apart = aggregate_differences(design, arms, versus, min_cell=min_cell)
-        apart = apart[["domain", "arm", "value", "se", "lower", "upper"]]
-        apart.columns = pd.Index(
-            [
-                "domain",
-                "arm",
-                prefix,
-                *(f"{prefix}_{c}" for c in ("se", "lower", "upper")),
-            ]
-        )
-        table = table.merge(apart, on=["domain", "arm"], how="left")
+    versus = dict(zip(_ACROSS, ("truth", shares.baseline), strict=True))
+    table = compared_aggregates(design, arms, versus, min_cell=min_cell)
     table = table.rename(columns={"domain": "variable"}).assign(
         level=shares.level, domain=name, kind=table["arm"].map(dict(shares.kinds))
     )
