@@ -31,7 +31,8 @@ _BELOW = (
     ("candidates_hold_truth", "truth among five candidates"),
     ("conformal_coverage", "coverage of the clerk's list"),
     ("false_reject_rate", "codable, told to be uncodable"),
-    ("agreement", "agreement of two coders"),
+    ("double_coding_agreement", "agreement of two coders"),
+    ("double_coding_kappa", "kappa of two coders"),
     ("index_difference", "published index less the true one"),
     ("drift_alarms", "drift alarms"),
 )
