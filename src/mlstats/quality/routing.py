@@ -21,6 +21,7 @@ from mlstats.quality.summaries import Ancestor
 
 __all__ = ["THRESHOLDS", "Candidates", "Routing", "Step", "route", "thresholds"]
 
+_MIN_CELL = 10  # fewer units are not counted in a table
 THRESHOLDS = (
     "method", "level", "group", "target", "confidence", "threshold", "bound", "n",
     "n_shown", "note",
@@ -178,7 +179,8 @@ def _step(
                 "confidence": 1 - share,
                 "threshold": found.value,
                 "bound": found.bound,
-                "n": int(inside.sum()),
+                # A handful of units could be known by their number.
+                "n": int(inside.sum()) if inside.sum() >= _MIN_CELL else 0,
                 "n_shown": found.n,
                 "note": "" if shown else "no threshold was shown: to clerks",
             }
