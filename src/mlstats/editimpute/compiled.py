@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-RELATIVE = 1e-12  # of the sum of magnitudes: what adding up in doubles can lose
+RELATIVE = 1e-14  # of the sum of magnitudes: what adding up in doubles can lose
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,8 @@ def compile_edits(
         strict=strict,
     )
     for at, codes in made.codes.items():
-        values = getattr(edits.variables.get(names[at]), "values", None)
-        full = (1 << (len(codes) + 1)) - 1
-        made.domains[at] = full if values is None else full & ~1
+        # Open at first: a declared list of values is an edit like any other.
+        made.domains[at] = (1 << (len(codes) + 1)) - 1
     for number, edit in enumerate(edits.edits):
         for clause in edit.clauses:
             if not isinstance(clause[0], Integral):

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from mlstats.editimpute.edit_language import parse_edit
 from mlstats.editimpute.edits import Edit, EditSet, Variable
@@ -47,6 +47,15 @@ class _EditRow(Sheet):
     valid_from: str | int | None = None
     valid_to: str | int | None = None
     note: str | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _is_in_the_language(cls, text: str) -> str:
+        try:
+            parse_edit(text)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return text
 
     @model_validator(mode="after")
     def _can_be_read(self) -> _EditRow:

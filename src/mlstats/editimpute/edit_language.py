@@ -23,14 +23,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from mlstats.editimpute.edits import Atom, Clause, Integral, Linear, Member, Missing
+from mlstats.editimpute.edits import Clause, Integral, Member, Missing
+from mlstats.editimpute.normal_form import (
+    Tree,
+    clauses_of,
+    implication,
+    linear_tree,
+    member_tree,
+)
 from mlstats.errors import ConfigError, nearest
 
-__all__ = ["negated_linear", "parse_edit"]
+__all__ = ["parse_edit"]
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
@@ -44,7 +50,6 @@ _TOKEN = re.compile(
 _WORDS = ("if", "then", "and", "or", "not", "in", "is", "missing", "integer")
 _COMPARISONS = ("==", "!=", "<=", ">=", "<", ">")
 _SAME = {"=": "==", "<>": "!="}
-_MOST_CLAUSES = 256
 
 
 @dataclass(frozen=True)
@@ -52,15 +57,6 @@ class _Token:
     kind: str
     text: str
     column: int
-
-
-@dataclass(frozen=True)
-class _Tree:
-    """A formula: an atom, or ``and``, ``or`` and ``not`` of formulas."""
-
-    kind: str
-    parts: tuple[_Tree, ...] = ()
-    atom: Atom | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ def parse_edit(text: str, where: str | None = None) -> tuple[Clause, ...]:
     """
     parser = _Parser(text, where)
     try:
-        return _clauses(parser.edit())
+        return clauses_of(parser.edit())
     except ConfigError as error:
         if error.where is None:
             error.where = where
@@ -174,34 +170,34 @@ class _Parser:
         word = token.text if token.kind == "name" else ""
         self.fail(f"{shown} cannot stand here", token.column, expected, word)
 
-    def edit(self) -> _Tree:
+    def edit(self) -> Tree:
         if self.take("if"):
             premise = self.condition()
             self.need("then")
-            tree = _implies(premise, self.condition())
+            tree = implication(premise, self.condition())
         else:
             tree = self.condition()
             if self.take("->"):
-                tree = _implies(tree, self.condition())
+                tree = implication(tree, self.condition())
         if self.next.kind != "end":
             self.unexpected("an operator, 'and', 'or', '->' or the end")
         return tree
 
-    def condition(self) -> _Tree:
+    def condition(self) -> Tree:
         parts = [self.conjunction()]
         while self.take("or"):
             parts.append(self.conjunction())
-        return parts[0] if len(parts) == 1 else _Tree("or", tuple(parts))
+        return parts[0] if len(parts) == 1 else Tree("or", tuple(parts))
 
-    def conjunction(self) -> _Tree:
+    def conjunction(self) -> Tree:
         parts = [self.negation()]
         while self.take("and"):
             parts.append(self.negation())
-        return parts[0] if len(parts) == 1 else _Tree("and", tuple(parts))
+        return parts[0] if len(parts) == 1 else Tree("and", tuple(parts))
 
-    def negation(self) -> _Tree:
+    def negation(self) -> Tree:
         if self.take("not"):
-            return _Tree("not", (self.negation(),))
+            return Tree("not", (self.negation(),))
         if self.next.text == "(" and self._holds_condition():
             self.need("(")
             inner = self.condition()
@@ -221,7 +217,7 @@ class _Parser:
                 return True
         return False
 
-    def test(self) -> _Tree:
+    def test(self) -> Tree:
         if self.next.kind in ("name", "quoted"):
             after = self.tokens[self.at + 1]
             if after.kind == "word" and after.text in ("in", "not", "is"):
@@ -238,25 +234,25 @@ class _Parser:
                 sums[:-1], operators, sums[1:], strict=True
             )
         ]
-        return parts[0] if len(parts) == 1 else _Tree("and", tuple(parts))
+        return parts[0] if len(parts) == 1 else Tree("and", tuple(parts))
 
     def name(self) -> str:
         token = self.next
         self.at += 1
         return token.text.strip("`") if token.kind == "quoted" else token.text
 
-    def property_of(self, name: str) -> _Tree:
+    def property_of(self, name: str) -> Tree:
         if self.take("is"):
             negated = self.take("not") is not None
             if self.take("missing"):
-                return _Tree("atom", atom=Missing(name, negated))
+                return Tree("atom", atom=Missing(name, negated))
             if not negated and self.take("integer"):
-                return _Tree("atom", atom=Integral(name))
+                return Tree("atom", atom=Integral(name))
             self.unexpected("'missing', 'not missing' or 'integer'")
         negated = self.take("not") is not None
         self.need("in")
-        tree = _members(name, self.values())
-        return _Tree("not", (tree,)) if negated else tree
+        tree = member_tree(name, self.values())
+        return Tree("not", (tree,)) if negated else tree
 
     def values(self) -> list[str | float]:
         self.need("{")
@@ -277,7 +273,7 @@ class _Parser:
             self.fail("a set holds numbers and texts", self.tokens[self.at - 1].column)
         return found
 
-    def comparison(self, left: _Sum, operator: _Token, right: _Sum) -> _Tree:
+    def comparison(self, left: _Sum, operator: _Token, right: _Sum) -> Tree:
         if left.text is not None and right.text is None:
             left, right = right, left
         if right.text is not None:
@@ -288,9 +284,9 @@ class _Parser:
             self.fail("no variable is left in the comparison", operator.column)
         if not all(map(math.isfinite, [*terms.values(), difference.constant])):
             self.fail("a number is too large", left.column)
-        return _linear(terms, operator.text, -difference.constant)
+        return linear_tree(terms, operator.text, -difference.constant)
 
-    def equality(self, left: _Sum, operator: _Token, text: str) -> _Tree:
+    def equality(self, left: _Sum, operator: _Token, text: str) -> Tree:
         is_name = left.text is None and list(left.terms.values()) == [1.0]
         if not is_name or left.constant:
             self.fail("a text is compared with what is no variable", left.column)
@@ -298,7 +294,7 @@ class _Parser:
             self.fail("a text has no order", operator.column, "== or !=")
         (name,) = left.terms
         negated = operator.text == "!="
-        return _Tree("atom", atom=Member(name, frozenset([text]), negated))
+        return Tree("atom", atom=Member(name, frozenset([text]), negated))
 
     def sum(self) -> _Sum:
         total = self.term()
@@ -357,78 +353,3 @@ class _Parser:
         for part in sums:
             if part.text is not None:
                 self.fail("a text is used as a number", part.column)
-
-
-def _implies(premise: _Tree, conclusion: _Tree) -> _Tree:
-    return _Tree("or", (_Tree("not", (premise,)), conclusion))
-
-
-def _members(name: str, values: Sequence[str | float]) -> _Tree:
-    texts = frozenset(value for value in values if isinstance(value, str))
-    if texts:
-        return _Tree("atom", atom=Member(name, texts))
-    numbers = [value for value in values if not isinstance(value, str)]
-    parts = tuple(_linear({name: 1.0}, "==", value) for value in numbers)
-    return parts[0] if len(parts) == 1 else _Tree("or", parts)
-
-
-def _linear(terms: dict[str, float], operator: str, bound: float) -> _Tree:
-    if operator == "!=":
-        return _Tree("not", (_linear(terms, "==", bound),))
-    if operator in (">", ">="):
-        terms = {name: -value for name, value in terms.items()}
-        operator, bound = operator.replace(">", "<"), -bound
-    kept = {"<": "<", "<=": "<="}.get(operator, "==")
-    made = Linear(tuple(terms.items()), kept, bound + 0.0)  # type: ignore[arg-type]
-    return _Tree("atom", atom=made)
-
-
-def _clauses(tree: _Tree, negated: bool = False) -> tuple[Clause, ...]:
-    """Return the conjunctive normal form of a formula."""
-    if tree.atom is not None:
-        return _negation(tree.atom) if negated else ((tree.atom,),)
-    if tree.kind == "not":
-        return _clauses(tree.parts[0], not negated)
-    parts = [_clauses(part, negated) for part in tree.parts]
-    if (tree.kind == "and") != negated:
-        return _checked([clause for part in parts for clause in part])
-    made: list[Clause] = [()]
-    for part in parts:
-        made = [(*one, *other) for one in made for other in part]
-        _checked(made)
-    return tuple(tuple(dict.fromkeys(clause)) for clause in made)
-
-
-def _checked(made: list[Clause]) -> tuple[Clause, ...]:
-    if len(made) > _MOST_CLAUSES:
-        raise ConfigError(
-            f"An edit stands for more than {_MOST_CLAUSES} clauses",
-            hint="write it as several edits",
-        )
-    for clause in made:
-        if len(clause) > 1 and any(isinstance(atom, Integral) for atom in clause):
-            raise ConfigError("'is integer' stands in a condition", expected=_ALONE)
-    return tuple(made)
-
-
-def _negation(atom: Atom) -> tuple[Clause, ...]:
-    if isinstance(atom, Member):
-        return ((Member(atom.variable, atom.values, not atom.negated),),)
-    if isinstance(atom, Missing):
-        return ((Missing(atom.variable, not atom.negated),),)
-    if isinstance(atom, Integral):
-        raise ConfigError("'is integer' stands in a condition", expected=_ALONE)
-    return negated_linear(atom)
-
-
-_ALONE = "an edit of its own, as in: staff is integer"
-
-
-def negated_linear(atom: Linear) -> tuple[Clause, ...]:
-    """Return the clauses that hold where a linear atom does not."""
-    turned = tuple((name, -value) for name, value in atom.terms)
-    if atom.operator == "==":
-        less = Linear(atom.terms, "<", atom.bound)
-        return ((less, Linear(turned, "<", 0.0 - atom.bound)),)
-    operator: str = "<" if atom.operator == "<=" else "<="
-    return ((Linear(turned, operator, 0.0 - atom.bound),),)  # type: ignore[arg-type]

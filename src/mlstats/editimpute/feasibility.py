@@ -7,6 +7,7 @@ depend on a bound that somebody had to choose.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,10 @@ from mlstats.errors import MethodError
 __all__ = ["Problem"]
 
 Floats = npt.NDArray[np.float64]
-_TOLERANCE = 1e-7
+Clause = tuple[CompiledAtom, ...]
+
+_LARGE = 1e3  # bounds are scaled down to it: HiGHS has absolute tolerances
+_FINE = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
 
 class Problem:
@@ -40,7 +44,7 @@ class Problem:
     def __init__(
         self,
         n_numeric: int,
-        clauses: Sequence[tuple[CompiledAtom, ...]],
+        clauses: Sequence[Clause],
         domains: Mapping[int, int],
         integer: frozenset[int] = frozenset(),
         most_nodes: int = 20_000,
@@ -55,75 +59,78 @@ class Problem:
         """Return values that keep all clauses, or None where there are none."""
         return self._go([], dict(self.domains), self.clauses)
 
-    def extreme(self, costs: Floats) -> float | None:
+    def extreme(self, costs: Floats, enough: float = -np.inf) -> float | None:
         """Return the least value of a linear function, ``-inf`` where unbounded.
 
-        None where the clauses cannot be kept.
+        None where the clauses cannot be kept. Any value below `enough` may be
+        returned instead of the least one.
         """
-        rows = [c[0] for c in self.clauses if len(c) == 1 and isinstance(c[0], Row)]
-        others = [c for c in self.clauses if len(c) > 1 or not isinstance(c[0], Row)]
-        best: float | None = None
-        for chosen in self._resolved(rows, dict(self.domains), others):
-            status, value, _ = self.solve(chosen, costs)
-            if status == 3:
-                return -np.inf
-            if status == 0 and (best is None or value < best):
-                best = value
-        return best
+        self._least: float | None = None
+        self._lower([], dict(self.domains), self.clauses, costs, enough)
+        return self._least
 
-    def _resolved(
+    def _lower(
         self,
         rows: list[Row],
         domains: dict[int, int],
-        clauses: list[tuple[CompiledAtom, ...]],
-    ) -> list[list[Row]]:
-        """Return the rows of every way to keep the clauses."""
-        found: list[list[Row]] = []
-        stack = [(rows, domains, 0)]
-        while stack:
-            self._count()
-            rows, domains, at = stack.pop()
-            if at == len(clauses):
-                found.append(rows)
-                continue
-            for atom in clauses[at]:
-                taken = _taken(atom, rows, domains)
-                if taken is not None:
-                    stack.append((*taken, at + 1))
-        return found
+        clauses: list[Clause],
+        costs: Floats,
+        enough: float,
+    ) -> None:
+        self._count()
+        taken = _all_taken(clauses, rows, domains)
+        if taken is None:
+            return
+        rows, domains, rest = taken
+        status, value, point = self.solve(rows, costs)
+        bar = np.inf if self._least is None else self._least
+        if status == 2 or (status == 0 and value >= bar) or bar < enough:
+            return
+        if status == 3:
+            first = 0 if rest else None
+        else:
+            first = self._first_open(rest, point, domains)
+        if first is None:
+            self._least = value
+            return
+        others = rest[:first] + rest[first + 1 :]
+        for atom in rest[first]:
+            one = _taken(atom, rows, domains)
+            if one is not None:
+                self._lower(*one, others, costs, enough)
+
+    def _first_open(
+        self, clauses: list[Clause], point: Floats, domains: dict[int, int]
+    ) -> int | None:
+        open_ones = (
+            i
+            for i, clause in enumerate(clauses)
+            if not any(self._kept(atom, point, domains) for atom in clause)
+        )
+        return next(open_ones, None)
 
     def _go(
         self,
         rows: list[Row],
         domains: dict[int, int],
-        clauses: list[tuple[CompiledAtom, ...]],
+        clauses: list[Clause],
     ) -> Floats | None:
         self._count()
-        rest = []
-        for clause in clauses:
-            if len(clause) == 1:
-                taken = _taken(clause[0], rows, domains)
-                if taken is None:
-                    return None
-                rows, domains = taken
-            else:
-                rest.append(clause)
+        taken = _all_taken(clauses, rows, domains)
+        if taken is None:
+            return None
+        rows, domains, rest = taken
         status, _, point = self.solve(rows, np.zeros(self.n))
         if status != 0:
             return None
-        open_ones = (
-            i
-            for i, clause in enumerate(rest)
-            if not any(self._kept(atom, point, domains) for atom in clause)
-        )
-        first = next(open_ones, None)
+        first = self._first_open(rest, point, domains)
         if first is None:
             return point
         others = rest[:first] + rest[first + 1 :]
         for atom in rest[first]:
-            taken = _taken(atom, rows, domains)
-            if taken is not None:
-                found = self._go(*taken, others)
+            one = _taken(atom, rows, domains)
+            if one is not None:
+                found = self._go(*one, others)
                 if found is not None:
                     return found
         return None
@@ -157,7 +164,6 @@ class Problem:
             if np.any(costs):
                 return 3, -np.inf, np.zeros(self.n)
             return 0, 0.0, np.zeros(self.n)
-        from scipy.optimize import LinearConstraint, milp
         from scipy.sparse import coo_array
 
         scale = [max(abs(value) for _, value in row.terms) for row in rows]
@@ -170,37 +176,80 @@ class Problem:
         A = coo_array((values, (at, column)), shape=(len(rows), self.n)).tocsr()
         upper = np.array([row.bound for row in rows]) / scale
         lower = np.where([row.is_equality for row in rows], upper, -np.inf)
-        unit = max(float(np.max(np.abs(upper), initial=0.0)), 1.0)
-        if self.integer:
-            unit = 1.0
-        whole = np.array([int(j in self.integer) for j in range(self.n)])
+        whole = frozenset(j for row in rows for j, _ in row.terms) & self.integer
+        if whole:
+            return self._with_whole(A, lower, upper, costs, whole)
+        return _program(A, lower, upper, costs)
+
+    def _with_whole(
+        self,
+        A: Any,
+        lower: Floats,
+        upper: Floats,
+        costs: Floats,
+        whole: frozenset[int],
+    ) -> tuple[int, float, Floats]:
+        """Find the whole numbers first, then the rest with the finer tolerance."""
+        from scipy.optimize import LinearConstraint, milp
+
+        flags = np.array([int(j in whole) for j in range(self.n)])
         found = milp(
             costs,
-            constraints=LinearConstraint(A, lower / unit, upper / unit),
-            integrality=whole,
+            constraints=LinearConstraint(A, lower, upper),
+            integrality=flags,
             bounds=_free(self.n),
         )
         if found.x is None:
-            status = _status(found, self, rows, costs)
-            return status, -np.inf, np.zeros(self.n)
-        return 0, float(found.fun) * unit, np.asarray(found.x) * unit
+            if found.status == 4 and np.any(costs):
+                zero = np.zeros(self.n)
+                feasible = self._with_whole(A, lower, upper, zero, whole)[0] == 0
+                return (3 if feasible else 2), -np.inf, zero
+            return _known(int(found.status)), -np.inf, np.zeros(self.n)
+        fixed = np.where(flags == 1, np.rint(found.x), np.nan)
+        return _program(A, lower, upper, costs, fixed)
+
+
+def _program(
+    A: Any, lower: Floats, upper: Floats, costs: Floats, fixed: Floats | None = None
+) -> tuple[int, float, Floats]:
+    """Solve a linear program; some variables may be given."""
+    from scipy.optimize import linprog
+
+    unit = 1.0
+    if fixed is None:
+        fixed = np.full(A.shape[1], np.nan)
+        unit = max(float(np.max(np.abs(upper), initial=0.0)) / _LARGE, 1.0)
+    is_equality = lower == upper
+    given = ~np.isnan(fixed)
+    bounds = np.column_stack(
+        [np.where(given, fixed, -np.inf), np.where(given, fixed, np.inf)]
+    )
+    parts: dict[str, Any] = {}
+    if (~is_equality).any():
+        parts |= {"A_ub": A[~is_equality], "b_ub": upper[~is_equality] / unit}
+    if is_equality.any():
+        parts |= {"A_eq": A[is_equality], "b_eq": upper[is_equality] / unit}
+    found = linprog(costs, **parts, bounds=bounds, method="highs", options=_FINE)
+    status = int(found.status)
+    if status == 4 and np.any(costs):
+        # HiGHS may leave open whether a program is infeasible or unbounded.
+        zero = np.zeros(len(costs))
+        status = 3 if _program(A, lower, upper, zero, fixed)[0] == 0 else 2
+    if _known(status):
+        return status, -np.inf, np.zeros(len(costs))
+    return 0, float(found.fun) * unit, np.asarray(found.x) * unit
+
+
+def _known(status: int) -> int:
+    if status not in (0, 2, 3):
+        raise MethodError(f"HiGHS gave no answer to a program (status {status})")
+    return status
 
 
 def _free(n: int) -> object:
     from scipy.optimize import Bounds
 
     return Bounds(np.full(n, -np.inf), np.full(n, np.inf))
-
-
-def _status(found: object, problem: Problem, rows: Sequence[Row], costs: Floats) -> int:
-    """Tell infeasible (2) from unbounded (3), which HiGHS may leave open."""
-    status = int(getattr(found, "status", 2))
-    if status == 4 and np.any(costs):
-        feasible = problem.solve(rows, np.zeros(problem.n))[0] == 0
-        return 3 if feasible else 2
-    if status in (2, 3):
-        return status
-    raise MethodError(f"HiGHS gave no answer to a linear program (status {status})")
 
 
 def _taken(
@@ -214,3 +263,19 @@ def _taken(
         return (rows, domains) if atom.negated else None
     left = domains[atom.place] & atom.codes
     return (rows, {**domains, atom.place: left}) if left else None
+
+
+def _all_taken(
+    clauses: Sequence[Clause], rows: list[Row], domains: dict[int, int]
+) -> tuple[list[Row], dict[int, int], list[Clause]] | None:
+    """Add the clauses without alternatives; None where that is impossible."""
+    rest = []
+    for clause in clauses:
+        if len(clause) > 1:
+            rest.append(clause)
+            continue
+        taken = _taken(clause[0], rows, domains)
+        if taken is None:
+            return None
+        rows, domains = taken
+    return rows, domains, rest

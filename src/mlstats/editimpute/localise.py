@@ -106,7 +106,8 @@ def localise(
         The edits; soft ones are left aside.
     weights : mapping, optional
         Variable -> reliability, above zero; 1 by default, infinite for a variable
-        that is never changed. Weights count in millionths.
+        that is never changed (its missing values count 1). Weights count in
+        millionths.
     limit : float, optional
         Largest weight of the values to change in one record, missing ones included.
     seed : int, default=0

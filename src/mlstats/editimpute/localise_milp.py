@@ -94,10 +94,26 @@ def _substituted(
     left = tuple((j, c) for j, c in atom.terms if mask >> j & 1)
     parts = [c * record.numbers[j] for j, c in atom.terms if not mask >> j & 1]
     bound = atom.bound - sum(parts)
+    if left and all(j in block.integer and c == int(c) for j, c in left):
+        return _whole(left, float(bound), atom.is_equality, tolerance)
     if left:
         return Row(left, float(bound), atom.is_equality)
     allowed = tolerance + 10 * RELATIVE * (sum(map(abs, parts)) + abs(atom.bound))
     return bool(bound >= -allowed and not (atom.is_equality and bound > allowed))
+
+
+def _whole(
+    terms: tuple[tuple[int, float], ...],
+    bound: float,
+    is_equality: bool,
+    tolerance: float,
+) -> CompiledAtom | bool:
+    """Round the bound of a row in which all numbers are whole."""
+    near = float(np.rint(bound))
+    is_near = abs(bound - near) <= tolerance + 10 * RELATIVE * abs(bound)
+    if is_equality:
+        return Row(terms, near, True) if is_near else False
+    return Row(terms, near if is_near else float(np.floor(bound)), False)
 
 
 def localise_record(

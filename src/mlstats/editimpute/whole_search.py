@@ -132,7 +132,9 @@ class WholeSearch:
                     worst[i] = max(worst[i], NONE if mask == _NO_SET else TIME)
                 else:
                     changes[i, [search.block.places[j] for j in bits(mask)]] = True
-        weight = np.where(changes, self.settings.weights, 0.0).sum(axis=1)
+        finite = np.isfinite(self.settings.weights)
+        counted = np.where(finite, self.settings.weights, 1.0)
+        weight = np.where(changes, counted, 0.0).sum(axis=1)
         if self.settings.limit is not None:
             over = (worst == SOLVED) & (weight > self.settings.limit + 1e-9)
             worst[over] = LIMIT
