@@ -113,7 +113,10 @@ def test_the_gap_starts_at_the_percentile_and_takes_all_beyond() -> None:
     assert wider.status.tolist() == ["inside"] * 9 + ["exclude"] * 3
     mirrored = sigma_gap(-values, impute=2, accept_negative=True)
     assert mirrored.status.tolist() == ["inside"] * 9 + ["impute"] * 3
-    assert sigma_gap(values, impute=2, start_percent=90).status.eq("inside").all()
+    # Position .76 * 13 = 9.88 is the ninth value, before the gap; .77 * 13 after it.
+    at_76 = sigma_gap(values, impute=2, start_percent=76)
+    assert at_76.status.tolist() == ["inside"] * 9 + ["impute"] * 3
+    assert sigma_gap(values, impute=2, start_percent=77).status.eq("inside").all()
 
 
 def test_the_standard_deviation_has_n_minus_one() -> None:

@@ -128,6 +128,10 @@ class RowStore:
         """Return how many variables restrictions have."""
         return self._size[numbers]
 
+    def dense(self, numbers: Ints) -> tuple[Floats, Floats, Bools]:
+        """Return restrictions as matrix, bounds, and which are equalities."""
+        return self._matrix[numbers], self._bound[numbers], self._equality[numbers]
+
     def violated(self, numbers: Ints, X: Floats, magnitude: Floats) -> Bools:
         """Tell which records break which restrictions.
 
@@ -211,6 +215,12 @@ class Eliminator:
             found = np.array(numbers, dtype=np.int64)
             self._derived[key] = found
         return found
+
+    def with_variable(self, mask: int, j: int) -> Ints:
+        """Return the restrictions on a variable that an elimination leaves."""
+        system = self._system((mask,), mask, ())
+        numbers = [row.number for row in system if row.mask >> j & 1]
+        return np.array(numbers, dtype=np.int64)
 
     def _system(
         self, key: tuple[int, ...], mask: int, extra: tuple[Restriction, ...]

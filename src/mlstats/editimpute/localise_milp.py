@@ -22,8 +22,9 @@ from mlstats.editimpute.feasibility import Problem
 __all__ = ["BlockRecord", "OutOfTime", "can_stay", "localise_record"]
 
 Floats = npt.NDArray[np.float64]
-_BOXES = (1e2, 1e4)  # times the largest value or bound of the record
+_BOXES = (1e1, 1e3)  # times the largest value or bound of the record
 _MOST_CHECKS = 200
+_TINY = 1e-9
 
 
 class OutOfTime(Exception):  # noqa: N818
@@ -203,7 +204,8 @@ class _Program:
 
     def _add(self, terms: list[tuple[int, float]], low: float, high: float) -> None:
         at = len(self.lower)
-        self.entries += [(at, j, c) for j, c in terms]
+        # HiGHS drops coefficients below 1e-9, and may be misled by them before.
+        self.entries += [(at, j, c) for j, c in terms if abs(c) > _TINY]
         self.lower.append(low)
         self.upper.append(high)
 
@@ -297,12 +299,13 @@ class _Program:
         rows, columns, values = zip(*self.entries, strict=True)
         shape = (len(self.lower), self.size)
         A = coo_array((values, (rows, columns)), shape=shape).tocsr()
+        # Without presolve: with it HiGHS 1.12 returned sets that are not the least.
         found = milp(
             cost,
             constraints=LinearConstraint(A, self.lower, self.upper),
             integrality=whole,
             bounds=Bounds(*self._bounds()),
-            options={"time_limit": left, "mip_rel_gap": 0.0},
+            options={"time_limit": left, "mip_rel_gap": 0.0, "presolve": False},
         )
         if found.status == 1:
             raise OutOfTime

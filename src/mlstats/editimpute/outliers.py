@@ -197,8 +197,8 @@ def sigma_gap(
 ) -> Outliers:
     """Find the values beyond the first wide gap, seen from the middle.
 
-    The sorted values are walked outwards from a percentile; the first gap wider than
-    ``multiplier * sigma`` makes all values beyond it outliers.
+    The sorted values are walked outwards from the last one at or before a percentile;
+    the first gap wider than ``multiplier * sigma`` makes all beyond it outliers.
 
     Parameters
     ----------
@@ -255,7 +255,9 @@ def sigma_gap(
 def _beyond(x: Floats, start_percent: float, width: float) -> float:
     """Return the first value after the first gap, infinite where there is none."""
     ordered = np.sort(x)
-    start = int(np.searchsorted(ordered, percentile(ordered, start_percent)))
+    # The last value at or before the percentile: the gap that holds it counts.
+    position = int(start_percent / 100 * (len(x) + 1))
+    start = min(max(position, 1), len(x)) - 1
     gaps = np.diff(ordered[start:])
     wide = np.flatnonzero(gaps > width)
     return float(ordered[start + 1 + wide[0]]) if len(wide) else np.inf

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mlstats.editimpute.block_search import BlockRecords, BlockSearch, Limits
+from mlstats.editimpute.block_search import BlockRecords, BlockSearch, Found, Limits
 from mlstats.editimpute.blocks import Block, independent_blocks
 from mlstats.editimpute.compiled import CompiledEdits, Records
 from mlstats.editimpute.hitting import bits
@@ -17,6 +17,7 @@ from mlstats.editimpute.localise_milp import (
     can_stay,
     localise_record,
 )
+from mlstats.editimpute.whole_numbers import fits_whole_numbers
 
 __all__ = ["Answers", "Settings", "WholeSearch"]
 
@@ -174,13 +175,16 @@ class WholeSearch:
         """Return the sets of a block's records, and which a program answered."""
         found = search.search(records)
         unsettled = dict.fromkeys(found.unsettled)
-        if search.block.integer:
-            whole = sum(1 << j for j in search.block.integer)
-            for i, mask in enumerate(found.masks):
-                if mask > 0 and mask & whole and i not in unsettled:
-                    record = _record(records, i)
-                    if not can_stay(search.block, record, mask):
-                        unsettled[i] = None
+        for mask, rows in _with_whole_numbers(search.block, found).items():
+            doubtful = rows
+            if not search.alternatives.touches(mask):
+                fits = fits_whole_numbers(
+                    search.eliminator, mask, records.numbers[rows], search.block.integer
+                )
+                doubtful = rows[~fits]
+            for i in doubtful:
+                if not can_stay(search.block, _record(records, i), mask):
+                    unsettled[int(i)] = None
         weights = self.settings.weights[list(search.block.places)]
         ranks = self.settings.ranks[:, list(search.block.places)]
         for i in unsettled:
@@ -227,6 +231,17 @@ class _Part:
             broken_integer=self.broken[np.ix_(rows, places)],
             order=self.order[rows],
         )
+
+
+def _with_whole_numbers(block: Block, found: Found) -> dict[int, Ints]:
+    """Return the records of each set in which there is a whole number."""
+    whole = sum(1 << j for j in block.integer)
+    unsettled = set(found.unsettled)
+    rows: dict[int, list[int]] = {}
+    for i, mask in enumerate(found.masks):
+        if mask > 0 and mask & whole and i not in unsettled:
+            rows.setdefault(mask, []).append(i)
+    return {mask: np.array(some, dtype=np.int64) for mask, some in rows.items()}
 
 
 def _record(records: BlockRecords, i: int) -> BlockRecord:
