@@ -27,7 +27,7 @@ from rich.table import Table
 
 from mlstats.editimpute.block_search import Limits
 from mlstats.editimpute.edits import EditSet, Variable
-from mlstats.editimpute.localise import localise
+from mlstats.editimpute.localisation import localise
 from mlstats.editimpute.status import review
 
 # fields, balance edits, ratio edits

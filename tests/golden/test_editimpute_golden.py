@@ -9,9 +9,9 @@ import pytest
 from mlstats.editimpute.block_search import Limits
 from mlstats.editimpute.edit_files import read_edits
 from mlstats.editimpute.edits import EditSet, Variable
-from mlstats.editimpute.localise import localise
+from mlstats.editimpute.localisation import localise
 from mlstats.editimpute.status import review
-from mlstats.editimpute.unit_errors import thousand_pounds
+from mlstats.editimpute.unit_of_measure import thousand_pounds
 
 _MARKS = {"corrected": "C", "kept": "N", "not_measured": "S"}
 

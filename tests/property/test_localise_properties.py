@@ -12,7 +12,7 @@ from mlstats.editimpute.blocks import Block
 from mlstats.editimpute.compiled import compile_edits, encode
 from mlstats.editimpute.edits import EditSet, Variable
 from mlstats.editimpute.feasibility import Problem
-from mlstats.editimpute.localise import Localisation, localise
+from mlstats.editimpute.localisation import Localisation, localise
 from mlstats.editimpute.localise_milp import BlockRecord, can_stay
 from mlstats.editimpute.status import review
 

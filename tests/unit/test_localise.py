@@ -6,7 +6,7 @@ import pytest
 
 from mlstats.editimpute.block_search import Limits
 from mlstats.editimpute.edits import EditSet, Variable
-from mlstats.editimpute.localise import Localisation, localise
+from mlstats.editimpute.localisation import Localisation, localise
 from mlstats.errors import ConfigError
 
 NAN = np.nan
@@ -226,3 +226,24 @@ def test_an_empty_table_and_unbounded_variables_are_answered() -> None:
     frame = pd.DataFrame({"a": [3.0], "b": [1.0], "n": [1.5]})
     assert localise(frame, edits).weight.tolist() == [2]
     assert len(localise(frame.iloc[:0], edits).status) == 0
+
+
+def test_the_package_gives_functions_by_their_names() -> None:
+    from mlstats import editimpute
+
+    for name in editimpute.__all__:
+        assert callable(getattr(editimpute, name))
+    with pytest.raises(AttributeError):
+        _ = editimpute.nothing
+
+
+def test_what_was_learnt_is_forgotten_when_it_is_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    edits = EditSet.from_texts(["a + b == c", "a <= 2 * b", "b <= c", "a >= 0"])
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame(rng.integers(-5, 20, (60, 3)).astype(float), columns=[*"abc"])
+    found = localise(frame, edits, block_rows=10)
+    monkeypatch.setattr("mlstats.editimpute.block_search._MOST_CUTS", 1)
+    again = localise(frame, edits, block_rows=10)
+    assert again.changes.equals(found.changes)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mlstats.editimpute.outliers import hb_current, hb_ratio, percentile, sigma_gap
-from mlstats.editimpute.unit_errors import thousand_pounds, unit_errors
+from mlstats.editimpute.unit_of_measure import thousand_pounds, unit_errors
 from mlstats.errors import ConfigError, ContractError
 
 NAN = np.nan

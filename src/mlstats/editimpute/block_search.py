@@ -31,6 +31,10 @@ Bools = npt.NDArray[np.bool_]
 _POOL = 3_000  # implied edits that later chunks are tested on at once
 
 
+_MOST_ROWS = 200_000  # bounds the memory: beyond these all is forgotten between chunks
+_MOST_CUTS = 4_000
+
+
 @dataclass(frozen=True)
 class Limits:
     """Where the shared search gives a record up to the mixed-integer program."""
@@ -119,6 +123,11 @@ class BlockSearch:
         self._cut_at: dict[int, int] = {}
         self._solved: dict[tuple[bytes, int, int], int | None] = {}
         self._prepare()
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether so much was learnt that a new search should take over."""
+        return len(self.store.rows) > _MOST_ROWS or len(self._cuts) > _MOST_CUTS
 
     def _prepare(self) -> None:
         """Learn the edits implied by eliminating one variable."""

@@ -151,6 +151,10 @@ class WholeSearch:
         if left_out not in self._searches:
             blocks = independent_blocks(self.compiled, left_out)
             self._searches[left_out] = [self._search(b, left_out) for b in blocks]
+        self._searches[left_out] = [
+            self._search(one.block, left_out) if one.is_full else one
+            for one in self._searches[left_out]
+        ]
         return self._searches[left_out]
 
     def _search(self, block: Block, left_out: frozenset[int]) -> BlockSearch:
