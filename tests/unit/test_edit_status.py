@@ -176,3 +176,24 @@ def test_implied_edits_are_those_of_fellegi_and_holt() -> None:
     assert set(found["text"]) == {"a - 2 * c <= 0", "b <= 10"} or set(
         found["text"]
     ) == {"0.5 * a - c <= 0", "b <= 10"}
+
+
+def test_categories_are_compared_as_texts_whatever_holds_them() -> None:
+    edits = EditSet.from_texts(['s in {"1", "2"}'])
+    wanted = ["pass", "fail", "miss"]
+    for values in (
+        [1.0, 3.0, NAN],
+        ["1", "x", None],
+        pd.array([2, 4, None], dtype="Int64"),
+        pd.Categorical(["2", "3", None]),
+        pd.array(["1", "9", None], dtype="string"),
+        [1, np.inf, None],
+    ):
+        found = review(pd.DataFrame({"s": values}), edits)
+        assert found.status.tolist() == wanted
+
+
+def test_a_set_without_edits_passes_all() -> None:
+    found = review(pd.DataFrame({"a": [1.0]}), EditSet(()))
+    assert found.status.tolist() == ["pass"]
+    assert verify(EditSet(())).is_consistent

@@ -247,3 +247,9 @@ def test_what_was_learnt_is_forgotten_when_it_is_too_much(
     monkeypatch.setattr("mlstats.editimpute.block_search._MOST_CUTS", 1)
     again = localise(frame, edits, block_rows=10)
     assert again.changes.equals(found.changes)
+
+
+def test_without_a_hard_edit_nothing_is_to_be_changed() -> None:
+    found = localise(pd.DataFrame({"a": [1.0, NAN]}), EditSet(()))
+    assert found.status.tolist() == ["pass", "pass"]
+    assert found.changes.shape == (2, 0)

@@ -259,10 +259,20 @@ def encode(frame: pd.DataFrame, edits: EditSet, compiled: CompiledEdits) -> Reco
             numbers[:, at] = np.where(missing[:, at], 0.0, values)
         else:
             missing[:, at] = column.isna().to_numpy()
-            texts = column.astype(object).where(~missing[:, at], None)
-            found = texts.map(str).map(compiled.codes[at]).fillna(0)
-            codes[:, at - compiled.n_numeric] = found.to_numpy(dtype=np.int64)
+            codes[:, at - compiled.n_numeric] = _codes(column, compiled.codes[at])
     return Records(numbers, codes, missing, invalid)
+
+
+def _codes(column: pd.Series, known: Mapping[str, int]) -> Ints:
+    """Return the codes of categories, 0 where a value is not named or missing."""
+    numbers, distinct = pd.factorize(column)
+    # A column of whole codes with a gap is read as 1.0, 2.0 ...
+    texts = [
+        str(int(value)) if isinstance(value, float) and value.is_integer() else value
+        for value in distinct.tolist()
+    ]
+    table = np.array([*(known.get(str(text), 0) for text in texts), 0], dtype=np.int64)
+    return np.asarray(table[numbers])
 
 
 def _numbers(column: pd.Series) -> tuple[Floats, Bools]:
