@@ -20,6 +20,9 @@ __all__ = ["Problem"]
 Floats = npt.NDArray[np.float64]
 Clause = tuple[CompiledAtom, ...]
 
+_MOST_BRANCHES = 200
+_SECONDS = 5.0
+_WHOLE = 1e-7
 _LARGE = 1e3  # bounds are scaled down to it: HiGHS has absolute tolerances
 _FINE = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 
@@ -177,66 +180,90 @@ class Problem:
         upper = np.array([row.bound for row in rows]) / scale
         lower = np.where([row.is_equality for row in rows], upper, -np.inf)
         whole = frozenset(j for row in rows for j, _ in row.terms) & self.integer
-        if whole:
-            return self._with_whole(A, lower, upper, costs, whole)
+        if whole and not np.any(costs):
+            return _with_whole(A, lower, upper, sorted(whole))
         return _program(A, lower, upper, costs)
 
-    def _with_whole(
-        self,
-        A: Any,
-        lower: Floats,
-        upper: Floats,
-        costs: Floats,
-        whole: frozenset[int],
-    ) -> tuple[int, float, Floats]:
-        """Find the whole numbers first, then the rest with the finer tolerance."""
-        from scipy.optimize import LinearConstraint, milp
 
-        flags = np.array([int(j in whole) for j in range(self.n)])
-        found = milp(
-            costs,
-            constraints=LinearConstraint(A, lower, upper),
-            integrality=flags,
-            bounds=_free(self.n),
-        )
-        if found.x is None:
-            if found.status == 4 and np.any(costs):
-                zero = np.zeros(self.n)
-                feasible = self._with_whole(A, lower, upper, zero, whole)[0] == 0
-                return (3 if feasible else 2), -np.inf, zero
-            return _known(int(found.status)), -np.inf, np.zeros(self.n)
-        fixed = np.where(flags == 1, np.rint(found.x), np.nan)
-        return _program(A, lower, upper, costs, fixed)
+def _with_whole(
+    A: Any, lower: Floats, upper: Floats, whole: list[int]
+) -> tuple[int, float, Floats]:
+    """Find a point with whole numbers: branch on linear programs, finely solved.
+
+    A mixed-integer program tells two numbers apart that differ by 1e-6 or more, as
+    much as a strict inequality leaves; it is asked only where branching does not end.
+    """
+    n = A.shape[1]
+    stack = [(np.full(n, -np.inf), np.full(n, np.inf))]
+    for _ in range(_MOST_BRANCHES):
+        if not stack:
+            return 2, -np.inf, np.zeros(n)
+        low, high = stack.pop()
+        status, _, point = _program(A, lower, upper, np.zeros(n), (low, high))
+        if status != 0:
+            continue
+        away = np.abs(point[whole] - np.rint(point[whole]))
+        if away.max() <= _WHOLE:
+            return 0, 0.0, point
+        j = whole[int(away.argmax())]
+        less, more = high.copy(), low.copy()
+        less[j], more[j] = np.floor(point[j]), np.ceil(point[j])
+        stack += [(low, less), (more, high)]
+    return _asked(A, lower, upper, whole)
+
+
+def _asked(
+    A: Any, lower: Floats, upper: Floats, whole: list[int]
+) -> tuple[int, float, Floats]:
+    from scipy.optimize import LinearConstraint, milp
+
+    n = A.shape[1]
+    found = milp(
+        np.zeros(n),
+        constraints=LinearConstraint(A, lower, upper),
+        integrality=np.isin(np.arange(n), whole).astype(int),
+        bounds=_free(n),
+        options={"presolve": False, "time_limit": _SECONDS},
+    )
+    if found.x is not None:
+        return 0, 0.0, np.asarray(found.x)
+    is_infeasible = found.status == 2 or "nfeasible" in str(found.message)
+    return _known(2 if is_infeasible else int(found.status)), -np.inf, np.zeros(n)
 
 
 def _program(
-    A: Any, lower: Floats, upper: Floats, costs: Floats, fixed: Floats | None = None
+    A: Any,
+    lower: Floats,
+    upper: Floats,
+    costs: Floats,
+    within: tuple[Floats, Floats] | None = None,
 ) -> tuple[int, float, Floats]:
-    """Solve a linear program; some variables may be given."""
+    """Solve a linear program; the variables may have bounds."""
     from scipy.optimize import linprog
 
-    unit = 1.0
-    if fixed is None:
-        fixed = np.full(A.shape[1], np.nan)
-        unit = max(float(np.max(np.abs(upper), initial=0.0)) / _LARGE, 1.0)
+    n = A.shape[1]
+    low, high = within or (np.full(n, -np.inf), np.full(n, np.inf))
+    unit = max(float(np.max(np.abs(upper), initial=0.0)) / _LARGE, 1.0)
     is_equality = lower == upper
-    given = ~np.isnan(fixed)
-    bounds = np.column_stack(
-        [np.where(given, fixed, -np.inf), np.where(given, fixed, np.inf)]
-    )
     parts: dict[str, Any] = {}
     if (~is_equality).any():
         parts |= {"A_ub": A[~is_equality], "b_ub": upper[~is_equality] / unit}
     if is_equality.any():
         parts |= {"A_eq": A[is_equality], "b_eq": upper[is_equality] / unit}
-    found = linprog(costs, **parts, bounds=bounds, method="highs", options=_FINE)
+    found = linprog(
+        costs,
+        **parts,
+        bounds=np.column_stack([low, high]) / unit,
+        method="highs",
+        options=_FINE,
+    )
     status = int(found.status)
     if status == 4 and np.any(costs):
         # HiGHS may leave open whether a program is infeasible or unbounded.
-        zero = np.zeros(len(costs))
-        status = 3 if _program(A, lower, upper, zero, fixed)[0] == 0 else 2
+        zero = np.zeros(n)
+        status = 3 if _program(A, lower, upper, zero, within)[0] == 0 else 2
     if _known(status):
-        return status, -np.inf, np.zeros(len(costs))
+        return status, -np.inf, np.zeros(n)
     return 0, float(found.fun) * unit, np.asarray(found.x) * unit
 
 

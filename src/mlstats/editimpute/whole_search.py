@@ -18,6 +18,7 @@ from mlstats.editimpute.localise_milp import (
     localise_record,
 )
 from mlstats.editimpute.whole_numbers import fits_whole_numbers
+from mlstats.errors import MethodError
 
 __all__ = ["Answers", "Settings", "WholeSearch"]
 
@@ -187,7 +188,7 @@ class WholeSearch:
                 )
                 doubtful = rows[~fits]
             for i in doubtful:
-                if not can_stay(search.block, _record(records, i), mask):
+                if not self._stays(search.block, _record(records, i), mask):
                     unsettled[int(i)] = None
         weights = self.settings.weights[list(search.block.places)]
         ranks = self.settings.ranks[:, list(search.block.places)]
@@ -196,10 +197,16 @@ class WholeSearch:
             found.masks[i] = self._program(search.block, _record(records, i), costs)
         return found.masks, list(unsettled)
 
+    def _stays(self, block: Block, record: BlockRecord, mask: int) -> bool:
+        try:
+            return can_stay(block, record, mask, self.compiled.tolerance)
+        except MethodError:
+            return False
+
     def _program(self, block: Block, record: BlockRecord, costs: Floats) -> int:
         try:
             mask = localise_record(block, record, costs, seconds=self.settings.seconds)
-        except OutOfTime:
+        except (OutOfTime, MethodError):
             return _NO_TIME
         return _NO_SET if mask is None else mask
 
