@@ -20,7 +20,12 @@ import numpy.typing as npt
 from mlstats.editimpute.alternatives import Alternatives, TooManyCases
 from mlstats.editimpute.blocks import Block
 from mlstats.editimpute.elimination import Eliminator, RowStore, TooManyRows
-from mlstats.editimpute.hitting import TooManyNodes, bits, least_hitting_set
+from mlstats.editimpute.hitting import (
+    TooManyNodes,
+    bits,
+    least_hitting_set,
+    minimal_sets,
+)
 
 __all__ = ["BlockRecords", "BlockSearch", "Found", "Limits"]
 
@@ -33,6 +38,7 @@ _POOL = 3_000  # implied edits that later chunks are tested on at once
 
 _MOST_ROWS = 200_000  # bounds the memory: beyond these all is forgotten between chunks
 _MOST_CUTS = 4_000
+_MOST_SOLVED = 200_000
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,8 @@ class BlockSearch:
         self._pooled: set[int] = set()
         self._cuts: list[int] = []
         self._cut_at: dict[int, int] = {}
-        self._solved: dict[tuple[bytes, int, int], int | None] = {}
+        self._families: dict[tuple[bytes, int], tuple[int, ...]] = {}
+        self._solved: dict[tuple[tuple[int, ...], int], int | None] = {}
         self._prepare()
 
     @property
@@ -163,17 +170,21 @@ class BlockSearch:
 
         `cuts` are their numbers, as the bytes of 32-bit integers.
         """
-        key = (cuts, order, missing)
-        if key not in self._solved:
-            if len(self._solved) > 200_000:
-                self._solved.clear()
+        if len(self._families) + len(self._solved) > _MOST_SOLVED:
+            self._families.clear()
+            self._solved.clear()
+        family = self._families.get((cuts, missing))
+        if family is None:
             masks = (self._cuts[at] for at in np.frombuffer(cuts, dtype=np.int32))
             open_ones = [mask & ~self.fixed for mask in masks if not mask & missing]
-            found = least_hitting_set(
-                open_ones, self.costs[order], self.limits.most_nodes
+            family = self._families[cuts, missing] = tuple(minimal_sets(open_ones))
+        if (family, order) not in self._solved:
+            # Many patterns of failed edits come down to the same few cuts.
+            self._solved[family, order] = least_hitting_set(
+                family, self.costs[order], self.limits.most_nodes, are_minimal=True
             )
-            self._solved[key] = None if found is None else found | missing
-        return self._solved[key]
+        found = self._solved[family, order]
+        return None if found is None else found | missing
 
 
 class _Chunk:

@@ -7,9 +7,9 @@ the least weight and, among equals, the set that the draw prefers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-__all__ = ["TooManyNodes", "bits", "least_hitting_set"]
+__all__ = ["TooManyNodes", "bits", "least_hitting_set", "minimal_sets"]
 
 
 class TooManyNodes(Exception):  # noqa: N818
@@ -33,7 +33,11 @@ def bits(mask: int) -> list[int]:
 
 
 def least_hitting_set(
-    masks: Sequence[int], cost: Sequence[int], most_nodes: int = 200_000
+    masks: Sequence[int],
+    cost: Sequence[int],
+    most_nodes: int = 200_000,
+    *,
+    are_minimal: bool = False,
 ) -> int | None:
     """Return the cheapest mask that shares a bit with each of some masks.
 
@@ -45,6 +49,8 @@ def least_hitting_set(
         Of every place, above zero.
     most_nodes : int
         The search stops after as many.
+    are_minimal : bool, default=False
+        Whether the masks come from :func:`minimal_sets`.
 
     Returns
     -------
@@ -61,7 +67,7 @@ def least_hitting_set(
     >>> least_hitting_set([0b011, 0b110], [5, 9, 5])
     2
     """
-    family = _minimal(masks)
+    family = list(masks) if are_minimal else minimal_sets(masks)
     if family and family[0] == 0:
         return None
     search = _Search(cost, most_nodes)
@@ -69,7 +75,14 @@ def least_hitting_set(
     return search.best
 
 
-def _minimal(masks: Sequence[int]) -> list[int]:
+def minimal_sets(masks: Iterable[int]) -> list[int]:
+    """Return the masks that hold no other one, smaller ones first.
+
+    Examples
+    --------
+    >>> minimal_sets([0b111, 0b1, 0b110, 0b11])
+    [1, 6]
+    """
     kept: list[int] = []
     for mask in sorted(set(masks), key=int.bit_count):
         for one in kept:
