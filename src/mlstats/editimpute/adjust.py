@@ -78,7 +78,7 @@ def adjust(
     edits : LinearEdits
         What must hold. An edit with a missing value in a cell that is not free is
         left out of account for that record.
-    weights : {"relative", "unit"} or numpy.ndarray, shape (variables,) or (n, variables)
+    weights : {"relative", "unit"} or numpy.ndarray, shape (n, variables)
         ``1 / |x|``, 1, or what moving a cell costs.
     decimals : mapping, optional
         Number of decimals of a variable; 0 for an integer. Free cells of the others
@@ -91,9 +91,7 @@ def adjust(
     x = np.array(values, dtype=float)
     free = np.asarray(free, dtype=bool)
     if x.shape != free.shape or x.shape[1] != len(edits.variables):
-        raise ConfigError(
-            "values and free need a column for each variable of the edits"
-        )
+        raise ConfigError("values and free need a column for each variable")
     status = np.full(len(x), "unchanged", dtype=object)
     reason = np.full(len(x), "", dtype=object)
     empty = (free & ~np.isfinite(x)).any(axis=1)

@@ -117,9 +117,8 @@ def on_grid(
     )
     if found.x is None:
         return None
-    change = np.where(
-        whole, np.round(found.x[:k] - found.x[k:]), found.x[:k] - found.x[k:]
-    )
+    change = found.x[:k] - found.x[k:]
+    change = np.where(whole, np.round(change), change)
     result = x.copy()
     decimals = np.round(1 / unit)
     result[cells] = np.where(
