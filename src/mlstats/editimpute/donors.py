@@ -238,7 +238,7 @@ class NearestDonor:
         group.reasons[rows[recipients[~at]]] = "no donor passes within the tries"
 
     def _can_give(self, part: pd.DataFrame, mask: np.ndarray) -> np.ndarray:
-        """Return which records pass the edits and have every field that may be asked."""
+        """Return which records pass the edits and have every field asked for."""
         wanted = [c for c, m in zip(part.columns, mask.any(axis=0), strict=True) if m]
         needed = list(dict.fromkeys([*wanted, *self.match]))
         able: np.ndarray = part[needed].notna().all(axis=1).to_numpy(copy=True)
