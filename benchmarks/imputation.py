@@ -220,8 +220,8 @@ def summary(found: np.ndarray) -> list[str]:
     error = found[:, :, 3].std(axis=0, ddof=1) / np.sqrt(len(found))
     return [
         " ".join(f"{v:.2f}" for v in mean[:, 0]),
-        " ".join(f"{v:.3f} ({n:.3f})" for v, n in zip(mean[:, 1], mean[:, 2])),
-        " ".join(f"{v:+.1f}±{e:.1f}" for v, e in zip(mean[:, 3], error)),
+        " ".join(f"{v:.3f} ({n:.3f})" for v, n in zip(*mean[:, 1:3].T, strict=True)),
+        " ".join(f"{v:+.1f}±{e:.1f}" for v, e in zip(mean[:, 3], error, strict=True)),
     ]
 
 
