@@ -94,7 +94,8 @@ class LinearEdits:
                     f"The edits name {name!r}, which is not in the data",
                     nearest=nearest(name, map(str, frame.columns)),
                 )
-        return frame[list(self.variables)].to_numpy(dtype=float, na_value=np.nan)
+        columns = frame[list(self.variables)]
+        return np.array(columns.to_numpy(dtype=float, na_value=np.nan))
 
     def failing(
         self, values: np.ndarray, *, tolerance: float = TOLERANCE

@@ -24,6 +24,8 @@ __all__ = ["ChainedImputer"]
 
 # Histogram boosting takes 255 values of a category; the rarest share the last code.
 MOST_CODES = 254
+# Folds of the matching, and the donors below which there are none.
+FOLDS, FEWEST = 3, 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,19 +175,53 @@ class ChainedImputer:
         for donors, at in parts:
             if not len(at):
                 continue
-            fitted = _some(donors, learner.fit_rows, rng)
             if np.ptp(y[donors]) == 0:
                 found[at] = rng.choice(donors, len(at))
                 continue
+            found[at] = self._matched(X, y, kinds, donors, wanted[at], learner, rng)
+        features[wanted, target.place] = y[found]
+        return found
+
+    def _matched(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        kinds: np.ndarray,
+        donors: np.ndarray,
+        wanted: np.ndarray,
+        learner: Learner,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Return a donor for each recipient, from donors that its model never saw.
+
+        A model predicts the records that it was fitted on too well; matched with them,
+        the recipients' values would be spread and biased. So each recipient has the
+        model of one fold, and its donors are that fold.
+        """
+        found = np.empty(len(wanted), dtype=int)
+        mine = rng.integers(0, FOLDS, len(wanted))
+        # A bootstrap sample has a record several times: all of them in one fold.
+        fold = rng.integers(0, FOLDS, len(X))[donors]
+        if len(donors) >= 2 * learner.fit_rows:
+            # One model, fitted on a part of the records, has donors enough elsewhere.
+            share = learner.fit_rows / len(donors)
+            fold = (rng.random(len(X)) >= share).astype(int)[donors]
+            mine = np.ones(len(wanted), dtype=int)
+        elif len(donors) < FEWEST:
+            fold, mine = np.zeros(len(donors), int), np.zeros(len(wanted), int)
+        for number in np.unique(mine):
+            given, at = donors[fold == number], np.flatnonzero(mine == number)
+            seen = donors if len(donors) < FEWEST else donors[fold != number]
+            fitted = _some(seen, learner.fit_rows, rng)
+            seed = int(rng.integers(2**31))
             model = learner.regression(X[fitted], y[fitted], kinds, seed)
             place = matched_donors(
-                model.predict(X[donors]),
+                model.predict(X[given]),
                 model.predict(X[wanted[at]]),
                 rng,
                 neighbours=self.neighbours,
             )
-            found[at] = donors[place]
-        features[wanted, target.place] = y[found]
+            found[at] = given[place]
         return found
 
     def _parts(
