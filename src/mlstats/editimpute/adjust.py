@@ -24,7 +24,7 @@ from mlstats.errors import ConfigError
 __all__ = ["Adjustment", "adjust"]
 
 ROUNDS = 30
-BLOCK = 20_000
+BLOCK = 4_000
 _TINY = 1e-10
 
 
@@ -94,14 +94,14 @@ def adjust(
         raise ConfigError("values and free need a column for each variable")
     status = np.full(len(x), "unchanged", dtype=object)
     reason = np.full(len(x), "", dtype=object)
-    empty = (free & ~np.isfinite(x)).any(axis=1)
+    empty = np.asarray((free & ~np.isfinite(x)).any(axis=1))
     needed = edits.failing(x).any(axis=1)
     if decimals:
         step = _steps(edits, decimals)
         off = free & np.isfinite(step) & (np.abs(_snapped(x, step) - x) > 1e-9)
         needed |= off.any(axis=1)
     _state(status, reason, empty, "a free cell has no value to start from")
-    stuck = needed & ~free.any(axis=1)
+    stuck = np.asarray(needed & ~free.any(axis=1))
     _state(status, reason, stuck, "no cell of the record is free")
     inverse = _inverse_weights(x, weights)
     todo = np.flatnonzero(needed & ~empty & ~stuck)
@@ -132,7 +132,8 @@ def _inverse_weights(x: np.ndarray, weights: str | np.ndarray) -> np.ndarray:
         )
     size = np.abs(np.nan_to_num(x))
     # A zero may move too, at a high cost: else a record of zeros could not be mended.
-    return np.maximum(size, 1e-4 * np.maximum(size.max(axis=1, keepdims=True), 1.0))
+    least = 1e-4 * np.maximum(size.max(axis=1, keepdims=True), 1.0)
+    return np.asarray(np.maximum(size, least))
 
 
 def _patterns(
@@ -173,7 +174,10 @@ def _adjust_pattern(
     start, cost = block[:, free], inverse[np.ix_(rows, np.flatnonzero(free))]
     found, settled = active_set(problem, start, rhs, cost)
     block[:, free] = found
-    good = settled & ~edits.failing(block).any(axis=1)
+    left = edits.failing(block)
+    alone = np.asarray(~(edits.A[:, free] != 0).any(axis=1))
+    contradicted = np.asarray(left[:, alone].any(axis=1))
+    good = settled & ~left.any(axis=1)
     status[rows[good]] = "adjusted"
     for i in np.flatnonzero(~good):
         solved, why = solve_record(problem, start[i], rhs[i], cost[i])
@@ -185,7 +189,8 @@ def _adjust_pattern(
                 continue
         block[i] = x[rows[i]]
         status[rows[i]] = "not_adjusted"
-        reason[rows[i]] = why or "the values that are not free contradict the edits"
+        told = "the values that are not free contradict the edits"
+        reason[rows[i]] = why or (told if contradicted[i] else "no solution was exact")
     x[rows] = block
 
 

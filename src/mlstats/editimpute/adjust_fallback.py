@@ -79,7 +79,8 @@ def _polished(
     )
     inside = np.clip(y, problem.lower, problem.upper)
     moved = np.abs(exact[0] - y).max() > 1e-4 * unit
-    return inside if moved else np.clip(exact[0], problem.lower, problem.upper)
+    nearest = inside if moved else np.clip(exact[0], problem.lower, problem.upper)
+    return np.asarray(nearest)
 
 
 def on_grid(

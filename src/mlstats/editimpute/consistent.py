@@ -135,8 +135,8 @@ def _marked(
 ) -> pd.DataFrame:
     """Return the provenance with the adjusted values and methods."""
     cells = cells.copy()
-    row = index.get_indexer(cells["unit"].to_numpy())
-    column = pd.Index(names).get_indexer(cells["variable"].to_numpy())
+    row = index.get_indexer(pd.Index(cells["unit"]))
+    column = pd.Index(names).get_indexer(pd.Index(cells["variable"]))
     hit = (column >= 0) & (row >= 0)
     hit[hit] = changed[row[hit], column[hit]]
     cells.loc[hit, "after"] = after[row[hit], column[hit]]

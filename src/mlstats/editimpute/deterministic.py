@@ -63,7 +63,7 @@ class Deterministic:
             if not self._bounded(x[i], np.isnan(x[i]) & ~never[i]):
                 reason[i] = "no value is feasible"
                 x[i, free[i]] = np.nan
-        wrong = asked & self.edits.failing(x).any(axis=1)
+        wrong = np.asarray(asked & self.edits.failing(x).any(axis=1))
         x[wrong[:, None] & free] = np.nan
         reason[wrong] = "no value is feasible"
         values = frame.copy()

@@ -47,19 +47,18 @@ class DonorPool:
         """Return whether each recipient passes with the values of its donor."""
         if self.post_edits is None or not len(recipients):
             return np.ones(len(recipients), dtype=bool)
-        places = [self.records.columns.get_loc(v) for v in self.post_edits.variables]
+        places = self.records.columns.get_indexer(pd.Index(self.post_edits.variables))
         own = self._matrix()[recipients]
         given = self._matrix()[donors]
         taken = np.where(self.mask[np.ix_(recipients, places)], given, own)
-        return ~self.post_edits.failing(taken).any(axis=1)
+        return np.asarray(~self.post_edits.failing(taken).any(axis=1))
 
     def _matrix(self) -> np.ndarray:
         found = self.__dict__.get("_edited")
         if found is None and self.post_edits is not None:
             found = self.post_edits.matrix(self.records)
             object.__setattr__(self, "_edited", found)
-        matrix: np.ndarray = found
-        return matrix
+        return np.asarray(found)
 
 
 def assign(

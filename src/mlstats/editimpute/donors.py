@@ -217,7 +217,7 @@ class NearestDonor:
             return
         fields = self._fields()
         data = part[fields].to_numpy(dtype=float, na_value=np.nan)
-        masked = group.mask[np.ix_(rows, [frame.columns.get_loc(f) for f in fields])]
+        masked = group.mask[np.ix_(rows, frame.columns.get_indexer(pd.Index(fields)))]
         valid = np.where(masked, np.nan, data)
         valid[~(able | asked)] = np.nan
         pool = DonorPool(
@@ -239,7 +239,7 @@ class NearestDonor:
 
     def _can_give(self, part: pd.DataFrame, mask: np.ndarray) -> np.ndarray:
         """Return which records pass the edits and have every field asked for."""
-        wanted = [c for c, m in zip(part.columns, mask.any(axis=0), strict=True) if m]
+        wanted = [c for j, c in enumerate(part.columns) if mask[:, j].any()]
         needed = list(dict.fromkeys([*wanted, *self.match]))
         able: np.ndarray = part[needed].notna().all(axis=1).to_numpy(copy=True)
         if self.edits is not None:
@@ -271,14 +271,14 @@ class NearestDonor:
         fields: list[str],
     ) -> np.ndarray:
         """Return the matching fields of each recipient, shape (recipients, fields)."""
-        places = [part.columns.get_loc(f) for f in fields]
+        places = part.columns.get_indexer(pd.Index(fields))
         data: Any = part[fields].to_numpy(dtype=float, na_value=np.nan)[recipients]
         valid = ~mask[np.ix_(recipients, places)] & np.isfinite(data)
         always = np.isin(fields, self.match)
         used: np.ndarray = valid & always
         if self.match_on_edits and self.edits is not None:
             edits = self.edits
-            to_impute = [part.columns.get_loc(v) for v in edits.variables]
+            to_impute = part.columns.get_indexer(pd.Index(edits.variables))
             binding = binding_fields(
                 edits,
                 edits.matrix(part)[recipients],
@@ -304,9 +304,11 @@ def class_rows(frame: pd.DataFrame, by: Sequence[str]) -> list[np.ndarray]:
 def copied(frame: pd.DataFrame, cells: np.ndarray, donors: np.ndarray) -> pd.DataFrame:
     """Return `frame` with the masked cells taken from the donors' rows."""
     values = frame.copy()
-    for j in np.flatnonzero(cells.any(axis=0)):
+    for j, name in enumerate(frame.columns):
         rows = np.flatnonzero(cells[:, j] & (donors >= 0))
-        column = frame.iloc[:, j].copy()
-        column.iloc[rows] = frame.iloc[donors[rows], j].array
-        values[frame.columns[j]] = column
+        if not len(rows):
+            continue
+        column = frame[name].copy()
+        column.iloc[rows] = frame[name].array[donors[rows]]
+        values[name] = column
     return values

@@ -70,12 +70,14 @@ class HotDeck:
                 f"There is no order {self.order!r}", expected="random or sequential"
             )
         numeric = [
-            c for c in mask.columns if pd.api.types.is_numeric_dtype(frame.get(c))
+            c
+            for c in mask.columns
+            if c in frame.columns and pd.api.types.is_numeric_dtype(frame[c])
         ]
         full = checked_mask(frame, mask, numeric=numeric, structural=structural)
         cells = full.to_numpy()
-        asked = cells.any(axis=1)
-        wanted = frame.columns[cells.any(axis=0)]
+        asked = np.asarray(cells.any(axis=1))
+        wanted = [c for c in frame.columns if full[c].any()]
         able = ~asked & frame[wanted].notna().all(axis=1).to_numpy()
         donors = np.full(len(frame), -1)
         rng = np.random.default_rng(seed)

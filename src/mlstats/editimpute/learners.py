@@ -141,4 +141,4 @@ def drawn(probabilities: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     edges = probabilities.cumsum(axis=1)
     point = rng.random(len(probabilities))[:, None] * edges[:, -1:]
     place: np.ndarray = (point >= edges).sum(axis=1)
-    return np.minimum(place, probabilities.shape[1] - 1)
+    return np.asarray(np.minimum(place, probabilities.shape[1] - 1))

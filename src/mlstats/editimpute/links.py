@@ -173,14 +173,17 @@ def _growth(
 ) -> None:
     """Add a forward or backward link to `found`."""
     other = data["before" if shift < 0 else "after"].to_numpy()
-    y, ready = data["y"].to_numpy(), data["in"].to_numpy() & data["y"].notna()
+    y, ready = (
+        data["y"].to_numpy(),
+        data["in"].to_numpy() & data["y"].notna().to_numpy(),
+    )
     there = np.where(other >= 0, y[other], np.nan)
-    pair = ready & (other >= 0) & ready.to_numpy()[other]
+    pair = ready & (other >= 0) & ready[other]
     if how.links == "ratio_of_means":
-        _means(data, found, way, (y, there, pair.to_numpy()), how)
+        _means(data, found, way, (y, there, pair), how)
         return
     zero = (y == 0) | (there == 0)
-    pair = pair.to_numpy() & (~zero | how.zeros)
+    pair = pair & (~zero | how.zeros)
     ratio = np.full(len(y), np.nan)
     np.divide(y, there, out=ratio, where=pair & ~zero)
     ratio[pair & zero] = 1.0
@@ -236,7 +239,7 @@ def _trimmed(
     inclusion = pd.Series([None] * len(ratio), dtype=object)
     found[f"trim_inclusion_{way}"] = inclusion
     if how.trim is None:
-        return pair
+        return np.asarray(pair)
     by_class = pd.Series(ratio).groupby([data["class"], data["time"]])
     number = by_class.transform("count").to_numpy()
     row = by_class.rank(method="first", ascending=False).to_numpy()
@@ -248,7 +251,7 @@ def _trimmed(
     small = number < how.trim_from
     inclusion[pair] = kept[pair] | small[pair]
     found[f"trim_inclusion_{way}"] = inclusion
-    return np.where(small, pair, kept)
+    return np.asarray(np.where(small, pair, kept))
 
 
 def _construction(data: pd.DataFrame, found: pd.DataFrame, how: LinkImputation) -> None:

@@ -192,37 +192,37 @@ class ChainedImputer:
         learner: Learner,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Return a donor for each recipient, from donors that its model never saw.
+        """Return a donor for each recipient, by predictions of unseen records.
 
         A model predicts the records that it was fitted on too well; matched with them,
-        the recipients' values would be spread and biased. So each recipient has the
-        model of one fold, and its donors are that fold.
+        the recipients' values would be spread and biased. So each donor is predicted
+        by a model that never saw it, and each recipient by one of these models.
         """
-        found = np.empty(len(wanted), dtype=int)
-        mine = rng.integers(0, FOLDS, len(wanted))
-        # A bootstrap sample has a record several times: all of them in one fold.
-        fold = rng.integers(0, FOLDS, len(X))[donors]
-        if len(donors) >= 2 * learner.fit_rows:
-            # One model, fitted on a part of the records, has donors enough elsewhere.
+        if len(donors) < FEWEST:
+            folds, fold = 1, np.zeros(len(X), dtype=int)
+        elif len(donors) >= 2 * learner.fit_rows:
+            # One model on a part of the records leaves donors enough.
             share = learner.fit_rows / len(donors)
-            fold = (rng.random(len(X)) >= share).astype(int)[donors]
-            mine = np.ones(len(wanted), dtype=int)
-        elif len(donors) < FEWEST:
-            fold, mine = np.zeros(len(donors), int), np.zeros(len(wanted), int)
-        for number in np.unique(mine):
-            given, at = donors[fold == number], np.flatnonzero(mine == number)
-            seen = donors if len(donors) < FEWEST else donors[fold != number]
+            folds, fold = 1, (rng.random(len(X)) < share).astype(int)
+        else:
+            # A bootstrap sample has a record several times: all in one fold.
+            folds, fold = FOLDS, rng.integers(0, FOLDS, len(X))
+        of_donor = fold[donors]
+        mine = rng.integers(0, folds, len(wanted))
+        ours, theirs = np.full(len(donors), np.nan), np.empty(len(wanted))
+        for number in range(folds):
+            given = of_donor == number
+            seen = donors if given.all() else donors[~given]
             fitted = _some(seen, learner.fit_rows, rng)
             seed = int(rng.integers(2**31))
             model = learner.regression(X[fitted], y[fitted], kinds, seed)
-            place = matched_donors(
-                model.predict(X[given]),
-                model.predict(X[wanted[at]]),
-                rng,
-                neighbours=self.neighbours,
-            )
-            found[at] = given[place]
-        return found
+            ours[given] = model.predict(X[donors[given]])
+            at = mine == number
+            if at.any():
+                theirs[at] = model.predict(X[wanted[at]])
+        unseen = np.flatnonzero(np.isfinite(ours))
+        place = matched_donors(ours[unseen], theirs, rng, neighbours=self.neighbours)
+        return np.asarray(donors[unseen[place]])
 
     def _parts(
         self,
@@ -291,7 +291,7 @@ def _targets(
 ) -> list[_Target]:
     """Return the variables to impute, the one with fewest cells first."""
     found = []
-    for name in sorted(asked, key=lambda c: int(mask[c].sum())):
+    for name in sorted(asked, key=lambda c: int(mask[c].to_numpy().sum())):
         cells = mask[name].to_numpy()
         there = ~cells & frame[name].notna().to_numpy()
         kind = not _is_number(frame[name])
