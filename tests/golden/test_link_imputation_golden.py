@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from mlstats.editimpute.links import LinkImputation, imputed_by_links
+from tests.conftest import SHARED
 
-ROOT = Path(os.environ.get("MLSTATS_SHARED", Path(__file__).parents[3] / "shared"))
-CASES = ROOT / "data" / "editimpute" / "ons_sml_cases"
+CASES = Path(os.environ.get("MLSTATS_DATA") or SHARED) / "editimpute/ons_sml_cases"
 FOLDER = "fixture_data__imputation__{}__methodology_scenarios"
 WAYS = ("forward", "backward", "construction")
 CHECKED = (

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from mlstats.editimpute.totals import correct_totals
+from tests.conftest import SHARED
 
-ROOT = Path(os.environ.get("MLSTATS_SHARED", Path(__file__).parents[3] / "shared"))
-CASES = ROOT / "data" / "editimpute" / "ons_sml_cases"
+CASES = Path(os.environ.get("MLSTATS_DATA") or SHARED) / "editimpute/ons_sml_cases"
 FOLDER = CASES / "editing__uat_testing__tcc_test_data_original"
 
 
