@@ -55,7 +55,9 @@ class Learner:
             return forest.fit(X, y)
         from sklearn.ensemble import HistGradientBoostingRegressor
 
-        model = HistGradientBoostingRegressor(**self._boosting(categorical, seed))
+        model = HistGradientBoostingRegressor(
+            **self._boosting(categorical, seed, len(y))
+        )
         return model.fit(X, y)
 
     def probabilities(
@@ -104,14 +106,18 @@ class Learner:
             return forest.fit(X, y)
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        options = self._boosting(categorical, seed)
+        options = self._boosting(categorical, seed, len(y))
         if len(np.unique(y)) > 2:
             # A round fits a tree for each class.
             options["max_iter"] = max(self.trees // 2, 20)
         return HistGradientBoostingClassifier(**options).fit(X, y)
 
-    def _boosting(self, categorical: np.ndarray, seed: int) -> dict[str, Any]:
+    def _boosting(
+        self, categorical: np.ndarray, seed: int, rows: int
+    ) -> dict[str, Any]:
         return {
+            # With few records a leaf of 20 would flatten both ends of a slope.
+            "min_samples_leaf": int(np.clip(rows // 50, 5, 20)),
             "max_iter": self.trees,
             "max_leaf_nodes": self.leaves,
             "categorical_features": categorical if categorical.any() else None,

@@ -42,6 +42,12 @@ def multiple_imputations(
         :class:`~mlstats.editimpute.models.ChainedImputer`, or one that holds such an
         imputer (:class:`~mlstats.editimpute.consistent.EditConsistent`).
 
+    Notes
+    -----
+    Matching has few donors where the missing lie at the edge of the observed: in a
+    simulation with 250 records, half of them missing along the predictor, intervals
+    of 95 % covered in 85 %; with 500 records and 30 % missing, in 95 %.
+
     Raises
     ------
     ConfigError
