@@ -69,18 +69,25 @@ def _polished(
 ) -> np.ndarray:
     from mlstats.editimpute.adjust import closed_form
 
-    near = 1e-6 * unit
-    bound = np.where(y <= problem.lower + near, -1, 0)
-    bound = np.where(y >= problem.upper - near, 1, bound)
-    active = np.abs(problem.C @ y - rhs) <= near
-    active[: problem.equalities] = True
-    exact, _ = closed_form(
-        problem, x[None], rhs[None], inverse[None], bound[None], active[None]
-    )
-    inside = np.clip(y, problem.lower, problem.upper)
-    moved = np.abs(exact[0] - y).max() > 1e-4 * unit
-    nearest = inside if moved else np.clip(exact[0], problem.lower, problem.upper)
-    return np.asarray(nearest)
+    inside: np.ndarray = np.clip(y, problem.lower, problem.upper)
+    # What binds is told by how near it is, and how near is near differs by record.
+    for near in (1e-6 * unit, 1e-7 * unit, 1e-5 * unit, 1e-8 * unit, 1e-4 * unit):
+        bound = np.where(y <= problem.lower + near, -1, 0)
+        bound = np.where(y >= problem.upper - near, 1, bound)
+        active = np.abs(problem.C @ y - rhs) <= near
+        active[: problem.equalities] = True
+        exact, _ = closed_form(
+            problem, x[None], rhs[None], inverse[None], bound[None], active[None]
+        )
+        trial: np.ndarray = np.clip(exact[0], problem.lower, problem.upper)
+        over = problem.C @ trial - rhs
+        over[: problem.equalities] = np.abs(over[: problem.equalities])
+        if (
+            over.max(initial=0.0) <= 1e-10 * unit
+            and np.abs(trial - y).max() < 1e-3 * unit
+        ):
+            return trial
+    return inside
 
 
 def on_grid(
