@@ -175,23 +175,27 @@ def _adjust_pattern(
     found, settled = active_set(problem, start, rhs, cost)
     block[:, free] = found
     left = edits.failing(block)
-    alone = np.asarray(~(edits.A[:, free] != 0).any(axis=1))
-    contradicted = np.asarray(left[:, alone].any(axis=1))
+    again = np.flatnonzero(settled & left.any(axis=1))
+    if len(again):
+        # What the ridge of the system left over is made good from where it ended.
+        block[np.ix_(again, np.flatnonzero(free))] = active_set(
+            problem, found[again], rhs[again], cost[again]
+        )[0]
+        left[again] = edits.failing(block[again])
     good = settled & ~left.any(axis=1)
     status[rows[good]] = "adjusted"
+    x[rows[good]] = block[good]
+    alone = np.asarray(~(edits.A[:, free] != 0).any(axis=1))
     for i in np.flatnonzero(~good):
         solved, why = solve_record(problem, start[i], rhs[i], cost[i])
         trial = x[rows[i]].copy()
-        if solved is not None:
-            trial[free] = solved
-            if not edits.failing(trial[None]).any():
-                block[i], status[rows[i]] = trial, "solver"
-                continue
-        block[i] = x[rows[i]]
+        trial[free] = start[i] if solved is None else solved
+        if solved is not None and not edits.failing(trial[None]).any():
+            x[rows[i]], status[rows[i]] = trial, "solver"
+            continue
         status[rows[i]] = "not_adjusted"
         told = "the values that are not free contradict the edits"
-        reason[rows[i]] = why or (told if contradicted[i] else "no solution was exact")
-    x[rows] = block
+        reason[rows[i]] = why or (told if left[i, alone].any() else "no exact solution")
 
 
 def active_set(
