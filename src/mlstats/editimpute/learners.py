@@ -117,7 +117,7 @@ class Learner:
     ) -> dict[str, Any]:
         return {
             # With few records a leaf of 20 would flatten both ends of a slope.
-            "min_samples_leaf": int(np.clip(rows // 50, 5, 20)),
+            "min_samples_leaf": int(np.clip(rows // 16, 5, 20)),
             "max_iter": self.trees,
             "max_leaf_nodes": self.leaves,
             "categorical_features": categorical if categorical.any() else None,
