@@ -1,0 +1,326 @@
+"""Minimum adjustment: the nearest values at which every edit holds.
+
+For each record ``min sum w_j (y_j - x_j)^2`` over its free cells, subject to the edits
+with the other cells as they are. With the weights ``1 / |x_j|`` the adjustment of one
+balance is prorating (Pannekoek and Zhang 2015, Survey Methodology 41, 127-144). Records
+with the same free cells are solved together: given which bounds and inequalities bind,
+the solution is ``y = x - W^-1 C' lambda``, ``(C W^-1 C') lambda = C x - d``; what binds
+is found by adding what is violated and dropping what has a multiplier of the wrong
+sign. A record ends there only with all its optimality (Karush-Kuhn-Tucker) conditions
+satisfied; the few that do not settle go to an interior-point solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlstats.editimpute.adjust_fallback import on_grid, solve_record
+from mlstats.editimpute.linear_edits import LinearEdits
+from mlstats.errors import ConfigError
+
+__all__ = ["Adjustment", "adjust"]
+
+ROUNDS = 30
+BLOCK = 4_000
+_TINY = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Adjustment:
+    """Adjusted values, and what happened to each record.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float, shape (n, variables)
+        In the order of the edits' variables; a record that cannot be adjusted is as
+        it was.
+    status : numpy.ndarray of str, shape (n,)
+        ``unchanged``, ``adjusted``, ``solver`` (the fall-back found it) or
+        ``not_adjusted``.
+    reason : numpy.ndarray of str, shape (n,)
+        Why a record is not adjusted.
+    """
+
+    values: np.ndarray
+    status: np.ndarray
+    reason: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The edits on the free cells of one pattern; equalities come first."""
+
+    C: np.ndarray
+    equalities: int
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+def adjust(
+    values: np.ndarray,
+    free: np.ndarray,
+    edits: LinearEdits,
+    *,
+    weights: str | np.ndarray = "relative",
+    decimals: Mapping[str, int] | None = None,
+) -> Adjustment:
+    """Move the free cells as little as the edits need.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float, shape (n, variables)
+        Records in the order of the edits' variables.
+    free : numpy.ndarray of bool, shape (n, variables)
+        Cells that may be changed: those that were imputed.
+    edits : LinearEdits
+        What must hold. An edit with a missing value in a cell that is not free is
+        left out of account for that record.
+    weights : {"relative", "unit"} or numpy.ndarray, shape (n, variables)
+        ``1 / |x|``, 1, or what moving a cell costs.
+    decimals : mapping, optional
+        Number of decimals of a variable; 0 for an integer. Free cells of the others
+        are not rounded.
+
+    Returns
+    -------
+    Adjustment
+    """
+    x = np.array(values, dtype=float)
+    free = np.asarray(free, dtype=bool)
+    if x.shape != free.shape or x.shape[1] != len(edits.variables):
+        raise ConfigError("values and free need a column for each variable")
+    status = np.full(len(x), "unchanged", dtype=object)
+    reason = np.full(len(x), "", dtype=object)
+    empty = np.asarray((free & ~np.isfinite(x)).any(axis=1))
+    needed = edits.failing(x).any(axis=1)
+    if decimals:
+        step = _steps(edits, decimals)
+        off = free & np.isfinite(step) & (np.abs(_snapped(x, step) - x) > 1e-9)
+        needed |= off.any(axis=1)
+    _state(status, reason, empty, "a free cell has no value to start from")
+    stuck = np.asarray(needed & ~free.any(axis=1))
+    _state(status, reason, stuck, "no cell of the record is free")
+    inverse = _inverse_weights(x, weights)
+    todo = np.flatnonzero(needed & ~empty & ~stuck)
+    for rows in _patterns(free[todo], np.isnan(x[todo]), todo):
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            _adjust_pattern(x, free[part[0]], part, edits, inverse, status, reason)
+    if decimals:
+        _round(x, free, todo, edits, _steps(edits, decimals), status, reason)
+    return Adjustment(x, status.astype(str), reason.astype(str))
+
+
+def _state(status: np.ndarray, reason: np.ndarray, which: np.ndarray, why: str) -> None:
+    status[which], reason[which] = "not_adjusted", why
+
+
+def _inverse_weights(x: np.ndarray, weights: str | np.ndarray) -> np.ndarray:
+    if not isinstance(weights, str):
+        cost = np.broadcast_to(np.asarray(weights, dtype=float), x.shape)
+        if not (cost > 0).all():
+            raise ConfigError("The weights of an adjustment must be above zero")
+        return 1.0 / cost
+    if weights == "unit":
+        return np.ones_like(x)
+    if weights != "relative":
+        raise ConfigError(
+            f"There are no weights {weights!r}", expected="relative, unit or an array"
+        )
+    size = np.abs(np.nan_to_num(x))
+    # A zero may move too, at a high cost: else a record of zeros could not be mended.
+    least = 1e-4 * np.maximum(size.max(axis=1, keepdims=True), 1.0)
+    return np.asarray(np.maximum(size, least))
+
+
+def _patterns(
+    free: np.ndarray, missing: np.ndarray, rows: np.ndarray
+) -> list[np.ndarray]:
+    """Return the rows of each pattern of free and missing cells."""
+    if not len(rows):
+        return []
+    packed = np.packbits(np.hstack([free, missing]), axis=1)
+    order = np.lexsort(packed.T)
+    new = (packed[order[1:]] != packed[order[:-1]]).any(axis=1)
+    return [rows[part] for part in np.split(order, np.flatnonzero(new) + 1)]
+
+
+def _adjust_pattern(
+    x: np.ndarray,
+    free: np.ndarray,
+    rows: np.ndarray,
+    edits: LinearEdits,
+    inverse: np.ndarray,
+    status: np.ndarray,
+    reason: np.ndarray,
+) -> None:
+    """Adjust records with the same free cells, in place."""
+    block = x[rows]
+    lower, upper, general = edits.bounds()
+    usable = ~((edits.A[:, np.isnan(block[0])] != 0).any(axis=1))
+    general = general[usable[general] & (edits.A[general][:, free] != 0).any(axis=1)]
+    general = general[np.argsort(~edits.equality[general], kind="stable")]
+    fixed = np.where(free, 0.0, np.nan_to_num(block))
+    rhs = edits.b[general] - fixed @ edits.A[general].T
+    problem = Problem(
+        edits.A[np.ix_(general, np.flatnonzero(free))],
+        int(edits.equality[general].sum()),
+        lower[free],
+        upper[free],
+    )
+    start, cost = block[:, free], inverse[np.ix_(rows, np.flatnonzero(free))]
+    found, settled = active_set(problem, start, rhs, cost)
+    block[:, free] = found
+    left = edits.failing(block)
+    again = np.flatnonzero(settled & left.any(axis=1))
+    if len(again):
+        # What the ridge of the system left over is made good from where it ended.
+        block[np.ix_(again, np.flatnonzero(free))] = active_set(
+            problem, found[again], rhs[again], cost[again]
+        )[0]
+        left[again] = edits.failing(block[again])
+    good = settled & ~left.any(axis=1)
+    status[rows[good]] = "adjusted"
+    x[rows[good]] = block[good]
+    alone = np.asarray(~(edits.A[:, free] != 0).any(axis=1))
+    for i in np.flatnonzero(~good):
+        solved, why = solve_record(problem, start[i], rhs[i], cost[i])
+        trial = x[rows[i]].copy()
+        trial[free] = start[i] if solved is None else solved
+        if solved is not None and not edits.failing(trial[None]).any():
+            x[rows[i]], status[rows[i]] = trial, "solver"
+            continue
+        status[rows[i]] = "not_adjusted"
+        told = "the values that are not free contradict the edits"
+        reason[rows[i]] = why or (told if left[i, alone].any() else "no exact solution")
+
+
+def active_set(
+    problem: Problem, x: np.ndarray, rhs: np.ndarray, inverse: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Solve the records of a pattern together; return values and which settled."""
+    y = x.copy()
+    settled = np.zeros(len(x), dtype=bool)
+    todo = np.arange(len(x))
+    bound = np.zeros(x.shape, dtype=np.int8)
+    active = np.zeros((len(x), len(problem.C)), dtype=bool)
+    active[:, : problem.equalities] = True
+    for _ in range(ROUNDS):
+        value, multipliers = closed_form(
+            problem, x[todo], rhs[todo], inverse[todo], bound[todo], active[todo]
+        )
+        y[todo] = value
+        now = _binding(
+            problem,
+            (x[todo], rhs[todo], inverse[todo]),
+            (bound[todo], active[todo]),
+            value,
+            multipliers,
+        )
+        changed = (now[0] != bound[todo]).any(axis=1)
+        changed |= (now[1] != active[todo]).any(axis=1)
+        settled[todo[~changed]] = True
+        bound[todo], active[todo] = now
+        todo = todo[changed]
+        if not len(todo):
+            break
+    return y, settled
+
+
+def closed_form(
+    problem: Problem,
+    x: np.ndarray,
+    rhs: np.ndarray,
+    inverse: np.ndarray,
+    bound: np.ndarray,
+    active: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values and multipliers where it is given what binds."""
+    C, m = problem.C, len(problem.C)
+    at = np.where(bound < 0, problem.lower, np.where(bound > 0, problem.upper, x))
+    if not m:
+        return at, np.zeros((len(x), 0))
+    moving = np.where(bound == 0, inverse, 0.0)
+    products = (C[:, None, :] * C[None, :, :]).reshape(m * m, -1)
+    system = (moving @ products.T).reshape(-1, m, m)
+    gap = at @ C.T - rhs
+    if not active.all():
+        gap = np.where(active, gap, 0.0)
+        system *= active[:, :, None] & active[:, None, :]
+    diagonal = np.einsum("nii->ni", system)
+    # Balances that say the same thing twice would make the system singular.
+    diagonal += 1e-13 * diagonal.max(axis=1, keepdims=True)
+    diagonal[~active | (diagonal == 0)] = 1.0
+    multipliers = np.linalg.solve(system, gap[:, :, None])[:, :, 0]
+    return at - moving * (multipliers @ C), multipliers
+
+
+def _binding(
+    problem: Problem,
+    given: tuple[np.ndarray, np.ndarray, np.ndarray],
+    binding: tuple[np.ndarray, np.ndarray],
+    y: np.ndarray,
+    multipliers: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what should bind: drop wrong multipliers, add what is violated."""
+    x, rhs, inverse = given
+    bound, active = binding
+    size = _TINY * (1.0 + np.abs(x).max(axis=1, keepdims=True))
+    slope = (y - x) / inverse + multipliers @ problem.C
+    steep = _TINY * (1.0 + np.abs(slope).max(axis=1, keepdims=True))
+    kept = np.where((bound < 0) & (slope < -steep), 0, bound)
+    kept = np.where((bound > 0) & (slope > steep), 0, kept)
+    kept = np.where((bound == 0) & (y < problem.lower - size), -1, kept)
+    kept = np.where((bound == 0) & (y > problem.upper + size), 1, kept).astype(np.int8)
+    e = problem.equalities
+    if e == len(problem.C):
+        return kept, active
+    rest = active.copy()
+    over = (y @ problem.C.T - rhs)[:, e:]
+    scale = size * (1.0 + np.abs(problem.C[e:]).sum(axis=1))
+    pull = multipliers[:, e:]
+    rest[:, e:] = np.where(active[:, e:], pull >= -steep, over > scale)
+    return kept, rest
+
+
+def _steps(edits: LinearEdits, decimals: Mapping[str, int]) -> np.ndarray:
+    """Return the step of each variable's grid, NaN for the continuous."""
+    for name in decimals:
+        if name not in edits.variables:
+            raise ConfigError(f"The edits have no variable {name!r} to round")
+    return np.array(
+        [10.0 ** -decimals[v] if v in decimals else np.nan for v in edits.variables]
+    )
+
+
+def _snapped(x: np.ndarray, step: np.ndarray) -> np.ndarray:
+    unit = np.where(np.isfinite(step), step, 1.0)
+    # Multiplying by 1 / step keeps 0.1 + 0.2 from becoming 0.30000000000000004.
+    snapped: np.ndarray = np.round(x / unit) / np.round(1 / unit)
+    return np.where(np.isfinite(step) & np.isfinite(x), snapped, x)
+
+
+def _round(
+    x: np.ndarray,
+    free: np.ndarray,
+    rows: np.ndarray,
+    edits: LinearEdits,
+    step: np.ndarray,
+    status: np.ndarray,
+    reason: np.ndarray,
+) -> None:
+    """Bring the free cells of the rounded variables onto their grid, in place."""
+    rows = rows[status[rows] != "not_adjusted"]
+    near = np.where(free[rows], _snapped(x[rows], step), x[rows])
+    good = ~edits.failing(near).any(axis=1)
+    x[rows[good]] = near[good]
+    status[rows[good & (status[rows] == "unchanged")]] = "adjusted"
+    for i in rows[~good]:
+        found = on_grid(edits, x[i], free[i], step)
+        if found is None:
+            status[i], reason[i] = "not_adjusted", "no rounded values satisfy the edits"
+        else:
+            x[i], status[i] = found, "solver"

@@ -1,0 +1,314 @@
+"""Nearest-neighbour donors on rank-transformed matching fields.
+
+The definitions are those of the donor imputation of Banff (Statistics Canada, Banff
+functional description, donor imputation): a matching field is transformed to
+``mid-rank / (N + 1)`` over the valid values of donors and recipients of the class, the
+distance is the largest absolute difference over the matching fields (Sande 1979), and
+the nearest donor with which the recipient passes the post-edits gives all the missing
+fields at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlstats.editimpute.donor_search import DonorPool, assign
+from mlstats.editimpute.linear_edits import LinearEdits
+from mlstats.editimpute.matching_fields import binding_fields
+from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
+from mlstats.errors import ConfigError
+
+__all__ = ["NearestDonor", "donor_limit", "rank_transform"]
+
+ANY_CLASS = "the records"
+
+
+def rank_transform(values: np.ndarray) -> np.ndarray:
+    """Return ``mid-rank / (N + 1)`` of each column over its valid values.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of float, shape (n, fields)
+        NaN where a value is not valid; it stays NaN.
+
+    Examples
+    --------
+    >>> rank_transform(np.array([[10.0], [20.0], [20.0], [np.nan]])).ravel()
+    array([0.25 , 0.625, 0.625,   nan])
+    """
+    ranks = pd.DataFrame(values).rank(method="average")
+    shares: np.ndarray = (ranks / (ranks.count() + 1)).to_numpy()
+    return shares
+
+
+def donor_limit(
+    recipients: int,
+    donors: int,
+    *,
+    ratio: float | None = None,
+    uses: int | None = None,
+) -> int | None:
+    """Return how often a donor may be used: the rounded larger of two limits.
+
+    Parameters
+    ----------
+    recipients, donors : int
+        Number in the class.
+    ratio : float, optional
+        Multiple of ``recipients / donors``.
+    uses : int, optional
+        Number of uses.
+    """
+    limits = [float(uses)] if uses is not None else []
+    if ratio is not None and donors:
+        limits.append(ratio * recipients / donors)
+    # Half rounds up, as in the guide; at least one use, or no one could be imputed.
+    return max(int(np.floor(max(limits) + 0.5)), 1) if limits else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """Rows of a class, and where each donor came from (written in place)."""
+
+    rows: np.ndarray
+    mask: np.ndarray
+    donors: np.ndarray
+    reasons: np.ndarray
+
+
+class NearestDonor:
+    """Impute the missing fields of a record from the nearest complete record.
+
+    Parameters
+    ----------
+    match : sequence of str
+        Matching fields that are always used (where the recipient has them). Numbers.
+    by : sequence of str
+        Columns that make the classes.
+    edits : LinearEdits, optional
+        What donors pass. Their fields that still bind are matching fields too where
+        `match_on_edits` is true.
+    post_edits : LinearEdits, optional
+        What the recipient passes after imputation; `edits` if left out.
+    match_on_edits : bool
+        Find the matching fields of each recipient by linear programmes; exact, some
+        milliseconds for each.
+    tries : int
+        Nearest donors that are tried against the post-edits.
+    limit_ratio, limit_uses : float and int, optional
+        See :func:`donor_limit`.
+    min_donors : int
+        Donors that a class must have.
+    min_percent : float
+        Percentage of a class that must be donors.
+    random : bool
+        Draw a donor of the class instead of the nearest (mass imputation).
+
+    Notes
+    -----
+    A record of a class without enough donors, or that no donor fits, is kept as it is,
+    and its cells have status ``not_imputed`` with the reason.
+    """
+
+    kind = "traditional"
+    kind_of_work = "impute"
+
+    def __init__(
+        self,
+        match: Sequence[str] = (),
+        *,
+        by: Sequence[str] = (),
+        edits: LinearEdits | None = None,
+        post_edits: LinearEdits | None = None,
+        match_on_edits: bool = False,
+        tries: int = 20,
+        limit_ratio: float | None = None,
+        limit_uses: int | None = None,
+        min_donors: int = 30,
+        min_percent: float = 30.0,
+        random: bool = False,
+    ) -> None:
+        self.match = list(match)
+        self.by = list(by)
+        self.edits = edits
+        self.post_edits = edits if post_edits is None else post_edits
+        self.match_on_edits = match_on_edits
+        self.tries = tries
+        self.limit_ratio = limit_ratio
+        self.limit_uses = limit_uses
+        self.min_donors = min_donors
+        self.min_percent = min_percent
+        self.random = random
+
+    def impute(
+        self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
+    ) -> pd.DataFrame:
+        """Return `frame` with the cells filled where `mask` is true."""
+        return self.treat(frame, mask, seed).values
+
+    def treat(
+        self,
+        frame: pd.DataFrame,
+        mask: pd.DataFrame,
+        seed: int,
+        structural: pd.DataFrame | None = None,
+    ) -> Treatment:
+        """Return the imputed values with the donor of each cell.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            Records. A cell that is missing and not in the mask is never imputed.
+        mask : pandas.DataFrame of bool
+            Cells to impute.
+        seed : int
+            For ties and the order in which donors are used up.
+        structural : pandas.DataFrame of bool, optional
+            Cells where nothing can be; asking for one is an error.
+        """
+        if not (self.match or self.match_on_edits or self.random):
+            raise ConfigError(
+                "A nearest donor needs matching fields",
+                expected="match, or match_on_edits with edits, or random",
+            )
+        full = checked_mask(frame, mask, numeric=self._numeric(), structural=structural)
+        cells = full.to_numpy()
+        donors = np.full(len(frame), -1)
+        reasons = np.full(len(frame), "", dtype=object)
+        rng = np.random.default_rng(seed)
+        for rows in class_rows(frame, self.by):
+            self._class(frame, _Class(rows, cells, donors, reasons), rng)
+        values = copied(frame, cells, donors)
+        spread = np.broadcast_to(reasons[:, None], cells.shape)
+        done = cells & (donors >= 0)[:, None]
+        return treatment(
+            frame,
+            values,
+            full,
+            method="random donor" if self.random else "nearest donor",
+            done=done,
+            donors=donors,
+            reasons=spread,
+        )
+
+    def _numeric(self) -> list[str]:
+        named: Iterable[str] = () if self.edits is None else self.edits.variables
+        after = () if self.post_edits is None else self.post_edits.variables
+        return list(dict.fromkeys([*self.match, *named, *after]))
+
+    def _class(
+        self, frame: pd.DataFrame, group: _Class, rng: np.random.Generator
+    ) -> None:
+        rows = group.rows
+        asked = group.mask[rows].any(axis=1)
+        if not asked.any():
+            return
+        part = frame.iloc[rows]
+        able = ~asked & self._can_give(part, group.mask[rows])
+        donors, recipients = np.flatnonzero(able), np.flatnonzero(asked)
+        short = self._too_few(len(donors), len(rows))
+        if short:
+            group.reasons[rows[recipients]] = short
+            return
+        fields = self._fields()
+        data = part[fields].to_numpy(dtype=float, na_value=np.nan)
+        masked = group.mask[np.ix_(rows, frame.columns.get_indexer(pd.Index(fields)))]
+        valid = np.where(masked, np.nan, data)
+        valid[~(able | asked)] = np.nan
+        pool = DonorPool(
+            part,
+            group.mask[rows],
+            rank_transform(valid),
+            donors,
+            recipients,
+            self._used(part, group.mask[rows], recipients, fields),
+            None if self.post_edits is None else self.post_edits,
+        )
+        limit = donor_limit(
+            len(recipients), len(donors), ratio=self.limit_ratio, uses=self.limit_uses
+        )
+        found = assign(pool, rng, tries=self.tries, limit=limit, random=self.random)
+        at = found >= 0
+        group.donors[rows[recipients[at]]] = rows[found[at]]
+        group.reasons[rows[recipients[~at]]] = "no donor passes within the tries"
+
+    def _can_give(self, part: pd.DataFrame, mask: np.ndarray) -> np.ndarray:
+        """Return which records pass the edits and have every field asked for."""
+        wanted = [c for j, c in enumerate(part.columns) if mask[:, j].any()]
+        needed = list(dict.fromkeys([*wanted, *self.match]))
+        able: np.ndarray = part[needed].notna().all(axis=1).to_numpy(copy=True)
+        if self.edits is not None:
+            able &= self.edits.passing(self.edits.matrix(part))
+        return able
+
+    def _too_few(self, donors: int, records: int) -> str:
+        if donors == 0:
+            return "the class has no donors"
+        if donors < self.min_donors:
+            return f"the class has {donors} donors of {self.min_donors} needed"
+        if 100 * donors < self.min_percent * records:
+            return f"donors are below {self.min_percent:g} % of the class"
+        return ""
+
+    def _fields(self) -> list[str]:
+        on_edits = (
+            list(self.edits.variables)
+            if self.match_on_edits and self.edits is not None
+            else []
+        )
+        return list(dict.fromkeys([*self.match, *on_edits]))
+
+    def _used(
+        self,
+        part: pd.DataFrame,
+        mask: np.ndarray,
+        recipients: np.ndarray,
+        fields: list[str],
+    ) -> np.ndarray:
+        """Return the matching fields of each recipient, shape (recipients, fields)."""
+        places = part.columns.get_indexer(pd.Index(fields))
+        data: Any = part[fields].to_numpy(dtype=float, na_value=np.nan)[recipients]
+        valid = ~mask[np.ix_(recipients, places)] & np.isfinite(data)
+        always = np.isin(fields, self.match)
+        used: np.ndarray = valid & always
+        if self.match_on_edits and self.edits is not None:
+            edits = self.edits
+            to_impute = part.columns.get_indexer(pd.Index(edits.variables))
+            binding = binding_fields(
+                edits,
+                edits.matrix(part)[recipients],
+                mask[np.ix_(recipients, to_impute)],
+            )
+            for j, name in enumerate(edits.variables):
+                used[:, fields.index(name)] |= (
+                    binding[:, j] & valid[:, fields.index(name)]
+                )
+        return used
+
+
+def class_rows(frame: pd.DataFrame, by: Sequence[str]) -> list[np.ndarray]:
+    """Return the rows of each class; a missing value of a class column is a value."""
+    if not by:
+        return [np.arange(len(frame))]
+    numbers = frame.groupby(list(by), dropna=False, sort=False, observed=True).ngroup()
+    order = np.argsort(numbers.to_numpy(), kind="stable")
+    starts = np.flatnonzero(np.diff(numbers.to_numpy()[order])) + 1
+    return list(np.split(order, starts))
+
+
+def copied(frame: pd.DataFrame, cells: np.ndarray, donors: np.ndarray) -> pd.DataFrame:
+    """Return `frame` with the masked cells taken from the donors' rows."""
+    values = frame.copy()
+    for j, name in enumerate(frame.columns):
+        rows = np.flatnonzero(cells[:, j] & (donors >= 0))
+        if not len(rows):
+            continue
+        column = frame[name].copy()
+        column.iloc[rows] = frame[name].array[donors[rows]]
+        values[name] = column
+    return values

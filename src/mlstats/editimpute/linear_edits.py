@@ -1,0 +1,160 @@
+"""Linear edits as arrays: what every treatment must leave holding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mlstats.errors import ConfigError, nearest
+
+__all__ = ["LinearEdits"]
+
+# Relative to the sum of the absolute terms of the edit; 1e-9 of a million is 0.001.
+TOLERANCE = 1e-9
+# Records at once: small enough to stay in a processor's cache.
+BLOCK = 4_096
+
+
+@dataclass(frozen=True, eq=False)
+class LinearEdits:
+    """Edits ``A x <= b``, with ``A x = b`` where `equality` is true.
+
+    Parameters
+    ----------
+    A : numpy.ndarray of float, shape (edits, variables)
+        Coefficients.
+    b : numpy.ndarray of float, shape (edits,)
+        Right-hand sides.
+    equality : numpy.ndarray of bool, shape (edits,)
+        Which edits are balances.
+    variables : sequence of str
+        Name of each column of `A`.
+    names : sequence of str, optional
+        Name of each edit; ``edit 1`` and so on if left out.
+
+    Raises
+    ------
+    ConfigError
+        Where the shapes do not fit or a coefficient is not finite.
+    """
+
+    A: np.ndarray
+    b: np.ndarray
+    equality: np.ndarray
+    variables: Sequence[str]
+    names: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        A = np.atleast_2d(np.asarray(self.A, dtype=float))
+        b = np.asarray(self.b, dtype=float).ravel()
+        equality = np.asarray(self.equality, dtype=bool).ravel()
+        names = tuple(self.names) or tuple(f"edit {i + 1}" for i in range(len(b)))
+        A = A.reshape(len(b), len(self.variables)) if A.size == 0 else A
+        if A.shape != (len(b), len(self.variables)) or len(equality) != len(b):
+            raise ConfigError(
+                "The arrays of the edits do not fit each other",
+                expected="A of shape (edits, variables), b and equality of (edits,)",
+            )
+        if len(names) != len(b) or len(set(self.variables)) != len(self.variables):
+            raise ConfigError("Edits need one name each, and variables distinct names")
+        if not (np.isfinite(A).all() and np.isfinite(b).all()):
+            raise ConfigError("An edit has a coefficient that is not a finite number")
+        for name, value in (("A", A), ("b", b), ("equality", equality)):
+            value.flags.writeable = False
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "variables", tuple(self.variables))
+        object.__setattr__(self, "names", names)
+
+    def __len__(self) -> int:
+        return len(self.b)
+
+    def with_positivity(self) -> LinearEdits:
+        """Return the edits and ``x >= 0`` for every variable."""
+        p = len(self.variables)
+        return LinearEdits(
+            np.vstack([self.A, -np.eye(p)]),
+            np.concatenate([self.b, np.zeros(p)]),
+            np.concatenate([self.equality, np.zeros(p, dtype=bool)]),
+            self.variables,
+            (*self.names, *(f"{v} >= 0" for v in self.variables)),
+        )
+
+    def matrix(self, frame: pd.DataFrame) -> np.ndarray:
+        """Return the edits' variables of `frame`, shape (n, variables).
+
+        Raises
+        ------
+        ConfigError
+            Where a variable is not a column of `frame`.
+        """
+        for name in self.variables:
+            if name not in frame.columns:
+                raise ConfigError(
+                    f"The edits name {name!r}, which is not in the data",
+                    nearest=nearest(name, map(str, frame.columns)),
+                )
+        columns = frame[list(self.variables)]
+        return np.array(columns.to_numpy(dtype=float, na_value=np.nan))
+
+    def failing(
+        self, values: np.ndarray, *, tolerance: float = TOLERANCE
+    ) -> np.ndarray:
+        """Return which edits each record fails, shape (n, edits).
+
+        An edit with a missing variable is not failed: it cannot be told.
+        """
+        values = np.asarray(values, dtype=float)
+        failed = np.empty((len(values), len(self)), dtype=bool)
+        size, limit = np.abs(self.A).T, np.abs(self.b)
+        for start in range(0, len(values), BLOCK):
+            part = values[start : start + BLOCK]
+            x = (
+                part
+                if np.isfinite(part).all()
+                else np.where(np.isfinite(part), part, 0.0)
+            )
+            over = x @ self.A.T - self.b
+            np.abs(over, out=over, where=self.equality)
+            scale = np.maximum(np.abs(x) @ size + limit, 1.0)
+            failed[start : start + BLOCK] = over > tolerance * scale
+            if x is not part:
+                failed[start : start + BLOCK] &= self._known(part)
+        return failed
+
+    def passing(self, values: np.ndarray) -> np.ndarray:
+        """Return which records fail no edit and miss no variable of one, shape (n,)."""
+        values = np.asarray(values, dtype=float)
+        known = self._known(values).all(axis=1)
+        return np.asarray(known & ~self.failing(values).any(axis=1))
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return lower and upper bounds of the variables, and the other edits' places.
+
+        Returns
+        -------
+        lower, upper : numpy.ndarray, shape (variables,)
+            From the inequalities on one variable; infinite where there is none.
+        general : numpy.ndarray of int
+            Places of the edits that are no bounds.
+        """
+        lower = np.full(len(self.variables), -np.inf)
+        upper = np.full(len(self.variables), np.inf)
+        single = ((self.A != 0).sum(axis=1) == 1) & ~self.equality
+        for edit in np.flatnonzero(single):
+            j = int(np.flatnonzero(self.A[edit])[0])
+            limit = self.b[edit] / self.A[edit, j]
+            if self.A[edit, j] > 0:
+                upper[j] = min(upper[j], limit)
+            else:
+                lower[j] = max(lower[j], limit)
+        # Adding zero turns the -0.0 of 0 / -1 into 0.0.
+        return lower + 0.0, upper + 0.0, np.flatnonzero(~single)
+
+    def _known(self, values: np.ndarray) -> np.ndarray:
+        missing = ~np.isfinite(values)
+        used = (self.A != 0).astype(float)
+        known: np.ndarray = missing.astype(float) @ used.T == 0
+        return known
