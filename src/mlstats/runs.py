@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ from mlstats.quality.scorecard import Plan, as_scorecard, score
 from mlstats.quality.waiver import apply_waivers, waived_verdict
 from mlstats.scoring import further
 from mlstats.settings import Settings
-from mlstats.sheets import read_sheets, today
+from mlstats.sheets import PilotSheets, read_sheets, today
 
 __all__ = [
     "Outcome",
@@ -86,6 +87,11 @@ class Run:
     def folder(self) -> Path:
         """Where the publishable outputs come to lie."""
         return self.settings.runs / self.pilot.pilot / self.run_id
+
+    @cached_property
+    def sheets(self) -> PilotSheets:
+        """The pilot's sheets, read once."""
+        return read_sheets(self.pilot, self.settings.project)
 
     @property
     def confidential(self) -> Path:
@@ -135,14 +141,14 @@ def prepare(
         Before anything was written besides empty folders.
     """
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
-    read_sheets(pilot, settings.project)  # told now, not after an hour of fitting
     settings.prepare()
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"-{pilot.pilot}"
     asked = {"sample": sample, "period": period, "overrides": " ".join(overrides)}
     trial = {name: str(value) for name, value in asked.items() if value}
     run = Run(run_id, pilot, settings, trial, full)
+    _ = run.sheets  # what is wrong with one is told now, not after an hour of fitting
     confidential_log(run.confidential)
-    tracking.reachable(settings)  # told now, not after an hour of fitting
+    tracking.reachable(settings)
     return run
 
 
@@ -272,9 +278,8 @@ def evaluate_methods(
     drifted = drift_of(pilot, dataset, evaluation)
     beyond += drift_rows(pilot, dataset, evaluation, drifted)
     first = score(evaluation, ancestor, plan)
-    sheets = read_sheets(pilot, run.settings.project)
     more, tables = further(
-        pilot, dataset, evaluation, first, sheets, publication_level=levels[0]
+        pilot, dataset, evaluation, first, run.sheets, publication_level=levels[0]
     )
     scorecard = [first, as_scorecard([*beyond, *more], plan)]
     evaluation = replace(evaluation, tables={**evaluation.tables, **tables})
@@ -289,8 +294,7 @@ def judge(run: Run, scorecard: pd.DataFrame) -> pd.DataFrame:
         method=run.pilot.candidate,
         level=run.pilot.evaluate.level,
     )
-    waivers = read_sheets(run.pilot, run.settings.project).waivers
-    return apply_waivers(gates, waivers, today())
+    return apply_waivers(gates, run.sheets.waivers, today())
 
 
 def build_report(
@@ -316,16 +320,6 @@ def build_report(
     test = evaluation.units[evaluation.units["fold"] == "test"]
     units = test[test["method"] == pilot.baseline]
     periods = sorted(set(units["period"]) - {""})
-    folds = dataset.folds.value_counts()
-    facts = [
-        ("rows read", f"{len(dataset.frame):,}"),
-        *((f"units in {f}", f"{folds.get(f, 0):,}") for f in ("train", "valid")),
-        ("units in test", f"{len(units):,}"),
-        ("clusters in test", f"{units['cluster'].nunique():,}"),
-        ("test units with a text known from training", f"{units['seen'].mean():.1%}"),
-        ("truth", f"column {pilot.truth}"),
-        *(("reading", note) for note in dataset.notes[:-1]),
-    ]
     period = " to ".join(dict.fromkeys([*periods[:1], *periods[-1:]]))
     changed, compared_with = previous.changes(
         scorecard,
@@ -353,7 +347,7 @@ def build_report(
         gates=gates,
         methods=method_table(pilot, evaluation, runs),
         provenance=provenance(pilot, dataset.digest, run.settings),
-        data_facts=facts,
+        data_facts=_facts(pilot, dataset, units),
         notes=dataset.cautions,
         target_accuracy=pilot.evaluate.target_accuracy,
         importances=no_importances() if importances is None else importances,
@@ -364,6 +358,22 @@ def build_report(
         previous=changed,
         previous_run=compared_with,
     )
+
+
+def _facts(
+    pilot: Pilot, dataset: Dataset, units: pd.DataFrame
+) -> list[tuple[str, str]]:
+    """Return what was read and how it was split; `units` are one method's."""
+    folds = dataset.folds.value_counts()
+    return [
+        ("rows read", f"{len(dataset.frame):,}"),
+        *((f"units in {f}", f"{folds.get(f, 0):,}") for f in ("train", "valid")),
+        ("units in test", f"{len(units):,}"),
+        ("clusters in test", f"{units['cluster'].nunique():,}"),
+        ("test units with a text known from training", f"{units['seen'].mean():.1%}"),
+        ("truth", f"column {pilot.truth}"),
+        *(("reading", note) for note in dataset.notes[:-1]),
+    ]
 
 
 def _verdict(pilot: Pilot, scorecard: pd.DataFrame, gates: pd.DataFrame) -> str:

@@ -133,3 +133,25 @@ def test_candidates_that_cannot_keep_the_promise_say_so() -> None:
     told = {i.indicator: i.estimate for i in found}
     assert told["conformal_coverage"].status == "not_measured"
     assert "do not reach 90%" in told["conformal_coverage"].note
+
+
+def test_what_is_decided_to_a_shallower_depth_has_no_full_code_of_its_own() -> None:
+    truth = np.array(["a1"] * 60 + ["b1"] * 40, dtype=object)
+    index, model = truth.copy(), truth.copy()
+    index[:10], model[10:20] = "a2", "a2"
+
+    def whole(codes: np.ndarray, level: str) -> np.ndarray:
+        return codes if level == "full" else ancestor(codes, level)
+
+    part = units(truth, {"model": model, "index": index})
+    own = part["method"] == "model"
+    part.loc[own, "route"] = "automatic"
+    part.loc[own, "depth"] = "1"
+    part["routed"] = part["routed"].astype(object)
+    part.loc[own, "routed"] = [code[:1] for code in model]
+    full = [Judged.of(part, name, whole, "full") for name in ("model", "index")]
+    # Nothing is decided to the full code: all of it is the index's.
+    assert hybrid_accuracy(*full, "index")["value"] == pytest.approx(0.9)
+    at = [Judged.of(part, name, whole, "1") for name in ("model", "index")]
+    assert at[0].decided.tolist() == [code[:1] for code in truth]
+    assert hybrid_accuracy(*at, "index")["value"] == pytest.approx(1.0)

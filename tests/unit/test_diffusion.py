@@ -48,6 +48,7 @@ def drawn(rng: np.random.Generator, n: int, fold: str) -> pd.DataFrame:
                         "stratum": "", "cluster": [f"{month} {i}" for i in range(n)],
                         "weight": weight, "fraction": 0.0, "truth": CODES[truth],
                         "prediction": CODES[code], "route": "queue",
+                        "depth": "", "routed": np.full(n, None),
                     }
                 )
             )  # fmt: skip
@@ -140,7 +141,8 @@ def test_no_audit_corrects_nothing_and_small_periods_are_kept_back() -> None:
 def test_the_hybrid_takes_the_model_where_it_is_sure() -> None:
     test, valid = example()
     sure = (test["method"] == "linear") & (test.index % 2 == 0)
-    test.loc[sure, "route"] = "automatic"
+    test.loc[sure, ["route", "depth"]] = ["automatic", "full"]
+    test["routed"] = test["prediction"].where(sure, None)
     found = table_of(test, valid).loc["2026-01"]
     assert found.loc["linear, rest index", "kind"] == "hybrid"
     low, high = sorted([found.loc["index", "value"], found.loc["linear", "value"]])

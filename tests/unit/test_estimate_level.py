@@ -42,6 +42,8 @@ def units(
                     "truth": truth,
                     "prediction": code,
                     "route": np.where(np.arange(n) % 2, "automatic", "queue"),
+                    "depth": np.where(np.arange(n) % 2, "full", ""),
+                    "routed": np.where(np.arange(n) % 2, code, np.array(None)),
                     "domain_shop": np.where(np.arange(n) < n // 2, "kiosk", "market"),
                 }
             )

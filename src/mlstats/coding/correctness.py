@@ -11,7 +11,6 @@ It is fitted on rows that none of the methods learned from.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +29,8 @@ from mlstats.coding.calibration import Floats
 from mlstats.coding.classification import FULL, Classification
 from mlstats.coding.coder import Objects, coded_rows
 from mlstats.coding.features import TermCounts
+from mlstats.coding.saved_model import read_description
 from mlstats.coding.text import normalise
-from mlstats.errors import SourceError
 from mlstats.method import predict_top
 from mlstats.writing import write_json
 
@@ -284,13 +283,7 @@ class Checked(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         SourceError
             If the folder does not hold it.
         """
-        path = Path(folder) / "checked.json"
-        try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SourceError(
-                "The saved model cannot be read", where=str(path)
-            ) from error
+        about = read_description(Path(folder) / "checked.json")
         seed, least = about["random_state"], about["min_units"]
         checked = cls([], min_units=least, random_state=seed)
         checked.classes_ = np.array(about["classes"], dtype=object)

@@ -16,11 +16,10 @@ from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
 from mlstats.coding.linear import (
     both_codes,
     described,
-    read_description,
     restore,
     text_features,
-    unreadable,
 )
+from mlstats.coding.saved_model import read_description, unreadable
 from mlstats.errors import ConfigError, MethodError
 from mlstats.writing import write_atomic, write_json
 

@@ -21,8 +21,8 @@ from mlstats.coding.linear import (
     both_codes,
     fit_quietly,
     text_features,
-    unreadable,
 )
+from mlstats.coding.saved_model import unreadable
 from mlstats.errors import ConfigError, nearest
 from mlstats.writing import write_json
 

@@ -6,7 +6,6 @@ does what larger models do, in seconds and on one core.
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from pathlib import Path
@@ -23,8 +22,9 @@ from mlstats.coding.calibration import Calibration, Floats
 from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
 from mlstats.coding.dictionary import read_index
 from mlstats.coding.features import TextFeatures
+from mlstats.coding.saved_model import read_description, unreadable
 from mlstats.coding.text import normalise
-from mlstats.errors import ConfigError, MethodError, SourceError
+from mlstats.errors import ConfigError, MethodError
 from mlstats.method import distinct_rows
 from mlstats.writing import write_atomic, write_json
 
@@ -262,17 +262,3 @@ def restore(coder: Any, about: dict[str, Any]) -> None:
     coder.features_ = TextFeatures.from_dict(about["features"])
     coder._calibration = Calibration(**about["calibration"])
     coder._training = None
-
-
-def read_description(path: Path) -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise unreadable(path) from error
-    return about
-
-
-def unreadable(path: Path) -> SourceError:
-    return SourceError(
-        "The saved model cannot be read", where=str(path), expected="a saved model"
-    )

@@ -6,6 +6,7 @@ both work by sparse products over blocks of distinct texts.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,11 @@ class _WordNeighbours(NearestEntries):
             entries[rows], scores[rows] = self._search(words, lengths, k)
         return entries, scores
 
+    @abstractmethod
     def _search(
         self, words: sparse.csr_array, lengths: Floats, k: int
     ) -> tuple[Ints, Floats]:
-        raise NotImplementedError
+        """Return the k nearest entries of each text and their scores."""
 
 
 class GweonNeighbour(_WordNeighbours):

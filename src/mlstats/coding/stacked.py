@@ -13,7 +13,6 @@ Its scores are then calibrated like those of any method, on rows of their own.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +24,8 @@ from scipy.optimize import minimize
 from mlstats.coding.building import fit_method, load_methods, make_nested, save_methods
 from mlstats.coding.calibration import Calibration, Floats, Ints
 from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
-from mlstats.errors import ConfigError, SourceError
+from mlstats.coding.saved_model import read_description
+from mlstats.errors import ConfigError
 from mlstats.method import predict_top
 from mlstats.writing import write_json
 
@@ -109,13 +109,7 @@ class Stacked(CalibratedCoder):
         SourceError
             If the folder does not hold it.
         """
-        path = Path(folder) / "stacked.json"
-        try:
-            about = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SourceError(
-                "The saved model cannot be read", where=str(path)
-            ) from error
+        about = read_description(Path(folder) / "stacked.json")
         stacked = cls(**about["parameters"])
         stacked.classes_ = np.array(about["classes"], dtype=object)
         stacked.methods_ = load_methods(Path(folder))

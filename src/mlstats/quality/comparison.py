@@ -104,8 +104,8 @@ def _mcnemar(one: Judged, other: Judged) -> Estimate:
 def hybrid_accuracy(one: Judged, other: Judged, name: str) -> dict[str, Any]:
     """Estimate the accuracy of what would be published.
 
-    The method codes what it decides by itself, the other method all else; no clerk is
-    counted on.
+    The method codes what it decides by itself to this level, the other method all
+    else; no clerk is counted on.
 
     Parameters
     ----------
@@ -119,8 +119,8 @@ def hybrid_accuracy(one: Judged, other: Judged, name: str) -> dict[str, Any]:
     dict
         Row of the scorecard, with the paired difference to the baseline.
     """
-    automatic = one.part["route"].to_numpy(dtype=object) == "automatic"
-    right = np.where(automatic, one.right, other.right)
+    automatic = np.array([code is not None for code in one.decided], dtype=bool)
+    right = np.where(automatic, one.decided == one.truth, other.right)
     everyone = np.ones(len(right), dtype=bool)
     found = proportion(one.design, right, everyone)
     gap = one.design.mean(right.astype(float) - other.right)

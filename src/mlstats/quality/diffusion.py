@@ -109,9 +109,9 @@ class IndexArms:
         for name, one in found.items():
             arms[name] = IndexArm(kinds[name], _scored(one.code, scores), one.code)
         for name, one in found.items():
-            route = one.part["route"].to_numpy(dtype=object) == "automatic"
+            route = np.array([c is not None for c in one.decided], dtype=bool)
             if name != baseline and route.any():
-                code = np.where(route, one.code, first.code)
+                code = np.where(route, one.decided, first.code)
                 arm = IndexArm("hybrid", _scored(code, scores), code)
                 arms[hybrid_name(name, baseline)] = arm
         for name in dict.fromkeys((baseline, candidate)):

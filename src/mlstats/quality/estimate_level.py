@@ -94,10 +94,11 @@ class ShareArms:
         arms |= {name: Arm(_named(one.code)) for name, one in judged.items()}
         told = {"truth": "truth", **kinds}
         for name, one in judged.items():
-            route = one.part["route"].to_numpy(dtype=object)
-            if name != baseline and (route == "automatic").any():
+            sure = np.array([code is not None for code in one.decided], dtype=bool)
+            if name != baseline and sure.any():
                 label = hybrid_name(name, baseline)
-                arms[label] = hybrid(arms[name], arms[baseline], route)
+                route = np.where(sure, "automatic", "queue")
+                arms[label] = hybrid(Arm(one.decided), arms[baseline], route)
                 told[label] = "hybrid"
         everyone = np.ones(len(first.part), dtype=bool)
         domains = [("", everyone)]

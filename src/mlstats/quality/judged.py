@@ -34,6 +34,9 @@ class Judged:
         Whether they are equal.
     design : Design
         Of the units.
+    decided : numpy.ndarray of object, shape (n,)
+        Code at the level where it was decided without a clerk; None where the unit is
+        in the queue, or was decided to a shallower depth only.
     """
 
     part: pd.DataFrame
@@ -41,6 +44,7 @@ class Judged:
     code: np.ndarray
     right: np.ndarray
     design: Design
+    decided: np.ndarray
 
     @classmethod
     def of(
@@ -73,7 +77,11 @@ class Judged:
         part, truth = part[judged], truth[judged]
         code = ancestor(as_codes(part["prediction"]), level)
         design = design_of(part, single=single)
-        return cls(part, truth, code, code == truth, design)
+        decided = ancestor(as_codes(part["routed"]), level)
+        if level == "full":
+            # Any code is its own full code: one that was cut to a level is not meant.
+            decided = np.where(part["depth"] == "full", decided, np.array(None))
+        return cls(part, truth, code, code == truth, design, decided)
 
     @property
     def domains(self) -> dict[str, np.ndarray]:
