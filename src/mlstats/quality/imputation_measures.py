@@ -148,7 +148,8 @@ def _largest_gap(
     ends = np.flatnonzero(np.append(np.diff(both[order]) != 0, True))
     gaps = np.abs(np.cumsum(signed, axis=1)[:, ends]).max(axis=1, initial=0.0)
     total = kept.sum(axis=1)
-    return np.divide(gaps, total, out=np.full(len(kept), np.nan), where=total > 0)
+    nothing = np.full(len(kept), np.nan)
+    return np.asarray(np.divide(gaps, total, out=nothing, where=total > 0))
 
 
 def ks_null(truth: np.ndarray, weight: np.ndarray, *, seed: int = 0) -> float:

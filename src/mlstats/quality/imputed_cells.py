@@ -56,7 +56,7 @@ class ImputedVariable:
     @property
     def common(self) -> np.ndarray:
         """Whether every method gave a value: what they are compared on."""
-        return np.logical_and.reduce(list(self.given.values()))
+        return np.asarray(np.all(list(self.given.values()), axis=0))
 
     def least(self, inside: np.ndarray) -> int:
         """Return the number of cells in the mask that has the fewest."""
@@ -152,7 +152,7 @@ def _aligned(units: pd.DataFrame) -> dict[str, pd.DataFrame]:
     if not rows:
         raise ContractError("No cell was imputed", where=_WHERE)
     for name, own in zip(names, rows, strict=True):
-        if len(np.unique(place[own])) != len(own):
+        if (np.diff(place[own]) == 0).any():
             raise ContractError(
                 f"A cell of the method {name!r} stands twice", where=_WHERE
             )
@@ -230,9 +230,7 @@ def _places(
     columns: Sequence[np.ndarray], order: Sequence[str]
 ) -> tuple[tuple[str, ...], list[np.ndarray]]:
     """Return the categories, and their places in each column, -1 for none."""
-    seen = {
-        code for column in columns for code in pd.unique(column) if code is not None
-    }
+    seen = {code for column in columns for code in pd.unique(column)} - {None}
     beyond = seen - set(order)
     if order and beyond:
         raise ContractError(

@@ -99,8 +99,13 @@ class Replicates:
         ----------
         inside : numpy.ndarray of bool, shape (n,)
         """
-        kept = (x[inside] for x in (self.weight, self.replicate, self.cluster))
-        found = Replicates(*kept, self.group[inside], self.masks, self.groups)
+        found = replace(
+            self,
+            weight=self.weight[inside],
+            replicate=self.replicate[inside],
+            cluster=self.cluster[inside],
+            group=self.group[inside],
+        )
         return found if found.n_clusters >= LEAST_CLUSTERS else replace(found, groups=0)
 
     def sums(self, values: np.ndarray) -> np.ndarray:
