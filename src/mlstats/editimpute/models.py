@@ -116,42 +116,52 @@ class ChainedImputer:
         if self.rounds < 1 or self.neighbours < 1:
             raise ConfigError("A chain needs a round and a neighbour at least")
         columns = list(frame.columns) if self.predictors is None else self.predictors
-        numeric = [
-            c
-            for c in dict.fromkeys([*columns, *mask.columns])
-            if c in frame.columns and _is_number(frame[c])
-        ]
+        numeric = _numbers_among(frame, [*columns, *mask.columns])
         full = checked_mask(frame, mask, numeric=numeric, structural=structural)
         asked = [c for c in frame.columns if full[c].any()]
         used = [*columns, *(c for c in asked if c not in columns)]
         features, codes = _features(frame, used, full)
         targets = _targets(frame, full, used, asked)
-        rng = np.random.default_rng(seed)
-        learner = Learner(self.family, self.trees, self.leaves, self.fit_rows)
         categorical = np.array([c in codes for c in used])
-        donors = np.full(full.shape, -1)
         ready = [t for t in targets if t.observed.any()]
-        for target in ready:
-            start = rng.choice(np.flatnonzero(target.observed), int(target.asked.sum()))
-            features[target.asked, target.place] = features[start, target.place]
-        for _ in range(self.rounds if len(ready) > 1 else 1):
-            for target in ready:
-                given = self._link(features, target, categorical, learner, rng)
-                donors[target.asked, frame.columns.get_loc(target.name)] = given
-        values = _written(frame, features, ready, codes)
+        given = self._chained(features, ready, categorical, seed)
+        donors = np.full(full.shape, -1)
         done = np.zeros(full.shape, dtype=bool)
         for target in ready:
-            done[target.asked, frame.columns.get_loc(target.name)] = True
+            at = frame.columns.get_loc(target.name)
+            donors[target.asked, at] = given[target.name]
+            done[target.asked, at] = True
         reasons = np.full(full.shape, "no record has the variable", dtype=object)
         return treatment(
             frame,
-            values,
+            _written(frame, features, ready, codes),
             full,
             method=f"chained {self.family}",
             done=done,
             donors=donors,
             reasons=reasons,
         )
+
+    def _chained(
+        self,
+        features: np.ndarray,
+        ready: list[_Target],
+        categorical: np.ndarray,
+        seed: int,
+    ) -> dict[str, np.ndarray]:
+        """Impute the targets in place; return the donors of each one's cells."""
+        rng = np.random.default_rng(seed)
+        learner = Learner(self.family, self.trees, self.leaves, self.fit_rows)
+        for target in ready:
+            start = rng.choice(np.flatnonzero(target.observed), int(target.asked.sum()))
+            features[target.asked, target.place] = features[start, target.place]
+        donors = {}
+        for _ in range(self.rounds if len(ready) > 1 else 1):
+            for target in ready:
+                donors[target.name] = self._link(
+                    features, target, categorical, learner, rng
+                )
+        return donors
 
     def _link(
         self,
@@ -255,6 +265,11 @@ class ChainedImputer:
             (rows[zero], np.flatnonzero(~above)),
             (rows[~zero], np.flatnonzero(above)),
         ]
+
+
+def _numbers_among(frame: pd.DataFrame, names: list[str]) -> list[str]:
+    there = [c for c in dict.fromkeys(names) if c in frame.columns]
+    return [c for c in there if _is_number(frame[c])]
 
 
 def _is_number(column: pd.Series) -> bool:

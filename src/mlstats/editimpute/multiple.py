@@ -21,6 +21,7 @@ from mlstats.quality.imputation_variance import MultipleImputation, combine_impu
 
 __all__ = [
     "bootstrap_reimputed",
+    "bootstrapping",
     "combined",
     "delta_sensitivity",
     "multiple_imputations",
@@ -55,18 +56,26 @@ def multiple_imputations(
     """
     if m < 2:
         raise ConfigError("Multiple imputation needs two imputations at least")
+    inner = bootstrapping(imputer)
+    if inner is None:
+        raise ConfigError(
+            f"{type(imputer).__name__} does not bootstrap its fit",
+            hint="use bootstrap_reimputed for donors",
+        )
+    seeds = np.random.SeedSequence(seed).generate_state(m)
+    return [inner.impute(frame, mask, int(s)) for s in seeds]
+
+
+def bootstrapping(imputer: Any) -> Any | None:
+    """Return a copy of `imputer` that fits on a bootstrap sample; None if none can."""
     inner = copy.deepcopy(imputer)
     holder = inner
     while not hasattr(holder, "bootstrap") and hasattr(holder, "imputer"):
         holder = holder.imputer
     if not hasattr(holder, "bootstrap"):
-        raise ConfigError(
-            f"{type(imputer).__name__} does not bootstrap its fit",
-            hint="use bootstrap_reimputed for donors",
-        )
+        return None
     holder.bootstrap = True
-    seeds = np.random.SeedSequence(seed).generate_state(m)
-    return [inner.impute(frame, mask, int(s)) for s in seeds]
+    return inner
 
 
 def combined(
