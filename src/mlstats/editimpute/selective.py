@@ -198,8 +198,8 @@ def impact_table(
                 f"{int(np.isnan(score).sum())} scores of {name!r} are missing",
                 hint="decide what is done with records that cannot be scored",
             )
-        k: Floats = np.maximum(np.round(np.array(shares, dtype=np.float64) * n), 1.0)
-        removed, hits = _removed(score, impact, k), _removed(score, wrong * 1.0, k)
+        k = [max(1.0, float(round(s * n))) for s in shares]
+        removed, hits = (_removed(score, a, k) for a in (impact, wrong.astype(float)))
         total = impact.sum()
         auc, precision = _separation(wrong, score)
         rows += [
@@ -233,7 +233,9 @@ def _impact(
     return w * share.sum(axis=1), wrong
 
 
-def _removed(score: Floats, amount: Floats, reviewed: Floats) -> Floats:
+def _removed(
+    score: Floats, amount: npt.NDArray[np.floating], reviewed: list[float]
+) -> Floats:
     """Return what lies in the first records, a share of each run of equal scores."""
     _, run = np.unique(-score, return_inverse=True)
     ends = np.concatenate([[0.0], np.bincount(run).cumsum()])
