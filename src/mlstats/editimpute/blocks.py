@@ -104,7 +104,9 @@ def independent_blocks(
 
 def whole_block(compiled: CompiledEdits) -> Block:
     """Return all edits as one block, with the places of the set."""
-    return _block(compiled, (1 << len(compiled.names)) - 1, range(len(compiled.clauses)))
+    return _block(
+        compiled, (1 << len(compiled.names)) - 1, range(len(compiled.clauses))
+    )
 
 
 def _block(compiled: CompiledEdits, mask: int, numbers: Sequence[int]) -> Block:

@@ -266,7 +266,9 @@ def encode(frame: pd.DataFrame, edits: EditSet, compiled: CompiledEdits) -> Reco
             numbers[:, at] = np.where(missing[:, at], 0.0, values)
         else:
             missing[:, at] = column.isna().to_numpy()
-            codes[:, at - compiled.n_numeric] = category_codes(column, compiled.codes[at])
+            codes[:, at - compiled.n_numeric] = category_codes(
+                column, compiled.codes[at]
+            )
     return Records(numbers, codes, missing, invalid)
 
 

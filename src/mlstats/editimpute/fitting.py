@@ -97,9 +97,7 @@ class Fitter:
         parts = [not_whole(records, j, tolerance)[:, None] for j in whole]
         return np.hstack([~true & ~unknown, *parts])
 
-    def fit(
-        self, records: Records, free: Bools, held: Records | None = None
-    ) -> Fitted:
+    def fit(self, records: Records, free: Bools, held: Records | None = None) -> Fitted:
         """Move the free numbers as little as the edits need.
 
         Parameters

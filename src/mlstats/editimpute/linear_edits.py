@@ -233,9 +233,7 @@ def linear_part(
     kept = ~(made.A[:, apart] != 0).any(axis=1)
     names = tuple(np.array(made.names, dtype=object)[kept])
     b, same = made.b[kept], made.equality[kept]
-    return LinearEdits(
-        A[kept], b, same, variables, names, made.relative, made.absolute
-    )
+    return LinearEdits(A[kept], b, same, variables, names, made.relative, made.absolute)
 
 
 def linear_rows(compiled: CompiledEdits, ids: Sequence[str]) -> LinearEdits:

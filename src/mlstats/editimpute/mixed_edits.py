@@ -102,7 +102,9 @@ def mend(
 
 
 def _lacking(records: Records, compiled: CompiledEdits) -> Bools:
-    needed = [j for j in range(len(compiled.names)) if j not in compiled.missing_allowed]
+    needed = [
+        j for j in range(len(compiled.names)) if j not in compiled.missing_allowed
+    ]
     return np.asarray(records.missing[:, needed].any(axis=1))
 
 
@@ -170,9 +172,7 @@ def _frequency(made: Mended, givers: Ints) -> dict[int, Ints]:
     n = made.compiled.n_numeric
     return {
         place: np.bincount(
-            made.records.codes[givers, place - n][
-                ~made.records.missing[givers, place]
-            ],
+            made.records.codes[givers, place - n][~made.records.missing[givers, place]],
             minlength=len(codes) + 1,
         )
         for place, codes in made.compiled.codes.items()
@@ -187,8 +187,9 @@ def _within_bounds(made: Mended, fitter: Fitter, free: Bools, rows: Ints) -> Non
     n = compiled.n_numeric
     lower, upper, _ = fitter.linear.bounds()
     whole = np.isin(np.arange(n), sorted(compiled.integer))
-    low, high = np.where(whole, np.ceil(lower), lower), np.where(
-        whole, np.floor(upper), upper
+    low, high = (
+        np.where(whole, np.ceil(lower), lower),
+        np.where(whole, np.floor(upper), upper),
     )
     own = records.numbers[rows]
     inside = np.clip(np.where(whole, np.rint(own), own), low, high)
