@@ -74,7 +74,7 @@ def detection_rows(
     if missing:
         raise ContractError(f"The flags lack {', '.join(missing)}", where="flags")
     parts = aligned(flags, "flags")
-    rows = []
+    rows: list[dict[str, Any]] = []
     names = [str(name) for name in flags["variable"].unique()]
     for level in ["", *names] if len(names) > 1 else names:
         held = {

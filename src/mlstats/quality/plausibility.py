@@ -1,4 +1,4 @@
-"""Whether treated records are plausible: the edits that they fail, the bounds they break.
+"""Whether treated records are plausible: edits that fail, bounds that are broken.
 
 The fifth level of Chambers (2001, section 5). What was counted in the treated records
 is a fact about them; that no record fails in any of the masks has no sampling error.

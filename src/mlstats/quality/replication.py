@@ -231,7 +231,7 @@ def _variance(theta: np.ndarray) -> tuple[float, float, str]:
     masks, groups = theta.shape[0], theta.shape[1] - 1
     between = float(theta[:, 0].var(ddof=1)) / masks if masks > 1 else 0.0
     if not groups:
-        few = f"fewer than {LEAST_CLUSTERS} clusters"
+        few = f"not {LEAST_CLUSTERS} clusters"
         if masks < 2:
             return np.nan, np.nan, f"one mask and {few}: no interval"
         return between, masks - 1, f"{few}: for other masks of this file only"
