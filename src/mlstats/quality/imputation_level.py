@@ -3,7 +3,7 @@
 All arms are judged on the same cells. A method that leaves cells empty must not look
 better for it: what any method left empty is left out for all, the row
 ``imputed_share`` tells how much that is, and totals are not told where it is not
-negligible. Plausibility, the fifth level, is in :mod:`mlstats.quality.treated`.
+negligible. Plausibility, the fifth level, is in :mod:`mlstats.quality.plausibility`.
 """
 
 from __future__ import annotations

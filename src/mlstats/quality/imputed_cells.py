@@ -13,7 +13,7 @@ from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.method import as_codes
 from mlstats.quality.replication import Replicates
 
-__all__ = ["ImputedVariable", "Scale", "imputed_variables"]
+__all__ = ["ImputedVariable", "Scale", "aligned", "imputed_variables"]
 
 Scale = Literal["numeric", "categorical", "ordinal"]
 _KEYS: Final = ("variable", "replicate", "unit")
@@ -101,7 +101,7 @@ def imputed_variables(
         Where a variable has no scale or an ordinal one no order.
     """
     _scales_fit(units, scales, orders)
-    parts = _aligned(units)
+    parts = aligned(units)
     first = next(iter(parts.values()))
     found = []
     for name in scales:
@@ -140,30 +140,43 @@ def _scales_fit(
             )
 
 
-def _aligned(units: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the rows of each method in the same order of the same cells."""
-    keys = [pd.factorize(units[key], sort=True)[0] for key in _KEYS]
+def aligned(table: pd.DataFrame, where: str = _WHERE) -> dict[str, pd.DataFrame]:
+    """Return the rows of each method in the same order of the same cells.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns method, variable, replicate and unit.
+    where : str
+        What an error calls it.
+
+    Raises
+    ------
+    ContractError
+        Where there are none, a cell stands twice, or the methods' cells differ.
+    """
+    keys = [pd.factorize(table[key], sort=True)[0] for key in _KEYS]
     sizes = [int(key.max(initial=0)) + 1 for key in keys]
     place = (keys[0] * sizes[1] + keys[1]) * sizes[2] + keys[2]
-    method, names = pd.factorize(units["method"])
+    method, names = pd.factorize(table["method"])
     order = np.lexsort((place, method))
     ends = np.searchsorted(method[order], np.arange(len(names) + 1))
     rows = [order[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
     if not rows:
-        raise ContractError("No cell was imputed", where=_WHERE)
+        raise ContractError("No cell was imputed", where=where)
     for name, own in zip(names, rows, strict=True):
         if (np.diff(place[own]) == 0).any():
             raise ContractError(
-                f"A cell of the method {name!r} stands twice", where=_WHERE
+                f"A cell of the method {name!r} stands twice", where=where
             )
         if not np.array_equal(place[own], place[rows[0]]):
             apart = len(np.setxor1d(place[own], place[rows[0]]))
             raise ContractError(
                 f"The methods {names[0]!r} and {name!r} do not hold the same cells",
-                where=_WHERE,
+                where=where,
                 expected=f"the same cells under every method; {apart} are not",
             )
-    return {str(n): units.iloc[own] for n, own in zip(names, rows, strict=True)}
+    return {str(n): table.iloc[own] for n, own in zip(names, rows, strict=True)}
 
 
 def _variable(
