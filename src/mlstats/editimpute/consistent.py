@@ -15,6 +15,7 @@ from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.fitting import Fitter
 from mlstats.editimpute.linear_edits import LinearEdits
 from mlstats.editimpute.mixed_edits import Mended, mend
+from mlstats.editimpute.post_edits import numbers_of
 from mlstats.editimpute.treatment import (
     Treatment,
     checked_mask,
@@ -109,7 +110,7 @@ class EditConsistent:
     ) -> Treated:
         """Return the values, their provenance and the edits that still fail."""
         edits = self.edits
-        names = edits.numeric if isinstance(edits, EditSet) else edits.variables
+        names = numbers_of(edits)
         full = checked_mask(frame, mask, numeric=names, structural=structural)
         found = self.imputer.treat(frame, mask, seed, structural)
         if isinstance(edits, EditSet):

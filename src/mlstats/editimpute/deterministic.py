@@ -91,7 +91,7 @@ class Deterministic:
         )
 
     def _fill(self, edits: LinearEdits, x: np.ndarray, free: np.ndarray) -> np.ndarray:
-        """Fill in the cells with one value, in place; return which records have none."""
+        """Fill in cells with one value, in place; return which records have none."""
         asked = np.flatnonzero(free.any(axis=1))
         part, is_open = x[asked], free[asked]
         solve_balances(edits, part, is_open)
