@@ -50,7 +50,8 @@ def apply_cells(
     new = done[side].to_numpy(dtype=object)
     for j in np.unique(column):
         mine = column == j
-        values.isetitem(j, _put(frame.iloc[:, j], row[mine], new[mine]))
+        name = frame.columns[int(j)]
+        values[name] = _put(frame[name], row[mine], new[mine])
     return values
 
 
@@ -59,7 +60,7 @@ def _put(column: pd.Series, rows: np.ndarray, new: np.ndarray) -> pd.Series:
     put, dtype = column.copy(), column.dtype
     gone = pd.isna(new)
     if gone.any() and pd.api.types.is_integer_dtype(dtype):
-        put, new = column.astype("Int64"), pd.array(new, dtype="Int64")
+        put = column.astype("Int64")
     elif pd.api.types.is_bool_dtype(dtype):
         put, new = (column.astype("boolean"), new) if gone.any() else (put, new == True)  # noqa: E712
     elif pd.api.types.is_integer_dtype(dtype):

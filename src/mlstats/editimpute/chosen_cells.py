@@ -93,22 +93,24 @@ def _stated(
         why[absent.to_numpy() & ~never] = "missing"
         return why
     full = _spread(mask, frame, "mask", False)
-    text = full.to_numpy(dtype=object)
-    is_text = np.array([isinstance(v, str) for v in text.ravel()], dtype=bool)
-    is_text = is_text.reshape(text.shape)
-    asked = np.where(is_text, text != "", pd.isna(text) | (text == True))  # noqa: E712
-    asked = asked & ~(pd.isna(text))
+    for j, name in enumerate(full.columns):
+        why[:, j] = full[name].map(_said, na_action=None).to_numpy(dtype=object)
+    asked = why != ""
     wrong = int((asked & never).sum())
     if wrong:
         raise ConfigError(
             f"{wrong} cells of the mask are structurally missing",
             hint="take them out of the mask: nothing can be there",
         )
-    why[asked.astype(bool)] = "given"
-    named = asked.astype(bool) & is_text
-    why[named] = text[named]
-    why[asked.astype(bool) & absent.to_numpy()] = "missing"
+    why[asked & absent.to_numpy()] = "missing"
     return why
+
+
+def _said(cell: object) -> str:
+    """Return why a cell of a mask is in it, by a text or by True."""
+    if isinstance(cell, str):
+        return cell
+    return "given" if cell is True or cell == np.True_ else ""
 
 
 def _spread(
@@ -134,7 +136,8 @@ def _emptied(
     """Return the data without the values of some cells."""
     made = frame.copy()
     for j in np.flatnonzero(cells.any(axis=0)):
-        made.isetitem(j, frame.iloc[:, j].mask(cells[:, j]))
+        name = str(frame.columns[int(j)])
+        made[name] = frame[name].mask(cells[:, j])
     for name in numeric:
         if not pd.api.types.is_numeric_dtype(made[name]):
             made[name] = pd.to_numeric(made[name], errors="coerce")

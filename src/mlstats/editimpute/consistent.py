@@ -15,6 +15,7 @@ from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.fitting import Fitter
 from mlstats.editimpute.linear_edits import LinearEdits
 from mlstats.editimpute.mixed_edits import Mended, mend
+from mlstats.editimpute.post_edits import numbers_of
 from mlstats.editimpute.treatment import (
     Treatment,
     checked_mask,
@@ -38,9 +39,12 @@ class Treated(Treatment):
         cells of the record came from another donor.
     edits : pandas.DataFrame
         edit, records, reason: the edits that still fail; empty where all hold.
+    reasons : pandas.Series
+        Unit -> why it fails, of the records that do.
     """
 
     edits: pd.DataFrame
+    reasons: pd.Series
 
 
 class EditConsistent:
@@ -106,7 +110,7 @@ class EditConsistent:
     ) -> Treated:
         """Return the values, their provenance and the edits that still fail."""
         edits = self.edits
-        names = edits.numeric if isinstance(edits, EditSet) else edits.variables
+        names = numbers_of(edits)
         full = checked_mask(frame, mask, numeric=names, structural=structural)
         found = self.imputer.treat(frame, mask, seed, structural)
         if isinstance(edits, EditSet):
@@ -136,7 +140,7 @@ class EditConsistent:
         everywhere[:, full.columns.get_indexer(pd.Index(names))] = changed
         cells = _marked(found.cells, values, everywhere)
         failing = edits_after(edits, values, full, result.reason)
-        return Treated(values, cells, failing)
+        return Treated(values, cells, failing, _told(values.index, result.reason))
 
     def _keep_set(
         self, edits: EditSet, found: Treatment, full: pd.DataFrame, seed: int
@@ -147,14 +151,19 @@ class EditConsistent:
         )
         # What was asked for and not imputed is no value that may be moved.
         done = full & _imputed(found, full)
-        able = ~full.to_numpy().any(axis=1)
+        able = np.asarray(~full.to_numpy().any(axis=1))
         made = mend(
             found.values, edits, fitter, done, able, tries=self.tries, seed=seed
         )
         values, changed = _written(found.values, made, done)
         cells = _marked(found.cells, values, changed, made.donors)
         failing = set_edits_after(edits, values, made.reason)
-        return Treated(values, cells, failing)
+        return Treated(values, cells, failing, _told(values.index, made.reason))
+
+
+def _told(index: pd.Index, reasons: np.ndarray) -> pd.Series:
+    failing = np.flatnonzero(reasons != "")
+    return pd.Series(reasons[failing], index.take(failing), dtype=object, name="reason")
 
 
 def _imputed(found: Treatment, full: pd.DataFrame) -> np.ndarray:
@@ -175,7 +184,7 @@ def _written(
     changed = np.zeros(done.shape, dtype=bool)
     given = made.donors >= 0
     for j in np.flatnonzero((done.to_numpy() & given[:, None]).any(axis=0)):
-        name = done.columns[j]
+        name = done.columns[int(j)]
         rows = np.flatnonzero(done[name].to_numpy() & given)
         rows = rows[before[name].notna().to_numpy()[made.donors[rows]]]
         column = before[name].copy()

@@ -10,7 +10,7 @@ fields at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,14 @@ import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.donor_search import DonorPool, assign
+from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.linear_edits import LinearEdits
 from mlstats.editimpute.matching_fields import binding_fields
+from mlstats.editimpute.post_edits import (
+    PostEdits,
+    linear_edits_of,
+    passing_records,
+)
 from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError
 
@@ -90,10 +96,10 @@ class NearestDonor:
         Matching fields that are always used (where the recipient has them). Numbers.
     by : sequence of str
         Columns that make the classes.
-    edits : LinearEdits, optional
-        What donors pass. Their fields that still bind are matching fields too where
-        `match_on_edits` is true.
-    post_edits : LinearEdits, optional
+    edits : EditSet or LinearEdits, optional
+        What donors pass; of a set all hard edits. The fields of linear edits that
+        still bind are matching fields too where `match_on_edits` is true.
+    post_edits : EditSet or LinearEdits, optional
         What the recipient passes after imputation; `edits` if left out.
     match_on_edits : bool
         Find the matching fields of each recipient by linear programmes; exact, some
@@ -123,8 +129,8 @@ class NearestDonor:
         match: Sequence[str] = (),
         *,
         by: Sequence[str] = (),
-        edits: LinearEdits | None = None,
-        post_edits: LinearEdits | None = None,
+        edits: LinearEdits | EditSet | None = None,
+        post_edits: LinearEdits | EditSet | None = None,
         match_on_edits: bool = False,
         tries: int = 20,
         limit_ratio: float | None = None,
@@ -197,9 +203,15 @@ class NearestDonor:
         )
 
     def _numeric(self) -> list[str]:
-        named: Iterable[str] = () if self.edits is None else self.edits.variables
-        after = () if self.post_edits is None else self.post_edits.variables
-        return list(dict.fromkeys([*self.match, *named, *after]))
+        named = [
+            name
+            for edits in (self.edits, self.post_edits)
+            if edits is not None
+            for name in (
+                edits.numeric if isinstance(edits, EditSet) else edits.variables
+            )
+        ]
+        return list(dict.fromkeys([*self.match, *named]))
 
     def _class(
         self, frame: pd.DataFrame, group: _Class, rng: np.random.Generator
@@ -220,14 +232,13 @@ class NearestDonor:
         masked = group.mask[np.ix_(rows, frame.columns.get_indexer(pd.Index(fields)))]
         valid = np.where(masked, np.nan, data)
         valid[~(able | asked)] = np.nan
+        after = self.post_edits
         pool = DonorPool(
-            part,
-            group.mask[rows],
             rank_transform(valid),
             donors,
             recipients,
             self._used(part, group.mask[rows], recipients, fields),
-            None if self.post_edits is None else self.post_edits,
+            None if after is None else PostEdits(after, part, group.mask[rows]),
         )
         limit = donor_limit(
             len(recipients), len(donors), ratio=self.limit_ratio, uses=self.limit_uses
@@ -243,7 +254,7 @@ class NearestDonor:
         needed = list(dict.fromkeys([*wanted, *self.match]))
         able: np.ndarray = part[needed].notna().all(axis=1).to_numpy(copy=True)
         if self.edits is not None:
-            able &= self.edits.passing(self.edits.matrix(part))
+            able &= passing_records(part, self.edits)
         return able
 
     def _too_few(self, donors: int, records: int) -> str:
@@ -256,11 +267,8 @@ class NearestDonor:
         return ""
 
     def _fields(self) -> list[str]:
-        on_edits = (
-            list(self.edits.variables)
-            if self.match_on_edits and self.edits is not None
-            else []
-        )
+        linear = linear_edits_of(self.edits)
+        on_edits = () if linear is None or not self.match_on_edits else linear.variables
         return list(dict.fromkeys([*self.match, *on_edits]))
 
     def _used(
@@ -276,8 +284,8 @@ class NearestDonor:
         valid = ~mask[np.ix_(recipients, places)] & np.isfinite(data)
         always = np.isin(fields, self.match)
         used: np.ndarray = valid & always
-        if self.match_on_edits and self.edits is not None:
-            edits = self.edits
+        edits = linear_edits_of(self.edits)
+        if self.match_on_edits and edits is not None:
             to_impute = part.columns.get_indexer(pd.Index(edits.variables))
             binding = binding_fields(
                 edits,

@@ -178,7 +178,7 @@ class Fitter:
         np.divide(excess**2, reach, out=cost, where=reach > 0)
         cost[holds] = 0.0
         cost[records.missing[:, places].any(axis=1)] = np.inf
-        return cost, ~open_cells.any(axis=1)
+        return cost, np.asarray(~open_cells.any(axis=1))
 
 
 def _groups(choice: Ints, rows: Ints) -> list[Ints]:

@@ -165,7 +165,7 @@ def _sought(
         # The point itself where no movement from the imputed values ends well.
         again = np.isin(rows, left)
         _written(made, left, fitter.fit(point.take(again), free[left]))
-    return waiting[made.reason[waiting] != ""]
+    return np.asarray(waiting[made.reason[waiting] != ""])
 
 
 def _frequency(made: Mended, givers: Ints) -> dict[int, Ints]:

@@ -9,7 +9,7 @@ every hard edit holds. What was done to which cell, why and by what, is one row 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,9 @@ import pandas as pd
 
 from mlstats.editimpute.cell_provenance import apply_cells
 from mlstats.editimpute.chosen_cells import Chosen, choose_cells
-from mlstats.editimpute.consistent import EditConsistent
+from mlstats.editimpute.consistent import EditConsistent, Treated
 from mlstats.editimpute.deterministic import Deterministic
 from mlstats.editimpute.edits import EditSet
-from mlstats.editimpute.linear_edits import linear_part
 from mlstats.editimpute.status import Review, review
 from mlstats.editimpute.treatment import picked, set_edits_after
 from mlstats.errors import ContractError
@@ -153,7 +152,7 @@ def process(
     values = apply_cells(frame, cells)
     failing = pd.DataFrame(columns=["edit", "records", "reason"])
     if known is not None:
-        failing = set_edits_after(known, values, _reasons(chosen, cells, values.index))
+        failing = set_edits_after(known, values, _reasons(chosen, cells, steps))
     return Processed(values, cells, failing, before)
 
 
@@ -167,8 +166,8 @@ def _treated(
     """Return the treatments in their order; each fills what the others left."""
     steps: list[Any] = []
     work, mask, structural = chosen.frame, chosen.mask, chosen.structural
-    if edits is not None and len(linear := linear_part(edits)):
-        found = Deterministic(linear).treat(work, mask)
+    if edits is not None:
+        found = Deterministic(edits, programs=False).treat(work, mask)
         steps.append(found)
         work = found.values
         mask = mask & ~_done(found.cells, mask)
@@ -206,11 +205,12 @@ def _with_donors(
     given = cells["donor"].notna()
     labels = donors.index.to_numpy(dtype=object)
     cells.loc[given, "donor"] = labels[cells.loc[given, "donor"].astype(int)]
-    return type(found)(
-        found.values.iloc[len(donors) :].set_axis(work.index.take(rows)),
-        cells,
-        *([found.edits] if hasattr(found, "edits") else []),
-    )
+    values = found.values.iloc[len(donors) :].set_axis(work.index.take(rows))
+    if not isinstance(found, Treated):
+        return replace(found, values=values, cells=cells)
+    reasons = found.reasons
+    reasons = reasons.set_axis(work.index.take(rows[reasons.index - len(donors)]))
+    return replace(found, values=values, cells=cells, reasons=reasons)
 
 
 def _done(cells: pd.DataFrame, mask: pd.DataFrame) -> np.ndarray:
@@ -251,11 +251,14 @@ def _provenance(frame: pd.DataFrame, chosen: Chosen, steps: list[Any]) -> pd.Dat
     return pd.DataFrame({**given, **told}, columns=list(PROVENANCE_COLUMNS))
 
 
-def _reasons(chosen: Chosen, cells: pd.DataFrame, index: pd.Index) -> np.ndarray:
+def _reasons(chosen: Chosen, cells: pd.DataFrame, steps: list[Any]) -> np.ndarray:
     """Return why a record may still fail: by its selection, or by its treatment."""
-    reason = chosen.reason.copy()
+    index = chosen.frame.index
+    reason = np.full(len(index), "", dtype=object)
+    for step in steps:
+        if isinstance(step, Treated):
+            reason[index.get_indexer(step.reasons.index)] = step.reasons.to_numpy()
     left = cells[cells["status"] != "imputed"].drop_duplicates("unit")
     row = index.get_indexer(pd.Index(left["unit"]))
-    open_rows = reason[row] == ""
-    reason[row[open_rows]] = left["reason"].to_numpy(dtype=object)[open_rows]
-    return reason
+    reason[row] = left["reason"].to_numpy(dtype=object)
+    return np.where(chosen.reason != "", chosen.reason, reason)
