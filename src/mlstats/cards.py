@@ -45,7 +45,7 @@ def render_card(pilot: Pilot, shown: RunReport) -> str:
         shown.verdict,
         "## What it is for\n\n" + _purpose(pilot),
         "## Methods\n\n" + _table(shown.methods[["method", "kind", "use", "outcome"]]),
-        f"## Figures, level {pilot.evaluate.level}\n\n"
+        f"## Figures, level {pilot.level}\n\n"
         + _figures(pilot, shown, list(shown.methods["method"])),
         "## Gates\n\n" + _gates(shown.gates),
         "## Data\n\n" + _facts(pilot, shown),
@@ -69,7 +69,7 @@ def _figures(pilot: Pilot, shown: RunReport, methods: Sequence[str]) -> str:
     for method in methods:
         row = {"method": method}
         for indicator, title in _FIGURES:
-            cell = shown.cell(indicator, method, level=pilot.evaluate.level)
+            cell = shown.cell(indicator, method, level=pilot.level)
             row[title] = (
                 "–"
                 if cell is None
@@ -207,7 +207,7 @@ def render_version_card(
         f"registered by run `{shown.run_id}`, whose test part is of period {period}.",
         "## What\n\n" + "\n".join(f"- {name}: `{facts[name]}`" for name in said),
         "## Data\n\n" + _facts(pilot, shown),
-        f"## Figures, level {pilot.evaluate.level}, beside the baseline's\n\n"
+        f"## Figures, level {pilot.level}, beside the baseline's\n\n"
         + _figures(pilot, shown, arms),
         "## Gates\n\n"
         + (_gates(gates) if len(gates) else "No gate judges this method."),

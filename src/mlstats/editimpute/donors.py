@@ -10,10 +10,8 @@ fields at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -27,7 +25,7 @@ from mlstats.editimpute.post_edits import (
     passing_records,
 )
 from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
-from mlstats.errors import ConfigError
+from mlstats.errors import ConfigError, ContractError
 
 __all__ = ["NearestDonor", "donor_limit", "rank_transform"]
 
@@ -83,6 +81,7 @@ class _Class:
 
     rows: np.ndarray
     mask: np.ndarray
+    waiting: np.ndarray
     donors: np.ndarray
     reasons: np.ndarray
 
@@ -93,9 +92,10 @@ class NearestDonor:
     Parameters
     ----------
     match : sequence of str
-        Matching fields that are always used (where the recipient has them). Numbers.
+        Matching fields that are always used (where the recipient has them): numbers,
+        and categories that `orders` puts into an order.
     by : sequence of str
-        Columns that make the classes.
+        Columns that make the classes, the most important first.
     edits : EditSet or LinearEdits, optional
         What donors pass; of a set all hard edits. The fields of linear edits that
         still bind are matching fields too where `match_on_edits` is true.
@@ -114,6 +114,11 @@ class NearestDonor:
         Percentage of a class that must be donors.
     random : bool
         Draw a donor of the class instead of the nearest (mass imputation).
+    collapse : bool
+        For a record without a donor in its class, leave out the last column of `by`,
+        and so on.
+    orders : mapping, optional
+        Matching field of categories -> its categories, lowest first.
 
     Notes
     -----
@@ -138,6 +143,8 @@ class NearestDonor:
         min_donors: int = 30,
         min_percent: float = 30.0,
         random: bool = False,
+        collapse: bool = False,
+        orders: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.match = list(match)
         self.by = list(by)
@@ -150,6 +157,8 @@ class NearestDonor:
         self.min_donors = min_donors
         self.min_percent = min_percent
         self.random = random
+        self.collapse = collapse
+        self.orders = {name: list(codes) for name, codes in (orders or {}).items()}
 
     def impute(
         self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
@@ -187,8 +196,13 @@ class NearestDonor:
         donors = np.full(len(frame), -1)
         reasons = np.full(len(frame), "", dtype=object)
         rng = np.random.default_rng(seed)
-        for rows in class_rows(frame, self.by):
-            self._class(frame, _Class(rows, cells, donors, reasons), rng)
+        last = 0 if self.collapse else len(self.by)
+        for used in range(len(self.by), last - 1, -1):
+            waiting = cells.any(axis=1) & (donors < 0)
+            if waiting.any():
+                for rows in class_rows(frame, self.by[:used]):
+                    group = _Class(rows, cells, waiting, donors, reasons)
+                    self._class(frame, group, rng)
         values = copied(frame, cells, donors)
         spread = np.broadcast_to(reasons[:, None], cells.shape)
         done = cells & (donors >= 0)[:, None]
@@ -211,24 +225,43 @@ class NearestDonor:
                 edits.numeric if isinstance(edits, EditSet) else edits.variables
             )
         ]
-        return list(dict.fromkeys([*self.match, *named]))
+        match = [name for name in self.match if name not in self.orders]
+        return list(dict.fromkeys([*match, *named]))
+
+    def _numbers(self, part: pd.DataFrame, fields: list[str]) -> np.ndarray:
+        """Return the matching fields as numbers, categories by their place."""
+        numbers = np.empty((len(part), len(fields)))
+        for j, name in enumerate(fields):
+            if name not in self.orders:
+                numbers[:, j] = part[name].to_numpy(dtype=float, na_value=np.nan)
+                continue
+            place = pd.Index(self.orders[name]).get_indexer(pd.Index(part[name]))
+            strange = int(((place < 0) & part[name].notna().to_numpy()).sum())
+            if strange:
+                raise ContractError(
+                    f"{strange} values of {name!r} are not in its order",
+                    expected=", ".join(self.orders[name]),
+                )
+            numbers[:, j] = np.where(place < 0, np.nan, place)
+        return numbers
 
     def _class(
         self, frame: pd.DataFrame, group: _Class, rng: np.random.Generator
     ) -> None:
         rows = group.rows
         asked = group.mask[rows].any(axis=1)
-        if not asked.any():
+        waiting = group.waiting[rows]
+        if not waiting.any():
             return
         part = frame.iloc[rows]
         able = ~asked & self._can_give(part, group.mask[rows])
-        donors, recipients = np.flatnonzero(able), np.flatnonzero(asked)
+        donors, recipients = np.flatnonzero(able), np.flatnonzero(waiting)
         short = self._too_few(len(donors), len(rows))
         if short:
             group.reasons[rows[recipients]] = short
             return
         fields = self._fields()
-        data = part[fields].to_numpy(dtype=float, na_value=np.nan)
+        data = self._numbers(part, fields)
         masked = group.mask[np.ix_(rows, frame.columns.get_indexer(pd.Index(fields)))]
         valid = np.where(masked, np.nan, data)
         valid[~(able | asked)] = np.nan
@@ -280,7 +313,7 @@ class NearestDonor:
     ) -> np.ndarray:
         """Return the matching fields of each recipient, shape (recipients, fields)."""
         places = part.columns.get_indexer(pd.Index(fields))
-        data: Any = part[fields].to_numpy(dtype=float, na_value=np.nan)[recipients]
+        data = self._numbers(part, fields)[recipients]
         valid = ~mask[np.ix_(recipients, places)] & np.isfinite(data)
         always = np.isin(fields, self.match)
         used: np.ndarray = valid & always

@@ -130,14 +130,14 @@ def _gates(folder: Path, spec: Pilot, scorecard: pd.DataFrame) -> pd.DataFrame:
     if kept.is_file():
         return pd.read_parquet(kept)
     return gate.judge(
-        scorecard, spec.gates, method=spec.candidate, level=spec.evaluate.level
+        scorecard, spec.gates, method=spec.candidate, level=spec.level
     )
 
 
 def _line(
     folder: Path, spec: Pilot, scorecard: pd.DataFrame, gates: pd.DataFrame
 ) -> RunLine:
-    level = spec.evaluate.level
+    level = spec.level
     one = _cell(scorecard, spec.candidate, level, spec.baseline)
     other = _cell(scorecard, spec.baseline, level, spec.baseline)
     first = scorecard.iloc[0]

@@ -66,6 +66,11 @@ INDICATORS: Final[Mapping[str, Name]] = {
     ),
     "marginal_homogeneity": ("test of equal shares, W", "ratio", "accuracy"),
     "ordinal_distance": ("distance of ordered categories", "ratio", "accuracy"),
+    "imputation_variance": (
+        "share of the variance that imputation adds",
+        "percent",
+        "accuracy",
+    ),
     "total_bias": ("bias of the published total", "percent", "accuracy"),
     "errors_accepted": ("errors not found (alpha)", "percent", "accuracy"),
     "correct_flagged": ("correct values flagged (beta)", "percent", "accuracy"),
@@ -132,6 +137,11 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "predict_seconds_per_1000": ("predict, per 1,000 units", "seconds", "timeliness"),
     "processing_seconds_per_1000": (
         "input to code, per 1,000 units",
+        "seconds",
+        "timeliness",
+    ),
+    "treat_seconds_per_1000": (
+        "review to treatment, per 1,000 records",
         "seconds",
         "timeliness",
     ),
@@ -219,6 +229,8 @@ LOWER_IS_BETTER: Final = frozenset(
         "fit_seconds_per_1000",
         "predict_seconds_per_1000",
         "processing_seconds_per_1000",
+        "treat_seconds_per_1000",
+        "imputation_variance",
         "output_lag_days",
         "drift_alarms",
         "concept_drift",
