@@ -17,10 +17,11 @@ from mlstats.cards import method_table
 from mlstats.evaluate import project_key
 from mlstats.imputation_scoring import accuracy_rows, process_rows, process_tables
 from mlstats.imputation_uncertainty import uncertainty
-from mlstats.imputed_units import judged_units, variable_kinds
+from mlstats.imputed_units import NUMERIC, judged_units, variable_kinds
 from mlstats.imputing import ImputationRun
 from mlstats.provenance import provenance
 from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
+from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
 from mlstats.quality.figures import Cell, write, write_difference
 from mlstats.quality.indicator_names import named
@@ -34,6 +35,7 @@ from mlstats.split import cluster_ids
 
 __all__ = ["build_report", "compared", "evaluate_methods", "write_cells"]
 
+UNIT = "unit"
 AGAINST = "treated_by_the_baseline"
 
 
@@ -86,20 +88,30 @@ def evaluate_methods(
         **tables,
         **cost_tables(pilot, run.sheets, first),
     }
-    evaluation = Evaluation(units, estimates[list(ESTIMATES)], timings, tables)
+    evaluation = Evaluation(
+        _as_text(units), estimates[list(ESTIMATES)], timings, tables
+    )
     return evaluation, scorecard
 
 
-def compared(
-    run: Run, records: Records, runs: Sequence[ImputationRun]
-) -> Compared:
+def _as_text(units: pd.DataFrame) -> pd.DataFrame:
+    """Return the units with values as text: a column holds those of all variables."""
+    written = {
+        name: [None if pd.isna(value) else str(value) for value in units[name]]
+        for name in ("prediction", "truth")
+    }
+    columns = {n: pd.Series(v, units.index, dtype=object) for n, v in written.items()}
+    return units.assign(**columns)
+
+
+def compared(run: Run, records: Records, runs: Sequence[ImputationRun]) -> Compared:
     """Return the records as the baseline and as the candidate leave them."""
     after = {one.name: one.shown.values for one in runs}
-    frames = [
+    reference, current = (
         records.frame.assign(**{str(c): after[name][c] for c in after[name].columns})
         for name in (run.pilot.baseline, run.pilot.candidate)
-    ]
-    return Compared(*frames, against=AGAINST)
+    )
+    return Compared(reference, current, against=AGAINST)
 
 
 def arms_apart(
@@ -111,28 +123,28 @@ def arms_apart(
     the method would be.
     """
     roles = run.pilot.data.roles
-    kinds = {
-        name: "number" if kind == "numeric" else "code"
+    kinds: dict[str, Kind] = {
+        name: "number" if kind == NUMERIC else "code"
         for name, kind in variable_kinds(run.pilot, records).items()
     }
     sides = compared(run, records, runs)
-    about = {"unit": np.arange(len(records.frame)).astype(str)}
+    about = {UNIT: np.arange(len(records.frame)).astype(str)}
+    weight = "weight" if roles.weight else None
     if roles.weight:
         about["weight"] = records.frame[roles.weight].to_numpy(dtype=float)
     about["cluster"] = cluster_ids(records.frame, roles.cluster).to_numpy(dtype=object)
-    frames = [
+    before, now = (
         side[list(kinds)].assign(**about) for side in (sides.reference, sides.current)
-    ]
-    reference = Reference.learn(frames[0][list(kinds)], kinds=kinds)
-    named_roles = {
-        "weight": "weight" if roles.weight else None,
-        "cluster": "cluster" if roles.cluster else None,
-    }
-    now = Summary.of(frames[1].drop(columns="unit"), reference, **named_roles)
-    pairs = PairedSummary.of(
-        frames[0], frames[1], reference, unit="unit", **named_roles
     )
-    return drift(now, {AGAINST: pairs}, periods_per_year=1)
+    reference = Reference.learn(before[list(kinds)], kinds=kinds)
+    cluster = "cluster" if roles.cluster else None
+    current = Summary.of(
+        now.drop(columns=UNIT), reference, weight=weight, cluster=cluster
+    )
+    pairs = PairedSummary.of(
+        before, now, reference, unit=UNIT, weight=weight, cluster=cluster
+    )
+    return drift(current, {AGAINST: pairs}, periods_per_year=1)
 
 
 def build_report(

@@ -146,14 +146,14 @@ def process_tables(
 def _edits(records: Records, runs: Sequence[ImputationRun]) -> pd.DataFrame:
     if records.edits is None:
         return pd.DataFrame(columns=["edit", "severity", "text"])
-    table = runs[0].data.review.statistics()
+    before = runs[0].data.review
+    assert before is not None
+    table = before.statistics()
+    soft = table["severity"] != "hard"  # counted only: nothing is changed for them
     for run in runs:
         left = run.data.edits.groupby("edit")["records"].sum()
-        table[f"fail after {run.name}"] = table["edit"].map(left).fillna(0).astype(int)
-    soft = table["severity"] != "hard"
-    after = [f"fail after {run.name}" for run in runs]
-    table[after] = table[after].astype(object)
-    table.loc[soft, after] = "soft: not treated"
+        after = table["edit"].map(left).fillna(0).astype("Int64")
+        table[f"fail after {run.name}"] = after.mask(soft)
     return table
 
 
@@ -183,5 +183,7 @@ def _damage(pilot: Pilot, records: Records) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows).groupby("variable", sort=False).mean().reset_index()
-    table.insert(1, "cases", pilot.evaluate.damage.masks if pilot.evaluate.damage else 0)
+    table.insert(
+        1, "cases", pilot.evaluate.damage.masks if pilot.evaluate.damage else 0
+    )
     return table.round(1)

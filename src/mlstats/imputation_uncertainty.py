@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from mlstats.config import Pilot
+from mlstats.editimpute.cell_provenance import impact
 from mlstats.editimpute.imputed_totals import imputation_error
 from mlstats.editimpute.multiple import delta_sensitivity
-from mlstats.editimpute.cell_provenance import impact
 from mlstats.imputed_units import NUMERIC, variable_kinds
 from mlstats.imputing import Case, ImputationRun, cases
 from mlstats.quality.estimate import absent, t_estimate

@@ -8,7 +8,7 @@ alone answers with the reported value.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,16 @@ from mlstats.config import Pilot
 from mlstats.evaluate import keyed
 from mlstats.imputing import Case, ImputationRun, TreatedCase, cases
 from mlstats.quality.evaluation import UNITS
+from mlstats.quality.imputed_cells import Scale
 from mlstats.records import Records
 
 __all__ = ["flags_of", "judged_units", "totals_of", "variable_kinds"]
 
-NUMERIC, CATEGORICAL = "numeric", "categorical"
+NUMERIC: Final = "numeric"
+CATEGORICAL: Final = "categorical"
 
 
-def variable_kinds(pilot: Pilot, records: Records) -> dict[str, str]:
+def variable_kinds(pilot: Pilot, records: Records) -> dict[str, Scale]:
     """Return numeric or categorical for each variable."""
     frame = records.frame
     return {
@@ -117,7 +119,7 @@ def _of_method(
         default="left",
     )
     prediction[empty] = None
-    nothing: list[Any] = []
+    nothing = pd.Series([[]] * len(rows), about.index[rows], dtype=object)
     return about.iloc[rows].assign(
         method=name,
         fold="test",
@@ -125,8 +127,8 @@ def _of_method(
         variable=np.array(columns, dtype=object)[places],
         prediction=prediction,
         confidence=np.nan,
-        candidates=[nothing] * len(rows),
-        scores=[nothing] * len(rows),
+        candidates=nothing,
+        scores=nothing,
         truth=_picked(case.truth[columns], rows, places),
         truth_source="past edits" if case.number == 0 else "the data as they are",
         status=status,

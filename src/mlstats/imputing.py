@@ -311,12 +311,14 @@ def _failing(found: Processed, records: Records, rows: np.ndarray) -> tuple[int,
     if records.edits is None:
         return 0, 0
     after = review(found.values, records.edits)
-    single = {e.id: e.variables[0] for e in records.edits.edits if len(e.variables) == 1}
+    single = {
+        e.id: e.variables[0] for e in records.edits.edits if len(e.variables) == 1
+    }
     treated = set(zip(rows.tolist(), found.cells["variable"], strict=True))
     outside = 0
-    for place, name in enumerate(after.ids):
-        if name in single and after.severities[place] == "hard":
-            hit = np.flatnonzero(after.by_edit[:, place] == FAIL)
+    for edit, name in enumerate(after.ids):
+        if name in single and after.severities[edit] == "hard":
+            hit = np.flatnonzero(after.by_edit[:, edit] == FAIL)
             outside += sum((int(row), single[name]) in treated for row in hit)
     return int((after.by_record == FAIL).sum()), outside
 

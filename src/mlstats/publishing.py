@@ -175,9 +175,7 @@ def _write_bytes(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _write_drift(
-    run: Run, compared: Compared, shown: RunReport, folder: Path
-) -> None:
+def _write_drift(run: Run, compared: Compared, shown: RunReport, folder: Path) -> None:
     """Write the verdicts, and the page of the distributions they are about."""
     io.write_parquet(folder / "drift.parquet", shown.drift)
     data = run.pilot.data

@@ -136,7 +136,7 @@ def _with_history(
         )
     met = int(frame[unit].isin(earlier.index).sum())
     cautions.append(f"{met:,} of {len(frame):,} records have an earlier period")
-    return frame.join(earlier, on=unit)
+    return pd.DataFrame(frame.join(earlier, on=unit))
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:

@@ -155,8 +155,8 @@ class Compared:
 
 def compared(dataset: Dataset) -> Compared:
     """Return the training part and the test part."""
-    parts = [dataset.frame[dataset.folds == fold] for fold in ("train", "test")]
-    return Compared(*parts)
+    train, test = (dataset.frame[dataset.folds == fold] for fold in ("train", "test"))
+    return Compared(train, test)
 
 
 def prepare(

@@ -51,7 +51,9 @@ def test_mar_depends_on_the_other_column_and_nmar_on_the_value(frame):
         assert made.missing["staff"][inside].mean() == pytest.approx(expected, abs=0.02)
     nmar = {"mechanism": "NMAR", "share": 0.3}
     made = damage(frame, ["staff"], how(missing=nmar), seed=1)
-    lost, kept = (frame["staff"][made.missing["staff"] == is_lost] for is_lost in (1, 0))
+    lost, kept = (
+        frame["staff"][made.missing["staff"] == is_lost] for is_lost in (1, 0)
+    )
     assert lost.mean() > kept.mean() + 5
 
 
@@ -103,9 +105,10 @@ def test_the_seed_decides(frame):
 
 
 def test_what_does_not_fit_is_told(frame):
+    mar = how(missing={"mechanism": "MAR", "by": "agee"})
     with pytest.raises(ConfigError, match="agee") as caught:
-        mar = {"mechanism": "MAR", "by": "agee"}
-        damage(frame, ["x"], how(missing=mar), seed=1)
+        damage(frame, ["x"], mar, seed=1)
     assert caught.value.nearest == "age"
+    tenfold = how(errors={"kinds": ["tenfold"]})
     with pytest.raises(ConfigError, match="No kind of error fits 'status'"):
-        damage(frame, ["status"], how(errors={"kinds": ["tenfold"]}), seed=1)
+        damage(frame, ["status"], tenfold, seed=1)

@@ -20,21 +20,19 @@ from mlstats.quality.figures import (
     write,
     write_difference,
 )
+from mlstats.quality.indicator_names import HEADLINES
 from mlstats.quality.plots import PlotRow, interval_plot
 from mlstats.quality.report import RunReport
 from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS, told
 
-__all__ = ["HEADLINE", "Variable", "imputation_section", "variables_of"]
+__all__ = ["Variable", "headline_of", "imputation_section", "variables_of"]
 
-# The first that is measured is the headline of a variable; a number has the one,
-# a category the other.
-HEADLINE: Final = ("nrmse", "accuracy")
 _NUMERIC: Final = (
     "nrmse", "rank_correlation", "ks", "mean_bias", "spread_ratio", "total_bias",
     "imputed_share",
 )  # fmt: skip
 _CATEGORICAL: Final = (
-    "accuracy", "total_variation", "marginal_homogeneity_p", "ordinal_distance",
+    "accuracy", "total_variation", "marginal_homogeneity", "ordinal_distance",
     "imputed_share",
 )  # fmt: skip
 _LEVELS: Final = {
@@ -44,7 +42,7 @@ _LEVELS: Final = {
     "ordinal_distance": "ranking",
     "ks": "distribution",
     "total_variation": "distribution",
-    "marginal_homogeneity_p": "distribution",
+    "marginal_homogeneity": "distribution",
     "spread_ratio": "distribution",
     "mean_bias": "estimation",
     "total_bias": "estimation",
@@ -54,7 +52,7 @@ _LEVELS: Final = {
 _PLOTS: Final = (
     ("nrmse", "Error of prediction (nRMSE)", "RMSE over standard deviation", False, 1),
     ("accuracy", "Accuracy", "accuracy, %", False, 100),
-    ("mean_bias", "Bias of the mean of imputed values", "bias, % of the mean", True, 100),
+    ("mean_bias", "Bias of the mean of imputed values", "bias, %", True, 100),
     ("ks", "Distance of distributions (Kolmogorov-Smirnov)", "largest gap", False, 1),
     ("total_variation", "Distance of the margins", "total variation", False, 1),
 )  # fmt: skip
@@ -77,7 +75,9 @@ class Variable:
 def variables_of(report: RunReport) -> list[str]:
     """Return the variables that were scored, the one shown first at their head."""
     found = {
-        c.level: None for c in report.cells.values() if c.indicator in HEADLINE and c.level
+        c.level: None
+        for c in report.cells.values()
+        if c.indicator in HEADLINES and c.level
     }
     return sorted(found, key=lambda name: name != report.level)
 
@@ -107,24 +107,26 @@ def imputation_section(report: RunReport) -> dict[str, Any]:
             for title, table in report.tables.items()
         ],
         "plausible": [
-            (name, write(report.cell("edits_failing", name))) for name in report.method_names
+            (name, write(report.cell("edits_failing", name)))
+            for name in report.method_names
         ],
     }
 
 
-def _headline(report: RunReport, variable: str) -> str:
-    for indicator in HEADLINE:
+def headline_of(report: RunReport, variable: str) -> str:
+    """Return the measure that a variable is judged by first."""
+    for indicator in HEADLINES:
         if any(
             c.indicator == indicator and c.level == variable
             for c in report.cells.values()
         ):
             return indicator
-    return HEADLINE[0]
+    return "nrmse"
 
 
 def _variable(report: RunReport, name: str) -> Variable:
-    headline = _headline(report, name)
-    wanted = _NUMERIC if headline == HEADLINE[0] else _CATEGORICAL
+    headline = headline_of(report, name)
+    wanted = _NUMERIC if headline == "nrmse" else _CATEGORICAL
     scored = {c.indicator for c in report.cells.values() if c.level == name}
     measures = [m for m in wanted if m in scored]
     roles = {report.baseline: "baseline", report.candidate: "candidate"}
@@ -205,9 +207,7 @@ def _plot(
     )
 
 
-def _null_row(
-    report: RunReport, name: str, measure: str, scale: int
-) -> list[PlotRow]:
+def _null_row(report: RunReport, name: str, measure: str, scale: int) -> list[PlotRow]:
     cell = report.cell(_NULLS.get(measure, ""), report.focus, level=name)
     if cell is None or not cell.measured:
         return []
@@ -220,7 +220,7 @@ def _domains(report: RunReport, names: Sequence[str]) -> list[Any]:
     """Return (variable, domain, cells, baseline, candidate, difference) per domain."""
     rows = []
     for name in names:
-        measure = "mean_bias" if _headline(report, name) == HEADLINE[0] else "accuracy"
+        measure = "mean_bias" if headline_of(report, name) == "nrmse" else "accuracy"
         domains = dict.fromkeys(
             c.domain
             for c in report.cells.values()
@@ -254,10 +254,11 @@ def _totals(report: RunReport) -> list[Any]:
     shown = told(report.aggregates)
     if shown.empty:
         return []
-    arms = {}
+    arms: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     for row in shown.to_dict("records"):
         place = tuple(as_text(row[c]) for c in ("level", "variable", "domain"))
-        arms.setdefault(place, {})[as_text(row["arm"])] = row
+        cells = {str(name): value for name, value in row.items()}
+        arms.setdefault(place, {})[as_text(row["arm"])] = cells
     rows = []
     for (variable, kind, domain), found in arms.items():
         truth = next((r for r in found.values() if as_text(r["kind"]) == "truth"), None)
@@ -322,5 +323,3 @@ def _said(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return as_text(value)
-
-

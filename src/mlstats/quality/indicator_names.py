@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FAMILIES", "INDICATORS", "LOWER_IS_BETTER", "SHARES", "Name", "named"]
+__all__ = [
+    "FAMILIES",
+    "HEADLINES",
+    "INDICATORS",
+    "LOWER_IS_BETTER",
+    "SHARES",
+    "Name",
+    "named",
+]
 
 Name = tuple[str, str, str]
 
@@ -191,6 +199,8 @@ FAMILIES: Final[Mapping[str, Name]] = {
     "seed_spread_": ("spread over seeds, {}", "ratio", "reproducibility"),
     "family_difference_": ("another family of methods, {}", "ratio", "reproducibility"),
 }
+# What a run is about at first sight: codes and categories, then numbers.
+HEADLINES: Final = ("accuracy", "nrmse")
 SHARES: Final = frozenset(
     name for name, (_, unit, _) in INDICATORS.items() if unit == "percent"
 ) | {"macro_f1", "kappa"}
