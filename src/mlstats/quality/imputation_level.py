@@ -117,10 +117,10 @@ def imputation_rows(
         )
     own = units[units["method"].isin(list(kinds))]
     held = imputed_variables(own, scales=variables, orders=orders or {}, seed=seed)
+    aggregates = totals_table(held, totals, baseline, kinds)
     rows = [row for variable in held for row in _rows(variable, baseline, seed)]
     if totals is not None:
         rows += [row for v in held for row in total_rows(v, totals, baseline)]
-    aggregates = totals_table(held, totals, baseline, kinds)
     return [row | {"kind": kinds[row["method"]]} for row in rows], aggregates
 
 
@@ -177,7 +177,7 @@ def _rows(
     yield from _share_rows(variable, baseline)
     whole = _Cells.of(variable, everywhere)
     if whole.n == 0:
-        yield from _nothing(whole)
+        yield from _nothing(whole, baseline)
         return
     found = {method: whole.measures(method) for method in variable.imputed}
     yield from _measure_rows(whole, found, baseline, "")
@@ -185,31 +185,34 @@ def _rows(
     for name, inside in variable.each_domain():
         part = _Cells.of(variable, inside)
         if part.n < LEAST_UNITS:
-            yield from _kept_back(part, name)
+            yield from _kept_back(part, baseline, name)
             continue
         few = {method: part.few_measures(method) for method in variable.imputed}
         yield from _measure_rows(part, few, baseline, name)
 
 
-def _nothing(cells: _Cells) -> Iterator[dict[str, Any]]:
+def _nothing(cells: _Cells, baseline: str) -> Iterator[dict[str, Any]]:
     names = ("nrmse",) if cells.variable.scale == "numeric" else ("accuracy",)
     missing = absent("not_measured", f"a mask without a cell to compare; {cells.note}")
-    for method in cells.variable.imputed:
-        for name in names:
-            yield Indicator("accuracy", name, missing).row(
-                method=method, level=cells.variable.name
-            )
+    yield from _absent(cells, names, missing, baseline, "")
 
 
-def _kept_back(cells: _Cells, domain: str) -> Iterator[dict[str, Any]]:
+def _kept_back(cells: _Cells, baseline: str, domain: str) -> Iterator[dict[str, Any]]:
     numeric = cells.variable.scale == "numeric"
     names = ("nrmse", "mean_bias") if numeric else ("accuracy",)
+    missing = absent("not_measured", KEPT_BACK)
+    yield from _absent(cells, names, missing, baseline, domain)
+
+
+def _absent(
+    cells: _Cells, names: Sequence[str], missing: Estimate, baseline: str, domain: str
+) -> Iterator[dict[str, Any]]:
+    """Yield rows without a figure: a gate that compares must find them."""
     for method in cells.variable.imputed:
         for name in names:
-            missing = absent("not_measured", KEPT_BACK)
             yield Indicator("accuracy", name, missing, domain).row(
                 method=method, level=cells.variable.name
-            )
+            ) | {"versus": "" if method == baseline else baseline}
 
 
 def _measure_rows(

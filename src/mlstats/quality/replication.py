@@ -215,7 +215,7 @@ def paired(gap: Estimate, own: Estimate, versus: str) -> dict[str, Any]:
         The other method.
     """
     if gap.status != "measured":
-        return {}
+        return {"versus": versus}
     return {
         "df": float(np.fmin(gap.df, own.df)),
         "versus": versus,
