@@ -200,7 +200,7 @@ def estimated(
     found = t_estimate(value, float(np.sqrt(variance)), df, n=n, note=told)
     lower, upper = (float(np.clip(end, *limits)) for end in (found.lower, found.upper))
     how = f"t; {masks} masks, {groups} groups of clusters" if found.interval else ""
-    return Estimate(value, found.se, found.df, lower, upper, n, note=told, interval=how)
+    return replace(found, lower=lower, upper=upper, interval=how)
 
 
 def paired(gap: Estimate, own: Estimate, versus: str) -> dict[str, Any]:
