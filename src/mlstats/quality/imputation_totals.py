@@ -21,13 +21,13 @@ from mlstats.quality.report_tables import (
     AGGREGATE_COLUMNS,
     KEPT_BACK,
     LEAST_UNITS,
+    TOTAL,
     empty,
     told,
 )
 
-__all__ = ["TOTAL", "TOTAL_COLUMNS", "total_rows", "totals_table"]
+__all__ = ["TOTAL_COLUMNS", "total_rows", "totals_table"]
 
-TOTAL: Final = "total"
 TOTAL_COLUMNS: Final = ("variable", "domain", "category", "total", "n")
 _EMPTY: Final = 0.005  # share of cells without a value from which no total is told
 
