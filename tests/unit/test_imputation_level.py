@@ -128,6 +128,7 @@ def test_values_are_means_over_the_masks_and_differences_are_paired(units, rows)
     assert at["difference"] == pytest.approx(found["ml"] - found["donor"])
     assert at["difference_lower"] < at["difference"] < at["difference_upper"] < 0
     assert at["versus"] == "donor"
+    assert "over the masks alone" in at["note"]
     base = one(rows, indicator="nrmse", level="pay", method="donor")
     assert np.isnan(base["difference"])
     assert at["n"] == own[own["method"] == "ml"].groupby("replicate").size().min()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlstats.quality.replication import Replicates, estimated, paired
+from mlstats.quality.replication import Replicates, estimated, masks_error, paired
 
 
 def test_groups_are_small_copies_of_the_strata():
@@ -54,6 +54,8 @@ def test_masks_alone_are_the_textbook_error_of_their_mean():
     assert found.se == pytest.approx(np.std([1, 2, 4], ddof=1) / np.sqrt(3))
     assert found.df == 2
     assert "this file only" in found.note
+    assert masks_error(theta) == found.se
+    assert np.isnan(masks_error(theta[:1]))
 
 
 def test_variances_add_up_with_satterthwaites_degrees_of_freedom():

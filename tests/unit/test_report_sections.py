@@ -144,6 +144,40 @@ def test_without_figures_there_is_no_section_and_an_empty_table(tmp_path):
     assert stored.empty
 
 
+def test_totals_of_imputed_variables_stand_beside_shares_each_in_its_unit():
+    rows = [
+        ("pay", "total", "truth", "truth", 2_000_000.0, math.nan),
+        ("pay", "total", "index", "traditional", 2_100_000.0, 100_000.0),
+        ("pay", "total", "linear", "ml", 1_990_000.0, -10_000.0),
+        ("school", "high", "truth", "truth", 0.2, math.nan),
+        ("school", "high", "index", "traditional", 0.23, 0.03),
+        ("school", "high", "linear", "ml", 0.21, 0.01),
+    ]
+    names = ["level", "variable", "arm", "kind", "value", "difference"]
+    table = pd.DataFrame(rows, columns=names).assign(
+        domain="", n=500, status="measured", note=""
+    )
+    margin = table["difference"].abs() / 2
+    table["difference_lower"] = table["difference"] - margin
+    table["difference_upper"] = table["difference"] + margin
+    table = table.reindex(columns=list(AGGREGATE_COLUMNS))
+    report = full_report(aggregates=table)
+    shown = aggregate_section(report)
+    assert shown["totals"]
+    found = dict(shown["rows"])
+    assert set(found) == {"pay", "school: high"}
+    assert [value.text for value, _ in found["pay"]] == [
+        "2,000,000", "2,100,000", "1,990,000"
+    ]  # fmt: skip
+    gaps = [gap for _, gap in found["pay"][1:]]
+    assert [gap.text for gap in gaps] == ["+5.0", "\u22120.5"]
+    assert gaps[0].interval == "+2.5 to +7.5"
+    assert found["school: high"][2][0].text == "21.0\u202f%"
+    assert found["school: high"][2][1].text == "+1.0"
+    assert "% of a total, points of a share" in shown["plot"]
+    assert not aggregate_section(full_report())["totals"]
+
+
 # -- the last period ---------------------------------------------------------------
 
 
@@ -233,37 +267,3 @@ def test_a_waiver_stands_in_red_with_text_expiry_and_signatures():
     assert "\x1b[1;31mWaiver: The queue" in stream.getvalue()
     sheet = tables(full_report())["Gates"]
     assert TEXT in sheet.loc[sheet["result"] == "waived (fail)", "waiver"].iloc[0]
-
-
-def test_totals_of_imputed_variables_stand_beside_shares_each_in_its_unit():
-    rows = [
-        ("pay", "total", "truth", "truth", 2_000_000.0, math.nan),
-        ("pay", "total", "index", "traditional", 2_100_000.0, 100_000.0),
-        ("pay", "total", "linear", "ml", 1_990_000.0, -10_000.0),
-        ("school", "high", "truth", "truth", 0.2, math.nan),
-        ("school", "high", "index", "traditional", 0.23, 0.03),
-        ("school", "high", "linear", "ml", 0.21, 0.01),
-    ]
-    names = ["level", "variable", "arm", "kind", "value", "difference"]
-    table = pd.DataFrame(rows, columns=names).assign(
-        domain="", n=500, status="measured", note=""
-    )
-    margin = table["difference"].abs() / 2
-    table["difference_lower"] = table["difference"] - margin
-    table["difference_upper"] = table["difference"] + margin
-    table = table.reindex(columns=list(AGGREGATE_COLUMNS))
-    report = full_report(aggregates=table)
-    shown = aggregate_section(report)
-    assert shown["totals"]
-    found = dict(shown["rows"])
-    assert set(found) == {"pay", "school: high"}
-    assert [value.text for value, _ in found["pay"]] == [
-        "2,000,000", "2,100,000", "1,990,000"
-    ]  # fmt: skip
-    gaps = [gap for _, gap in found["pay"][1:]]
-    assert [gap.text for gap in gaps] == ["+5.0", "\u22120.5"]
-    assert gaps[0].interval == "+2.5 to +7.5"
-    assert found["school: high"][2][0].text == "21.0\u202f%"
-    assert found["school: high"][2][1].text == "+1.0"
-    assert "% of a total, points of a share" in shown["plot"]
-    assert not aggregate_section(full_report())["totals"]

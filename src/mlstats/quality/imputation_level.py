@@ -30,7 +30,7 @@ from mlstats.quality.imputation_measures import (
 from mlstats.quality.imputation_totals import total_rows, totals_table
 from mlstats.quality.imputed_cells import ImputedVariable, Scale, imputed_variables
 from mlstats.quality.indicator import Indicator, exact
-from mlstats.quality.replication import Replicates, estimated, paired
+from mlstats.quality.replication import Replicates, estimated, masks_error, paired
 from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 
 __all__ = ["imputation_rows"]
@@ -247,6 +247,11 @@ def _row(
     )
     if other is not None:
         row |= paired(estimated(theta - other, n=cells.n), found, versus)
+    alone = [theta] if other is None else [theta, theta - other]
+    if cells.replicates.masks > 1 and found.status == "measured":
+        errors = ", of the difference ".join(f"{masks_error(x):.2g}" for x in alone)
+        told = f"standard error over the masks alone {errors}"
+        row["note"] = "; ".join(part for part in (found.note, told) if part)
     return row | {"n_clusters": cells.replicates.n_clusters}
 
 
