@@ -260,10 +260,8 @@ def _square(
         yield f'<path d="M{x:g} {up:g}h{_SIDE}" class="plot-grid"/>'
         yield _word(across, y + _SIDE + 16, f"{100 * share:g}", "plot-tick", "middle")
         yield _word(x - 6, up + 4, f"{100 * share:g}", "plot-tick", "end")
-    yield _word(
-        x + _SIDE / 2, y + _SIDE + 34, "% of true values", "plot-tick", "middle"
-    )
-    yield _word(x + _SIDE, y - 8, "% of imputed", "plot-tick", "end")
+    axes = "true % across, imputed % up"
+    yield _word(x + _SIDE / 2, y + _SIDE + 34, axes, "plot-tick", "middle")
     yield f'<path d="M{x:g} {y + _SIDE:g}l{_SIDE} {-_SIDE}" class="plot-axis"/>'
     strokes = _strokes(part, kinds)
     for method, line in part.groupby("method", sort=False):
