@@ -25,6 +25,10 @@ FLAG_COLUMNS: Final = (
     "impact",
 )  # fmt: skip
 _SHARE: Final = (0.0, 1.0)
+_MEASURES = (
+    "errors_accepted", "correct_flagged", "misclassified", "remaining_impact",
+    "remaining_error",
+)  # fmt: skip
 
 
 def detection_rows(
@@ -149,8 +153,9 @@ def _rows(
                 f"The errors of the method {method!r} are not those of the others",
                 where="flags",
             )
-        for name, theta in found[method].items():
-            if not level and name == "remaining_impact":
+        for name in _MEASURES:
+            theta = found[method].get(name)
+            if theta is None or (not level and name == "remaining_impact"):
                 continue
             own = estimated(theta, n=n, limits=_SHARE)
             row = Indicator("accuracy", name, own).row(method=method, level=level)

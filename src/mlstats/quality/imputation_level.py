@@ -30,7 +30,7 @@ from mlstats.quality.imputation_measures import (
 from mlstats.quality.imputation_totals import total_rows, totals_table
 from mlstats.quality.imputed_cells import ImputedVariable, Scale, imputed_variables
 from mlstats.quality.indicator import Indicator, exact
-from mlstats.quality.replication import Replicates, estimated, paired
+from mlstats.quality.replication import Replicates, estimated, masks_error, paired
 from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 
 __all__ = ["imputation_rows"]
@@ -53,7 +53,10 @@ _LIMITS: Final[Mapping[str, tuple[float, float]]] = {
     "imputed_share": (0.0, 1.0),
 }
 _BY_DOMAIN: Final = ("nrmse", "mean_bias", "accuracy")
-_OF_NULL: Final = 3  # masks whose null is simulated; the others have as many cells
+_READ: Final = frozenset(
+    {"method", "replicate", "unit", "cluster", "stratum", "variable", "prediction"}
+    | {"truth", "weight"}
+)
 
 
 def imputation_rows(
@@ -115,12 +118,14 @@ def imputation_rows(
             f"The baseline {baseline!r} is not a method that is scored",
             nearest=nearest(baseline, list(kinds)),
         )
-    own = units[units["method"].isin(list(kinds))]
+    # Only what is counted is copied: the units may hold much else.
+    read = [c for c in units if c in _READ or str(c).startswith("domain_")]
+    own = units.loc[units["method"].isin(list(kinds)), read]
     held = imputed_variables(own, scales=variables, orders=orders or {}, seed=seed)
+    aggregates = totals_table(held, totals, baseline, kinds)
     rows = [row for variable in held for row in _rows(variable, baseline, seed)]
     if totals is not None:
         rows += [row for v in held for row in total_rows(v, totals, baseline)]
-    aggregates = totals_table(held, totals, baseline, kinds)
     return [row | {"kind": kinds[row["method"]]} for row in rows], aggregates
 
 
@@ -177,7 +182,7 @@ def _rows(
     yield from _share_rows(variable, baseline)
     whole = _Cells.of(variable, everywhere)
     if whole.n == 0:
-        yield from _nothing(whole)
+        yield from _nothing(whole, baseline)
         return
     found = {method: whole.measures(method) for method in variable.imputed}
     yield from _measure_rows(whole, found, baseline, "")
@@ -185,31 +190,34 @@ def _rows(
     for name, inside in variable.each_domain():
         part = _Cells.of(variable, inside)
         if part.n < LEAST_UNITS:
-            yield from _kept_back(part, name)
+            yield from _kept_back(part, baseline, name)
             continue
         few = {method: part.few_measures(method) for method in variable.imputed}
         yield from _measure_rows(part, few, baseline, name)
 
 
-def _nothing(cells: _Cells) -> Iterator[dict[str, Any]]:
+def _nothing(cells: _Cells, baseline: str) -> Iterator[dict[str, Any]]:
     names = ("nrmse",) if cells.variable.scale == "numeric" else ("accuracy",)
     missing = absent("not_measured", f"a mask without a cell to compare; {cells.note}")
-    for method in cells.variable.imputed:
-        for name in names:
-            yield Indicator("accuracy", name, missing).row(
-                method=method, level=cells.variable.name
-            )
+    yield from _absent(cells, names, missing, baseline, "")
 
 
-def _kept_back(cells: _Cells, domain: str) -> Iterator[dict[str, Any]]:
+def _kept_back(cells: _Cells, baseline: str, domain: str) -> Iterator[dict[str, Any]]:
     numeric = cells.variable.scale == "numeric"
     names = ("nrmse", "mean_bias") if numeric else ("accuracy",)
+    missing = absent("not_measured", KEPT_BACK)
+    yield from _absent(cells, names, missing, baseline, domain)
+
+
+def _absent(
+    cells: _Cells, names: Sequence[str], missing: Estimate, baseline: str, domain: str
+) -> Iterator[dict[str, Any]]:
+    """Yield rows without a figure: a gate that compares must find them."""
     for method in cells.variable.imputed:
         for name in names:
-            missing = absent("not_measured", KEPT_BACK)
             yield Indicator("accuracy", name, missing, domain).row(
                 method=method, level=cells.variable.name
-            )
+            ) | {"versus": "" if method == baseline else baseline}
 
 
 def _measure_rows(
@@ -244,6 +252,11 @@ def _row(
     )
     if other is not None:
         row |= paired(estimated(theta - other, n=cells.n), found, versus)
+    alone = [theta] if other is None else [theta, theta - other]
+    if cells.replicates.masks > 1 and found.status == "measured":
+        errors = ", of the difference ".join(f"{masks_error(x):.2g}" for x in alone)
+        told = f"standard error over the masks alone {errors}"
+        row["note"] = "; ".join(part for part in (found.note, told) if part)
     return row | {"n_clusters": cells.replicates.n_clusters}
 
 
@@ -303,15 +316,12 @@ def _null_rows(cells: _Cells, seed: int) -> Iterator[dict[str, Any]]:
 def _null(cells: _Cells, seed: int) -> float:
     variable, replicates = cells.variable, cells.replicates
     truth = variable.truth[cells.inside]
-    found = []
-    for mask in range(min(replicates.masks, _OF_NULL)):
-        at = replicates.replicate == mask
-        if variable.scale == "numeric":
-            found.append(ks_null(truth[at], replicates.weight[at], seed=seed + mask))
-        else:
-            size = len(variable.categories)
-            found.append(total_variation_null(truth[at], replicates.weight[at], size))
-    return float(np.mean(found))
+    # The first mask stands for the others, which have about as many cells.
+    at = replicates.replicate == 0
+    if variable.scale == "numeric":
+        return ks_null(truth[at], replicates.weight[at], seed=seed)
+    size = len(variable.categories)
+    return total_variation_null(truth[at], replicates.weight[at], size)
 
 
 def _homogeneity(cells: _Cells, method: str) -> Estimate:

@@ -70,10 +70,11 @@ def imputation_plot(
     filled = [{"gsbpm": "", **row} for row in rows if not row.get("domain")]
     frame = pd.DataFrame(filled).reindex(columns=list(SCORECARD_COLUMNS))
     cells = [Cell.from_row({str(k): v for k, v in r.items()}) for r in _records(frame)]
+    held = {cell.indicator for cell in cells}
+    names = [name for name in _PANELS if name in held]
     panels = [
-        _panel(cells, name, f"{key}-{name}", remark)
-        for name in _PANELS
-        if any(cell.indicator == name for cell in cells)
+        _panel(cells, name, f"{key}-{name}", remark * (name == names[-1]))
+        for name in names
     ]
     return _stacked(panels, key) if panels else ""
 
@@ -103,6 +104,7 @@ def _panel(cells: Sequence[Cell], name: str, key: str, remark: str) -> str:
         title=axis,
         description="A mark per variable and arm with its 95 % interval.",
         axis=axis,
+        limits=(-math.inf if name == "mean_bias" else 0.0, math.inf),
         zero=name == "mean_bias",
         remark=remark,
     )
@@ -188,11 +190,16 @@ def _shares(
     return [*found, (1.0, 1.0)]
 
 
-_SIDE: Final = 200
+_SIDE: Final = 190
 _LEFT: Final = 50
-_GAP: Final = 40
+_GAP: Final = 46
+_ROW: Final = _SIDE + 70
 _TOP: Final = 26
 _COLUMNS: Final = 3
+_DASHES: Final = (
+    'stroke-dasharray="none"', 'stroke-dasharray="7 3"', 'stroke-dasharray="2 2"',
+    'stroke-dasharray="9 3 2 3"',
+)  # fmt: skip
 
 
 def distribution_plot(
@@ -209,7 +216,7 @@ def distribution_plot(
     table : pandas.DataFrame
         From :func:`distribution_table`.
     kinds : mapping
-        Method -> traditional (drawn dashed) or ml.
+        Method -> traditional or ml, for the colour.
     key, remark : str
         As in :func:`imputation_plot`.
 
@@ -224,10 +231,10 @@ def distribution_plot(
     body: list[str] = []
     for i, name in enumerate(names):
         x = _LEFT + (i % _COLUMNS) * (_SIDE + _GAP)
-        y = _TOP + (i // _COLUMNS) * (_SIDE + 2 * _GAP)
+        y = _TOP + (i // _COLUMNS) * _ROW
         part = table[table["variable"] == name]
         body += _square(part, str(name), kinds, float(x), float(y))
-    bottom = _TOP + (1 + (len(names) - 1) // _COLUMNS) * (_SIDE + 2 * _GAP)
+    bottom = _TOP + (1 + (len(names) - 1) // _COLUMNS) * _ROW - 20
     width = _LEFT + _COLUMNS * (_SIDE + _GAP)
     body += _legend(table, kinds, bottom)
     if remark:
@@ -253,16 +260,17 @@ def _square(
         yield f'<path d="M{x:g} {up:g}h{_SIDE}" class="plot-grid"/>'
         yield _word(across, y + _SIDE + 16, f"{100 * share:g}", "plot-tick", "middle")
         yield _word(x - 6, up + 4, f"{100 * share:g}", "plot-tick", "end")
-    below = "% of the true values; upwards: imputed"
-    yield _word(x + _SIDE / 2, y + _SIDE + 34, below, "plot-tick", "middle")
+    axes = "true % across, imputed % up"
+    yield _word(x + _SIDE / 2, y + _SIDE + 34, axes, "plot-tick", "middle")
     yield f'<path d="M{x:g} {y + _SIDE:g}l{_SIDE} {-_SIDE}" class="plot-axis"/>'
+    strokes = _strokes(part, kinds)
     for method, line in part.groupby("method", sort=False):
         points = " ".join(
             f"{x + a * _SIDE:.1f},{y + (1 - b) * _SIDE:.1f}"
             for a, b in zip(line["truth_share"], line["imputed_share"], strict=True)
         )
         yield (
-            f'<polyline points="{points}" {_stroke(kinds, str(method))}>'
+            f'<polyline points="{points}" {strokes[str(method)]}>'
             f"<title>{escape(str(method))}</title></polyline>"
         )
 
@@ -270,19 +278,20 @@ def _square(
 def _legend(
     table: pd.DataFrame, kinds: Mapping[str, str], bottom: float
 ) -> Iterator[str]:
-    for i, method in enumerate(dict.fromkeys(table["method"])):
+    for i, (method, stroke) in enumerate(_strokes(table, kinds).items()):
         x = _LEFT + i * 150
-        stroke = _stroke(kinds, str(method))
         yield f'<path d="M{x} {bottom + 14:g}h24" {stroke}/>'
-        yield _word(x + 30, bottom + 18, str(method), "plot-label")
+        yield _word(x + 30, bottom + 18, method, "plot-label")
 
 
-def _stroke(kinds: Mapping[str, str], method: str) -> str:
-    kind = kinds.get(method, "")
-    colour = KIND_COLOURS.get(kind, "#3d4654")
-    # Arms of a kind share its colour; what is traditional is told by the dashes too.
-    dashes = ' stroke-dasharray="6 3"' if kind == "traditional" else ""
-    return f'fill="none" stroke="{colour}" stroke-width="2"{dashes}'
+def _strokes(table: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, str]:
+    """Return how the line of each method is drawn: kinds by colour, arms by dashes."""
+    found: dict[str, str] = {}
+    for i, method in enumerate(sorted(map(str, table["method"].unique()))):
+        colour = KIND_COLOURS.get(kinds.get(method, ""), "#3d4654")
+        dashes = _DASHES[i % len(_DASHES)]
+        found[method] = f'fill="none" stroke="{colour}" stroke-width="2" {dashes}'
+    return found
 
 
 def _word(x: float, y: float, text: str, role: str, anchor: str = "start") -> str:

@@ -21,13 +21,13 @@ from mlstats.quality.report_tables import (
     AGGREGATE_COLUMNS,
     KEPT_BACK,
     LEAST_UNITS,
+    TOTAL,
     empty,
     told,
 )
 
-__all__ = ["TOTAL", "TOTAL_COLUMNS", "total_rows", "totals_table"]
+__all__ = ["TOTAL_COLUMNS", "total_rows", "totals_table"]
 
-TOTAL: Final = "total"
 TOTAL_COLUMNS: Final = ("variable", "domain", "category", "total", "n")
 _EMPTY: Final = 0.005  # share of cells without a value from which no total is told
 
@@ -53,15 +53,15 @@ def total_rows(
         scale = total if row["n"] >= LEAST_UNITS else np.nan
         gaps = {m: _gap(variable, m, domain, "", scale) for m in variable.imputed}
         for method, own in gaps.items():
-            found = _difference(variable, own, domain)
+            found = _difference(variable, own, domain, [method])
             if row["n"] < LEAST_UNITS:
                 found = absent("not_measured", KEPT_BACK)
             cells = Indicator("accuracy", "total_bias", found, domain).row(
                 method=method, level=variable.name
             )
             gap = _versus(variable, gaps, method, baseline, domain)
-            if found.status == "measured" and gap is not None:
-                cells |= paired(gap, found, baseline)
+            if method != baseline:
+                cells |= paired(gap or absent("not_measured", ""), found, baseline)
             yield cells | {"n_clusters": variable.cells.n_clusters}
 
 
@@ -76,7 +76,7 @@ def _versus(
     own, base = gaps[method], gaps[baseline]
     if method == baseline or own is None or base is None:
         return None
-    found = _difference(variable, own - base, domain)
+    found = _difference(variable, own - base, domain, [method, baseline])
     return found if found.status == "measured" else None
 
 
@@ -162,7 +162,7 @@ def _arm(
     true: float,
 ) -> dict[str, Any]:
     """Return value, difference and gap of one arm."""
-    found = _difference(variable, gaps[method], domain)
+    found = _difference(variable, gaps[method], domain, [method])
     if found.status != "measured":
         return {"status": found.status, "note": found.note}
     cells = {
@@ -231,7 +231,10 @@ def _gap(
 
 
 def _difference(
-    variable: ImputedVariable, gap: np.ndarray | None, domain: str
+    variable: ImputedVariable,
+    gap: np.ndarray | None,
+    domain: str,
+    methods: Sequence[str],
 ) -> Estimate:
     if gap is None:
         few = "cells without a value: a total would count them as right"
@@ -240,4 +243,6 @@ def _difference(
     n = variable.least(inside)
     if n < LEAST_UNITS:
         return absent("not_measured", f"{KEPT_BACK} imputed")
-    return estimated(gap, n=n)
+    empty_cells = sum(int((inside & ~variable.given[m]).sum()) for m in methods)
+    left = f"{empty_cells:,} cells without a value count as if they were right"
+    return estimated(gap, n=n, note=left * (empty_cells > 0))

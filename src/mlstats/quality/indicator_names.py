@@ -54,7 +54,7 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "index_difference": ("index less that of the truth", "ratio", "accuracy"),
     "hybrid_share_mse": ("MSE of the shares, hybrid", "ratio", "accuracy"),
     "hybrid_bias_ratio": ("largest bias ratio, hybrid", "ratio", "accuracy"),
-    "nrmse": ("RMSE over the spread of the truth", "ratio", "accuracy"),
+    "nrmse": ("error (RMSE) in spreads of the truth", "ratio", "accuracy"),
     "nmae": ("mean absolute error, relative", "percent", "accuracy"),
     "slope": ("slope of the truth on imputed values", "ratio", "accuracy"),
     "r_squared": ("truth explained by imputed values", "ratio", "accuracy"),

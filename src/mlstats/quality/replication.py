@@ -15,7 +15,14 @@ import pandas as pd
 
 from mlstats.quality.estimate import Estimate, absent, t_estimate
 
-__all__ = ["GROUPS", "LEAST_CLUSTERS", "Replicates", "estimated", "paired"]
+__all__ = [
+    "GROUPS",
+    "LEAST_CLUSTERS",
+    "Replicates",
+    "estimated",
+    "masks_error",
+    "paired",
+]
 
 GROUPS: Final = 40
 LEAST_CLUSTERS: Final = 10
@@ -200,7 +207,23 @@ def estimated(
     found = t_estimate(value, float(np.sqrt(variance)), df, n=n, note=told)
     lower, upper = (float(np.clip(end, *limits)) for end in (found.lower, found.upper))
     how = f"t; {masks} masks, {groups} groups of clusters" if found.interval else ""
-    return Estimate(value, found.se, found.df, lower, upper, n, note=told, interval=how)
+    return replace(found, lower=lower, upper=upper, interval=how)
+
+
+def masks_error(theta: np.ndarray) -> float:
+    """Return the standard error of a measure over the masks of this very file.
+
+    The Monte Carlo error of its mean, NaN for a single mask.
+
+    Parameters
+    ----------
+    theta : numpy.ndarray, shape (masks, 1 + groups)
+        As for :func:`estimated`.
+    """
+    masks = theta.shape[0]
+    if masks < 2:
+        return float("nan")
+    return float(theta[:, 0].std(ddof=1) / np.sqrt(masks))
 
 
 def paired(gap: Estimate, own: Estimate, versus: str) -> dict[str, Any]:
@@ -215,7 +238,7 @@ def paired(gap: Estimate, own: Estimate, versus: str) -> dict[str, Any]:
         The other method.
     """
     if gap.status != "measured":
-        return {}
+        return {"versus": versus}
     return {
         "df": float(np.fmin(gap.df, own.df)),
         "versus": versus,
@@ -229,7 +252,7 @@ def paired(gap: Estimate, own: Estimate, versus: str) -> dict[str, Any]:
 def _variance(theta: np.ndarray) -> tuple[float, float, str]:
     """Return variance, degrees of freedom and what an interval would not cover."""
     masks, groups = theta.shape[0], theta.shape[1] - 1
-    between = float(theta[:, 0].var(ddof=1)) / masks if masks > 1 else 0.0
+    between = masks_error(theta) ** 2
     if not groups:
         few = f"not {LEAST_CLUSTERS} clusters"
         if masks < 2:
