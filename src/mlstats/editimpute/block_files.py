@@ -117,7 +117,8 @@ class Blocks:
         import pyarrow as pa
         import pyarrow.csv as csv
 
-        head = self.source.open("rb").read(_HEAD).decode(self.encoding, "ignore")
+        with self.source.open("rb") as file:
+            head = file.read(_HEAD).decode(self.encoding, "ignore")
         separator = self.separator or recognise_separator(head, complete=False) or ","
         names = head.splitlines()[0].split(separator) if head.strip() else []
         names = [name.strip().strip('"').removeprefix("\ufeff") for name in names]
