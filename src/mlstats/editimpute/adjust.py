@@ -133,7 +133,7 @@ def _inverse_weights(x: np.ndarray, weights: str | np.ndarray) -> np.ndarray:
         )
     size = np.abs(np.nan_to_num(x))
     # A zero may move too, at a high cost: else a record of zeros could not be mended.
-    least = 1e-4 * np.maximum(size.max(axis=1, keepdims=True), 1.0)
+    least = 1e-4 * np.maximum(size.max(axis=1, keepdims=True, initial=0.0), 1.0)
     return np.asarray(np.maximum(size, least))
 
 
