@@ -133,7 +133,7 @@ def _inverse_weights(x: np.ndarray, weights: str | np.ndarray) -> np.ndarray:
         )
     size = np.abs(np.nan_to_num(x))
     # A zero may move too, at a high cost: else a record of zeros could not be mended.
-    least = 1e-4 * np.maximum(size.max(axis=1, keepdims=True), 1.0)
+    least = 1e-4 * np.maximum(size.max(axis=1, keepdims=True, initial=0.0), 1.0)
     return np.asarray(np.maximum(size, least))
 
 
@@ -167,10 +167,8 @@ def _adjust_pattern(
     left = edits.failing(block)
     again = np.flatnonzero(settled & left.any(axis=1))
     if len(again):
-        # What the ridge of the system left over is made good from where it ended.
-        block[np.ix_(again, np.flatnonzero(free))] = active_set(
-            problem, found[again], rhs[again], cost[again]
-        )[0]
+        places = np.ix_(again, np.flatnonzero(free))
+        block[places] = _polished(problem, found[again], rhs[again], cost[again])
         left[again] = edits.failing(block[again])
     good = settled & ~left.any(axis=1)
     status[rows[good]] = "adjusted"
@@ -219,9 +217,26 @@ def _alone(
     trial = record.copy()
     trial[free] = solved
     if edits.failing(trial[None]).any():
-        # From so near the batched method ends at what the solver only came close to.
-        trial[free] = active_set(problem, solved[None], rhs[None], cost[None])[0][0]
+        trial[free] = _polished(problem, solved[None], rhs[None], cost[None])[0]
     return (None if edits.failing(trial[None]).any() else trial), why
+
+
+def _polished(
+    problem: Problem, y: np.ndarray, rhs: np.ndarray, inverse: np.ndarray
+) -> np.ndarray:
+    """Make good what the ridge of the system left over, from so near the solution.
+
+    What is as good as binding binds; the rest moves by as much as is lacking.
+    """
+    near = _TINY * (1.0 + np.abs(y).max(axis=1, keepdims=True))
+    bound = np.where(y <= problem.lower + near, -1, 0)
+    bound = np.where(y >= problem.upper - near, 1, bound)
+    scale = near * (1.0 + np.abs(problem.C).sum(axis=1))
+    active = np.abs(y @ problem.C.T - rhs) <= scale
+    active[:, : problem.equalities] = True
+    for _ in range(2):
+        y = closed_form(problem, y, rhs, inverse, bound, active)[0]
+    return y
 
 
 def active_set(

@@ -122,7 +122,7 @@ class EditConsistent:
     ) -> Treated:
         names = list(edits.variables)
         before = edits.matrix(found.values)
-        free = full[names].to_numpy()
+        free = full[names].to_numpy(dtype=bool)
         # A cell without a value cannot be moved; the edits it stands in are not known.
         result = adjust(
             before,

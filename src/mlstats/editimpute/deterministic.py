@@ -68,11 +68,11 @@ class Deterministic:
         whole = given.integer if isinstance(given, EditSet) else frozenset()
         names = list(edits.variables)
         full = checked_mask(frame, mask, numeric=names, structural=structural)
-        free = full[names].to_numpy()
+        free = full[names].to_numpy(dtype=bool)
         x = edits.matrix(frame)
         x[free] = np.nan
         stuck = self._fill(edits, x, free)
-        stuck |= self._snap(x, free & [name in whole for name in names])
+        stuck |= self._snap(x, free & np.isin(names, list(whole)))
         x[stuck[:, None] & free] = np.nan
         reason = np.where(
             stuck, "no value is feasible", "more than one value is feasible"

@@ -32,6 +32,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 _NOTHING = "no values of the free cells satisfy the edits"
+_UNNAMED = "only a category that no edit names and no donor has would do"
 _NODES = 2_000
 
 
@@ -83,6 +84,8 @@ def feasible(
         except MethodError:
             reason[i] = "no values were found among too many alternatives"
             continue
+        if found is None and asked.unnamed:
+            reason[i] = _UNNAMED
         if found is not None:
             numbers[i], codes[i], good[i], reason[i] = *found, True, ""
     return Feasible(replace(records, numbers=numbers, codes=codes), good, reason)
@@ -106,6 +109,7 @@ class _Asked:
         absent = records.missing[row] & ~free
         self.absent = _bits(absent)
         self.record = BlockRecord(self.numbers, self.codes, 0, self.absent)
+        self.unnamed = False
 
     def solve(self) -> tuple[npt.NDArray[np.float64], Ints] | None:
         """Return numbers and codes, or None."""
@@ -160,6 +164,7 @@ class _Asked:
             # A value that no edit names can be written only where somebody had one.
             if self.free[place] and not self.frequency[place][0]:
                 domains[place] &= ~1
+                self.unnamed = True
         return domains
 
     def _code(self, place: int, bits: int) -> int:
