@@ -225,7 +225,7 @@ def _impact(
             hint="what was not reviewed is not correct: leave these records out",
         )
     gap = np.where(np.isnan(y), 0.0, np.abs(y - true))
-    wrong = np.asarray((gap > 0).reshape(len(gap), -1).any(axis=1))
+    wrong = np.asarray((gap > 0 if gap.ndim == 1 else (gap > 0).any(axis=1)), bool)
     if gap.ndim == 1:
         return w * gap, wrong
     size = w @ np.abs(true)

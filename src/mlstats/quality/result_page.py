@@ -14,7 +14,7 @@ from mlstats import io
 from mlstats.quality.figures import Cell, level_name, write, write_difference
 from mlstats.quality.plots import PlotRow, interval_plot
 
-__all__ = ["write_result_page"]
+__all__ = ["with_style", "write_result_page"]
 
 _COLUMNS = (
     ("accuracy", "accuracy"),
@@ -185,10 +185,15 @@ class _Page:
             limits=(0, 100),
             remark="synthetic data" if self.pilot["data"]["synthetic"] else "",
         )
-        opened = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        if "xmlns=" in drawn.split(">", 1)[0]:
-            opened = drawn
-        return opened.replace(">", f"><style>{_style()}</style>", 1) + "\n"
+        return with_style(drawn)
+
+
+def with_style(drawn: str) -> str:
+    """Return a plot of the report as a file of its own, with its style sheet."""
+    opened = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    if "xmlns=" in drawn.split(">", 1)[0]:
+        opened = drawn
+    return opened.replace(">", f"><style>{_style()}</style>", 1) + "\n"
 
 
 def _style() -> str:
