@@ -90,7 +90,7 @@ class ErrorDetector:
     folds : int
         Of the cross-fitting.
     trees, leaves : int
-        Of each model.
+        Of each model; small ones, because past errors are few.
     random_state : int
         Seed of folds and models.
 
@@ -106,8 +106,8 @@ class ErrorDetector:
         *,
         calibration: Literal["logistic", "isotonic"] = "logistic",
         folds: int = 5,
-        trees: int = 100,
-        leaves: int = 15,
+        trees: int = 60,
+        leaves: int = 8,
         random_state: int = 0,
     ) -> None:
         self.calibration = calibration
