@@ -13,7 +13,8 @@ The table shows, on average over seeds with its Monte Carlo error, which share o
 sum of ``weight * |error|`` goes away if 1, 2, 5 or 10 % of the records are reviewed,
 the share of errors among the first 2 %, the area under the ROC curve and the average
 precision. The last row reviews the largest true errors first: more is not possible.
-A second table stops at a limit of the expected error, in per cent of the total.
+A second table stops at a limit of the expected error, in per cent of the total, without
+and with the spread of the anticipated values.
 The size of the detector's models was chosen on the seeds 0 to 5.
 """
 
@@ -37,7 +38,7 @@ from mlstats.editimpute.anticipation import anticipate, cross_predicted
 from mlstats.editimpute.contamination import fit_contamination
 from mlstats.editimpute.cut import select_units
 from mlstats.editimpute.detection import ErrorDetector, error_features
-from mlstats.editimpute.selective import impact_table
+from mlstats.editimpute.selective import expected_errors, impact_table
 from mlstats.quality.calibration import expected_calibration_error
 from mlstats.quality.design import Design
 from mlstats.quality.plots import PlotRow, interval_plot
@@ -74,7 +75,7 @@ def main() -> None:
         weight, reported = records["weights"], records[TARGET]
         found.append(impact_table(truth, reported, weight, scores, SHARES))
         checks.append(calibration(scores["p(error)"], truth != reported, seed))
-        stops += stopped(scores, truth, records)
+        stops += stopped(truth, records)
     table = pd.concat(found, keys=range(len(found)), names=["seed", None])
     printed(table, list(scores))
     error = pd.DataFrame(checks, columns=["debiased", "within"]).mean()
@@ -153,6 +154,10 @@ def ranked(
     }
     other = ~past.to_numpy()
     kept = {name: score.to_numpy()[other] for name, score in scores.items()}
+    # Normal deviations have a median size of their standard deviation over 1.4826.
+    away = np.log(frame.loc[past, TARGET] / boosting[past])
+    spread = 1.4826 * np.median(np.abs(away - np.median(away))) * boosting
+    given = given.assign(anticipated=boosting, spread=spread, chance=chance)
     return kept, frame[TARGET].to_numpy()[other], given[other]
 
 
@@ -169,41 +174,48 @@ def calibration(
     return found.debiased, found.within_null
 
 
-def stopped(
-    scores: dict[str, np.ndarray], truth: np.ndarray, records: pd.DataFrame
-) -> list[dict[str, float]]:
+def stopped(truth: np.ndarray, records: pd.DataFrame) -> list[dict[str, float]]:
     """Return what the stopping rule expects to remain, and what does."""
     weight, reported = records["weights"].to_numpy(), records[TARGET].to_numpy()
     total = float(weight @ truth)
-    errors = pd.DataFrame({TARGET: scores["p(error) x score"] / total})
+
+    def column(name: str) -> pd.DataFrame:
+        return records[[name]].set_axis([TARGET], axis=1)
+
     found = []
-    for limit in LIMITS:
-        cut = select_units(errors, limit=limit)
-        rest = ~cut.table["selected"].to_numpy()
-        left = (weight * (reported - truth))[rest] / total
-        found.append(
-            {
-                "limit": limit,
-                "reviewed": 1 - rest.mean(),
-                "expected": cut.residual["after"][0],
-                "absolute": np.abs(left).sum(),
-                "signed": np.abs(left.sum()),
-            }
+    for spread in (None, column("spread")):
+        errors = expected_errors(
+            records[[TARGET]],
+            column("anticipated"),
+            weight=weight,
+            standard={TARGET: total},
+            probability=records["chance"],
+            spread=spread,
         )
+        for limit in LIMITS:
+            cut = select_units(errors, limit=limit)
+            rest = ~cut.table["selected"].to_numpy()
+            left = (weight * (reported - truth))[rest] / total
+            found.append(
+                {
+                    "spread": spread is not None,
+                    "limit": limit,
+                    "reviewed": 1 - rest.mean(),
+                    "absolute": np.abs(left).sum(),
+                    "signed": np.abs(left.sum()),
+                }
+            )
     return found
 
 
 def print_stops(stops: pd.DataFrame) -> None:
-    table = Table("limit", "reviewed", "expected", "remaining", "|bias| remaining")
-    by = stops.groupby("limit")
-    mean, error = by.mean(), by.sem()
-    for limit in LIMITS:
-        names = ["reviewed", "expected", "absolute", "signed"]
-        cells = [
-            f"{100 * mean.at[limit, c]:.2f}±{100 * error.at[limit, c]:.2f}"
-            for c in names
-        ]
-        table.add_row(f"{limit:.1%}", *cells)
+    names = ["reviewed", "absolute", "signed"]
+    table = Table("limit", "spread", "reviewed", "remaining", "|bias| remaining")
+    by = stops.groupby(["limit", "spread"])
+    mean, error = 100 * by.mean(), 100 * by.sem()
+    for at, row in mean.iterrows():
+        cells = [f"{row[c]:.2f}±{error.at[at, c]:.2f}" for c in names]
+        table.add_row(f"{at[0]:.1%}", "given" if at[1] else "no", *cells)
     Console(width=110).print(table)
 
 

@@ -52,6 +52,21 @@ class TestExpectedErrors:
         assert found["a"].tolist()[::2] == [0, 0]
         assert np.isnan(found["a"].iloc[1])
 
+    def test_size_of_the_error_with_a_spread_of_true_values(self) -> None:
+        gap, sd = np.array([0.0, 0.5, -3, 2]), np.array([1.0, 2, 1, 0])
+        found = expected_errors(
+            pd.DataFrame({"a": 10 + gap}),
+            frame(a=[10] * 4),
+            weight=[1] * 4,
+            standard={"a": 1},
+            spread=pd.DataFrame({"a": sd}),
+        )["a"].to_numpy()
+        draws = np.random.default_rng(1).normal(0, 1, (200_000, 1)) * sd
+        simulated = np.abs(gap - draws).mean(axis=0)
+        np.testing.assert_allclose(np.abs(found), simulated, rtol=0.01)
+        assert (np.sign(found) == [1, 1, -1, 1]).all()
+        assert found[3] == 2
+
     def test_no_record_gives_no_score(self) -> None:
         none = frame(a=[])
         assert expected_errors(none, none, weight=[]).shape == (0, 1)
@@ -72,6 +87,8 @@ class TestExpectedErrors:
             ({"anticipated": frame(b=[1, 1])}, ConfigError, "not among the anticip"),
             ({"reported": frame(a=[np.inf, 1])}, ContractError, "infinite"),
             ({"reported": frame(a=["x", 1])}, ContractError, "not all numbers"),
+            ({"spread": frame(a=[1, -1])}, ContractError, "Spreads"),
+            ({"spread": frame(b=[1, 1])}, ConfigError, "among the spreads"),
             ({"anticipated": frame(a=[0, 0])}, ContractError, "Standardising"),
         ],
     )

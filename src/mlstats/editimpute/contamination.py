@@ -120,15 +120,7 @@ def fit_contamination(
         )
     y = reported.to_numpy(dtype=float, na_value=np.nan)
     x = _design(covariates, len(y))
-    used = np.isfinite(y).all(axis=1)
-    if scale == "log":
-        used &= np.where(np.isfinite(y), y > 0, False).all(axis=1)
-    size = x.shape[1] + y.shape[1] + 2
-    if used.sum() < 2 * size:
-        raise ContractError(
-            f"{int(used.sum())} records can be fitted on",
-            expected=f"{2 * size} or more",
-        )
+    used = _usable(y, scale, x.shape[1] + y.shape[1] + 2)
     z = np.log(y[used]) if scale == "log" else y[used]
     fit, likelihood, rounds = _maximised(
         z, x[used], share, inflation, tolerance, most_rounds
@@ -154,6 +146,19 @@ def fit_contamination(
         float((free + 2) * np.log(n) - 2 * likelihood),
         float(free * np.log(n) - 2 * plain),
     )
+
+
+def _usable(y: Floats, scale: str, size: int) -> npt.NDArray[np.bool_]:
+    """Return the records with every value, above zero on the scale of logarithms."""
+    used = np.isfinite(y).all(axis=1)
+    if scale == "log":
+        used &= np.where(np.isfinite(y), y > 0, False).all(axis=1)
+    if used.sum() < 2 * size:
+        raise ContractError(
+            f"{int(used.sum())} records can be fitted on",
+            expected=f"{2 * size} or more",
+        )
+    return np.asarray(used)
 
 
 def _design(covariates: pd.DataFrame | None, n: int) -> Floats:
