@@ -42,6 +42,7 @@ def expected_errors(
     weight: pd.Series | npt.ArrayLike,
     standard: Mapping[str, float] | pd.DataFrame | None = None,
     probability: pd.DataFrame | pd.Series | None = None,
+    spread: pd.DataFrame | None = None,
     factor: float = 1.0,
 ) -> pd.DataFrame:
     """Return the expected weighted error of every value; its size is the local score.
@@ -60,6 +61,11 @@ def expected_errors(
         weighted sum of the anticipated values where left out, as in SeleMix.
     probability : DataFrame or Series, optional
         Probability that the value, or something in the record, is wrong: 1 if left out.
+    spread : DataFrame, optional
+        Standard deviation of true values around the anticipated ones. The size of an
+        error is then the expectation of ``|reported - true|`` for normal true values,
+        above zero even where reported and anticipated agree: without it the stopping
+        rule expects too little to remain. The sign stays that of the difference.
     factor : float, default=1
         100 for the score of the Office for National Statistics.
 
@@ -89,7 +95,10 @@ def expected_errors(
     base = _matrix(anticipated, names, "anticipated values")
     chance = _probability(probability, names, len(reported))
     divisor = _standard(standard, names, base, w)
-    errors = np.where(np.isnan(y), 0.0, factor * w[:, None] * (y - base) * chance)
+    gap = y - base
+    if spread is not None:
+        gap = _folded(gap, _spread(spread, names, len(y)))
+    errors = np.where(np.isnan(y), 0.0, factor * w[:, None] * gap * chance)
     return pd.DataFrame(errors / divisor, reported.index, names)
 
 
@@ -225,7 +234,7 @@ def _impact(
             hint="what was not reviewed is not correct: leave these records out",
         )
     gap = np.where(np.isnan(y), 0.0, np.abs(y - true))
-    wrong = np.asarray((gap > 0).reshape(len(gap), -1).any(axis=1))
+    wrong = np.asarray((gap > 0 if gap.ndim == 1 else (gap > 0).any(axis=1)), bool)
     if gap.ndim == 1:
         return w * gap, wrong
     size = w @ np.abs(true)
@@ -287,6 +296,24 @@ def _probability(
     if not ((chance >= 0) & (chance <= 1)).all():
         raise ContractError("Probabilities are missing or outside 0 to 1")
     return chance
+
+
+def _spread(spread: pd.DataFrame, names: list[str], n: int) -> Floats:
+    _check_columns(names, spread, "spreads")
+    _check_rows(n, {"spreads": len(spread)})
+    sd = _matrix(spread, names, "spreads")
+    if (sd < 0).any():
+        raise ContractError("Spreads of anticipated values are negative")
+    return sd
+
+
+def _folded(gap: Floats, sd: Floats) -> Floats:
+    """Return the mean of ``|N(gap, sd)|`` with the sign of the gap."""
+    from scipy.special import erf
+
+    z = np.divide(gap, sd, out=np.full(gap.shape, np.inf), where=sd != 0)
+    size = sd * np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2) + gap * erf(z / np.sqrt(2))
+    return np.asarray(np.where(sd == 0, gap, np.where(gap < 0, -size, size)))
 
 
 def _standard(
