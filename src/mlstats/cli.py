@@ -299,17 +299,20 @@ def demo(
     data_only: Annotated[
         bool, typer.Option("--data-only", help="Generate the data, run nothing.")
     ] = False,
+    theme: Annotated[
+        str, typer.Option(help="Which demonstration: coding or editimpute.")
+    ] = "coding",
     seed: Annotated[int, typer.Option(help="Of the generator.")] = 20260101,
 ) -> None:
-    """Generate synthetic household diaries and run the demonstration pilot."""
-    from mlstats.demo import make_products
+    """Generate synthetic data and run the demonstration pilot of a theme."""
+    from mlstats.demo import make_demo
     from mlstats.settings import load_settings
 
     folder = load_settings().home_folder / "demo"
-    make_products(folder, seed=seed)
+    pilot = make_demo(theme, folder, seed=seed)
     typer.echo(f"synthetic data in {folder}", err=True)
     if not data_only:
-        _finish(_run("coicop-demo"))
+        _finish(_run(pilot))
 
 
 # -- entry -------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from mlstats.config_editimpute import (
     Edits,
     History,
     Recode,
+    Selection,
     Selective,
 )
 from mlstats.errors import ConfigError, nearest
@@ -131,6 +132,7 @@ class Data(_Strict):
     roles: Roles
     classification: ClassificationSpec | None = None
     edits: Edits | None = None
+    selection: Selection = Selection()
     recode: dict[str, Recode] = Field(default_factory=dict)
     only: str | None = None
     history: History | None = None

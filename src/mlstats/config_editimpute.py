@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Damage", "Edits", "Errors", "History", "Missing", "Recode", "Selective"]
+__all__ = ["Damage", "Edits", "Errors", "History", "Missing", "Outliers", "Recode", "Selection",
+    "Selective", "Thousand"]
 
 ErrorKind = Literal[
     "thousandfold", "tenfold", "tenth", "twelvefold", "twelfth", "factor", "sign",
@@ -24,6 +25,35 @@ class Edits(_Strict):
     file: str
     weights: dict[str, float] = Field(default_factory=dict)
     limit: float | None = Field(None, gt=0)
+
+
+class Thousand(_Strict):
+    """Which records were given in units, not in thousands, and what is divided."""
+
+    principal: str
+    targets: tuple[str, ...] = ()
+    predictive: str | None = None
+    auxiliary: str | None = None
+    lower: float = Field(250.0, gt=1)
+    upper: float = Field(1350.0, gt=1)
+
+
+class Outliers(_Strict):
+    """Outliers of a variable, or of its ratio (Hidiroglou and Berthelot 1986)."""
+
+    variable: str
+    auxiliary: str | None = None
+    by: tuple[str, ...] = ()
+    impute: float = Field(gt=0)
+    exponent: float = Field(0.5, ge=0, le=1)
+    absolute_floor: float = Field(0.0, ge=0)
+
+
+class Selection(_Strict):
+    """What is selected before the edits are asked, for every method alike."""
+
+    thousand: tuple[Thousand, ...] = ()
+    outliers: tuple[Outliers, ...] = ()
 
 
 class History(_Strict):

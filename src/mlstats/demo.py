@@ -20,10 +20,19 @@ from typing import Any
 
 import pandas as pd
 
+from mlstats.demo_business import make_business
 from mlstats.demo_words import Draw, Drift, describe, products
+from mlstats.errors import UsageError, nearest
 from mlstats.io import write_text
 
-__all__ = ["PERIODS", "DemoData", "generate_lines", "make_products", "write_index"]
+__all__ = [
+    "PERIODS",
+    "DemoData",
+    "generate_lines",
+    "make_demo",
+    "make_products",
+    "write_index",
+]
 
 PERIODS = tuple(f"2026-{month:02d}" for month in range(1, 9))
 SEED = 20260101
@@ -68,6 +77,28 @@ class DemoData:
     files: dict[str, Path]
     frame: pd.DataFrame
     known: dict[str, Any]
+
+
+def make_demo(theme: str, folder: Path, *, seed: int = SEED) -> str:
+    """Write the data of a theme's demonstration and return the name of its pilot.
+
+    Raises
+    ------
+    UsageError
+        Where the theme has no demonstration.
+    """
+    if theme == "coding":
+        make_products(folder, seed=seed)
+        return "coicop-demo"
+    if theme == "editimpute":
+        make_business(folder, seed=seed)
+        return "business-survey-demo"
+    themes = ("coding", "editimpute")
+    raise UsageError(
+        f"There is no demonstration of the theme {theme!r}",
+        expected=", ".join(themes),
+        nearest=nearest(theme, themes),
+    )
 
 
 def make_products(

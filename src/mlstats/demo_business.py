@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlstats.writing import write_text
+from mlstats.io import write_text
 
 __all__ = ["AMOUNTS", "DemoSurvey", "generate_businesses", "make_business"]
 

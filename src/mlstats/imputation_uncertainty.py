@@ -15,6 +15,8 @@ import pandas as pd
 
 from mlstats.config import Pilot
 from mlstats.editimpute.cell_provenance import impact
+from mlstats.editimpute.consistent import EditConsistent
+from mlstats.editimpute.flagging import selected
 from mlstats.editimpute.imputed_totals import imputation_error
 from mlstats.editimpute.multiple import delta_sensitivity
 from mlstats.imputed_units import NUMERIC, variable_kinds
@@ -84,9 +86,13 @@ def _errors(
 ) -> pd.DataFrame:
     m, replicates = _MANY if full else _FEW
     asked = [v for v in case.mask.columns if case.mask[v].any()]
+    method = run.method
+    if records.edits is not None:
+        method = EditConsistent(method, records.edits)
+    frame, _, _ = selected(case.frame, case.mask, pilot.data.selection)
     return imputation_error(
-        run.method,
-        case.frame,
+        method,
+        frame,
         case.mask,
         _weight(pilot, records),
         asked,

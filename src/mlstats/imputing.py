@@ -19,6 +19,7 @@ from mlstats.clock import Clock
 from mlstats.config import Pilot
 from mlstats.editimpute.arm import build_imputer
 from mlstats.editimpute.damage import damage
+from mlstats.editimpute.flagging import selected, with_corrections
 from mlstats.editimpute.processing import Processed, process
 from mlstats.editimpute.status import FAIL, review
 from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
@@ -275,18 +276,26 @@ def run_method(pilot: Pilot, name: str, records: Records) -> ImputationRun:
 
 
 def treat(pilot: Pilot, records: Records, method: Any, case: Case) -> Processed:
-    """Review, select and treat one case."""
-    spec = pilot.data.edits
-    return process(
-        case.frame,
-        records.edits,
+    """Review, select and treat one case.
+
+    Variables of the edits that are not variables of the pilot are taken as right: no
+    method would treat them.
+    """
+    spec, edits = pilot.data.edits, records.edits
+    named = [] if edits is None else [*edits.numeric, *edits.categorical]
+    weights = {v: np.inf for v in named if v not in case.mask.columns}
+    frame, corrections, why = selected(case.frame, case.mask, pilot.data.selection)
+    found = process(
+        frame,
+        edits,
         method,
-        mask=case.mask,
+        mask=why,
         structural=case.structural,
-        weights=dict(spec.weights) if spec else None,
+        weights=weights | dict(spec.weights if spec else {}),
         limit=spec.limit if spec else None,
         seed=case.seed,
     )
+    return with_corrections(found, corrections)
 
 
 def _noted(case: Case, found: Processed, records: Records) -> TreatedCase:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -100,8 +101,10 @@ class NearestDonor:
     edits : EditSet or LinearEdits, optional
         What donors pass; of a set all hard edits. The fields of linear edits that
         still bind are matching fields too where `match_on_edits` is true.
-    post_edits : EditSet or LinearEdits, optional
-        What the recipient passes after imputation; `edits` if left out.
+    post_edits : EditSet, LinearEdits or False, optional
+        What the recipient passes after imputation; `edits` if left out, nothing if
+        false: for values that are adjusted afterwards, since a donor's amounts hardly
+        ever add up to a total that the recipient has given.
     match_on_edits : bool
         Find the matching fields of each recipient by linear programmes; exact, some
         milliseconds for each.
@@ -136,7 +139,7 @@ class NearestDonor:
         *,
         by: Sequence[str] = (),
         edits: LinearEdits | EditSet | None = None,
-        post_edits: LinearEdits | EditSet | None = None,
+        post_edits: LinearEdits | EditSet | Literal[False] | None = None,
         match_on_edits: bool = False,
         tries: int = 20,
         limit_ratio: float | None = None,
@@ -150,7 +153,8 @@ class NearestDonor:
         self.match = list(match)
         self.by = list(by)
         self.edits = edits
-        self.post_edits = edits if post_edits is None else post_edits
+        given = edits if post_edits is None else post_edits
+        self.post_edits = None if given is False else given
         self.match_on_edits = match_on_edits
         self.tries = tries
         self.limit_ratio = limit_ratio
