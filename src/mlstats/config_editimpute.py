@@ -105,6 +105,7 @@ class Damage(_Strict):
     """What is done to values that are taken as true, several times over."""
 
     masks: int = Field(20, ge=1, le=1000)
+    of: Literal["all", "passing"] = "all"
     missing: Missing | None = None
     errors: Errors | None = None
 

@@ -170,7 +170,8 @@ def _counted(runs: Sequence[ImputationRun], by: list[str]) -> pd.DataFrame:
 def _damage(pilot: Pilot, records: Records) -> pd.DataFrame:
     rows = []
     for case in cases(pilot, records, first=1):
-        known = records.frame[list(case.mask.columns)].notna()
+        assert case.truth is not None
+        known = case.truth.notna()
         for name in case.mask.columns:
             rows.append(
                 {

@@ -16,7 +16,7 @@ import pandas as pd
 from mlstats import split
 from mlstats.config import Pilot
 from mlstats.evaluate import keyed
-from mlstats.imputing import Case, ImputationRun, TreatedCase, cases
+from mlstats.imputing import Case, ImputationRun, TreatedCase, cases, true_values
 from mlstats.quality.evaluation import UNITS
 from mlstats.quality.imputed_cells import Scale
 from mlstats.records import Records
@@ -211,8 +211,9 @@ def totals_of(pilot: Pilot, records: Records) -> pd.DataFrame:
     roles, frame = pilot.data.roles, records.frame
     weight = frame[roles.weight].astype(float) if roles.weight else 1.0
     rows: list[dict[str, Any]] = []
+    true = true_values(pilot, records)
     for name, kind in variable_kinds(pilot, records).items():
-        truth = frame[pilot.evaluate.past_edits.get(name, name)]
+        truth = true[name]
         table = pd.DataFrame({"truth": truth, "w": weight}).assign(
             **{f"domain_{d}": frame[d].fillna("") for d in roles.domain}
         )[truth.notna()]

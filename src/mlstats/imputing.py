@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ import pandas as pd
 
 from mlstats.clock import Clock
 from mlstats.config import Pilot
+from mlstats.config_editimpute import Damage
 from mlstats.editimpute.arm import build_imputer
 from mlstats.editimpute.damage import damage
 from mlstats.editimpute.flagging import selected, with_corrections
 from mlstats.editimpute.processing import Processed, process
-from mlstats.editimpute.status import FAIL, review
+from mlstats.editimpute.status import FAIL, PASS, review
 from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
 from mlstats.guard import place
 from mlstats.quality.figures import INDICATORS
@@ -36,6 +37,7 @@ __all__ = [
     "ready",
     "run_method",
     "treat",
+    "true_values",
 ]
 
 _log = logging.getLogger(__name__)
@@ -193,40 +195,66 @@ def cases(pilot: Pilot, records: Records, *, first: int = 0) -> Iterator[Case]:
     seeds = np.random.SeedSequence(pilot.evaluate.seed).spawn(
         1 + (how.masks if how else 0)
     )
+    true = true_values(pilot, records)
     if first == 0:
-        truth, wrong = _past_edits(pilot, records, lacking)
+        wrong = _wrong(pilot, records, true, lacking)
+        truth = true if pilot.evaluate.past_edits else None
         seed = int(seeds[0].generate_state(1)[0])
         yield Case(0, frame, truth, asked, structural, wrong, seed)
     if how is None:
         return
     for number in range(max(first, 1), how.masks + 1):
         one, other = (int(state) for state in seeds[number].generate_state(2))
-        made = damage(frame, variables, how, seed=one)
-        yield Case(
-            number,
-            made.frame,
-            frame[variables],
-            asked | made.missing,
-            structural,
-            made.wrong,
-            other,
+        yield _damaged_case(
+            Case(number, frame, true, asked, structural, lacking & False, other),
+            how,
+            seed=one,
         )
 
 
-def _past_edits(
-    pilot: Pilot, records: Records, lacking: pd.DataFrame
-) -> tuple[pd.DataFrame | None, pd.DataFrame]:
-    """Return the clerks' values as truth, and where they differ from the reported."""
-    wrong = lacking & False
-    past = pilot.evaluate.past_edits
-    if not past:
-        return None, wrong
-    truth = records.frame[list(wrong.columns)].copy()
+def _damaged_case(case: Case, how: Damage, *, seed: int) -> Case:
+    """Return the case with its true values damaged; other values stay as they are."""
+    assert case.truth is not None
+    variables = list(case.mask.columns)
+    known = case.truth.notna()
+    seen = case.frame.copy()
+    for name in variables:  # what is not known to be true is not damaged either
+        seen[name] = seen[name].where(known[name])
+    made = damage(seen, variables, how, seed=seed)
+    frame = made.frame.copy()
+    for name in variables:
+        frame[name] = frame[name].where(known[name], case.frame[name])
+    mask = case.mask | made.missing
+    return replace(case, frame=frame, mask=mask, wrong=made.wrong)
+
+
+def true_values(pilot: Pilot, records: Records) -> pd.DataFrame:
+    """Return the values of the variables that are taken as true, others missing.
+
+    They are what clerks left, or the data as they are: all of them, or those of the
+    records that pass every hard edit and miss nothing.
+    """
+    variables = list(pilot.data.roles.variables)
+    past, how = pilot.evaluate.past_edits, pilot.evaluate.damage
+    truth = records.frame[variables].copy()
     for name, column in past.items():
         truth[name] = records.frame[column]
+    if how is not None and how.of == "passing" and records.edits is not None:
+        passing = review(records.frame, records.edits).by_record == PASS
+        for name in variables:
+            truth[name] = truth[name].where(passing)
+    return truth
+
+
+def _wrong(
+    pilot: Pilot, records: Records, truth: pd.DataFrame, lacking: pd.DataFrame
+) -> pd.DataFrame:
+    """Return where clerks changed what was reported."""
+    wrong = lacking & False
+    for name in pilot.evaluate.past_edits:
         both = truth[name].notna() & ~lacking[name]
         wrong[name] = both & (truth[name] != records.frame[name])
-    return truth, wrong
+    return wrong
 
 
 # -- treating ----------------------------------------------------------------------
