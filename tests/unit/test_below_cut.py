@@ -54,6 +54,14 @@ def test_all_are_drawn_where_there_are_no_more() -> None:
     assert by.loc["signed", ["lower", "upper"]].tolist() == [0.25, 0.25]
 
 
+def test_the_sample_has_the_labels_of_its_records() -> None:
+    errors = pd.DataFrame({"y": np.arange(30.0)}, [f"u{i}" for i in range(30)])
+    cut = select_units(errors, most=5).table
+    audit = draw_below_cut(cut, errors["y"], 10, strata=2, seed=3)
+    assert audit.index.tolist() == audit["unit"].tolist()
+    assert set(audit.index) <= set(cut.index[~cut["selected"]])
+
+
 def test_sizes_of_zero_are_drawn_too() -> None:
     audit = draw_below_cut(table([0] * 20, 0), [0] * 20, 6, seed=1)
     assert len(audit) == 6

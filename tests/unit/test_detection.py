@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -181,7 +183,10 @@ class TestDetector:
         past, new = survey(rng, 4000), survey(rng, 12_000)
         detector = ErrorDetector(calibration=calibration, trees=60)  # type: ignore[arg-type]
         detector.fit(features_of(past), past["wrong"], cluster=past["firm"])
-        chance = detector.probability(features_of(new))
+        features = features_of(new)
+        chance = detector.probability(features)
+        again = pickle.loads(pickle.dumps(detector)).probability(features)
+        assert again.tolist() == chance.tolist()
         assert chance.index.tolist() == new.index.tolist()
         assert chance.mean() == pytest.approx(new["wrong"].mean(), abs=0.01)
         for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1)):

@@ -146,6 +146,7 @@ class TestSelection:
     def test_least_remaining_error_is_kept_below_the_limit(self) -> None:
         found = select_units(self.errors, limit=0.51)
         assert found.table["unit"].tolist() == list("wxyz")
+        assert found.table.index.tolist() == list("wxyz")
         assert found.table["selected"].tolist() == [False, True, False, True]
         assert found.table["rank"].tolist() == [3, 1, 4, 2]
         assert found.table["score_b"].tolist() == [0.3, 1, 0.2, 3]

@@ -172,8 +172,7 @@ def cross_predicted(
             random_state=random_state,
         )
         rows, asked = used & (fold != k), fold == k
-        if asked.any():
-            found[asked] = model.fit(X[rows], target[rows]).predict(X[asked])
+        found[asked] = model.fit(X[rows], target[rows]).predict(X[asked])
     values = np.exp(found) if scale == "log" else found
     return pd.Series(values, frame.index, name=variable)
 

@@ -59,8 +59,8 @@ def draw_below_cut(
     Returns
     -------
     DataFrame
-        unit, audit_stratum, inclusion (probability), in the order of the records; its
-        index is that of `table`.
+        unit, audit_stratum, inclusion (probability), in the order of the records and
+        with their labels.
     """
     if len(table) != len(np.asarray(size)):
         raise ContractError(

@@ -36,9 +36,9 @@ class Selection:
     Attributes
     ----------
     table : DataFrame
-        A row per record, in the order of the input: unit (its label), ``score_V`` for
-        each variable V (the local score), score (the global one), rank (1 is reviewed
-        first; NaN without a score), selected, reason.
+        A row per record, with the order and labels of the input: unit (the label),
+        ``score_V`` for each variable V (the local score), score (the global one), rank
+        (1 is reviewed first; NaN without a score), selected, reason.
     residual : DataFrame
         A row per variable: variable, limit, before and after: the expected error of
         all records and of those that are not selected, in units of the standardising
@@ -165,7 +165,8 @@ def _table(
 ) -> pd.DataFrame:
     names = list(errors.columns)
     local = np.abs(errors.to_numpy(dtype=float))
-    table = pd.DataFrame(local, columns=[f"score_{name}" for name in names])
+    columns = [f"score_{name}" for name in names]
+    table = pd.DataFrame(local, errors.index, columns)
     table.insert(0, "unit", errors.index)
     table["score"] = score
     rank = pd.Series(score).rank(ascending=False, method="first")

@@ -7,7 +7,6 @@ review. The probabilities are calibrated out of fold, and checked out of fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -156,13 +155,13 @@ class ErrorDetector:
         self._models = [self._model(X[fold != k], fold != k) for k in range(self.folds)]
         score = np.empty(len(X))
         for k, model in enumerate(self._models):
-            if (fold == k).any():
-                score[fold == k] = model.decision_function(X[fold == k])
+            score[fold == k] = model.decision_function(X[fold == k])
         self._scale = self._calibrated(score, np.ones(len(X), dtype=bool))
         own = np.full(len(features), np.nan)
         inner = np.empty(len(X))
         for k in range(self.folds):
-            inner[fold == k] = self._calibrated(score, fold != k)(score[fold == k])
+            scale = self._calibrated(score, fold != k)
+            inner[fold == k] = _scaled(scale, score[fold == k])
         own[used] = inner
         self.out_of_fold_ = pd.Series(own, features.index, name="probability")
         return self
@@ -175,7 +174,7 @@ class ErrorDetector:
         if not hasattr(self, "_models"):
             raise ConfigError("The detector of errors was not fitted", hint="call fit")
         X = self._coder.numbers_of(features)
-        chance = [self._scale(model.decision_function(X)) for model in self._models]
+        chance = [_scaled(self._scale, m.decision_function(X)) for m in self._models]
         return pd.Series(np.mean(chance, axis=0), features.index, name="probability")
 
     def calibration_error(
@@ -208,20 +207,24 @@ class ErrorDetector:
         )
         return model.fit(X, label, sample_weight=self._weight[rows])
 
-    def _calibrated(self, score: Floats, rows: Bools) -> Callable[[Floats], Floats]:
-        """Return how scores become probabilities, learnt from some records."""
-        label, weight = self._label[rows], self._weight[rows]
+    def _calibrated(self, score: Floats, rows: Bools) -> Any:
+        """Return what turns scores into probabilities, learnt from some records."""
         if self.calibration == "isotonic":
             from sklearn.isotonic import IsotonicRegression
 
-            steps = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
-            steps.fit(score[rows], label, sample_weight=weight)
-            return lambda s: np.asarray(steps.predict(s), dtype=float)
-        from sklearn.linear_model import LogisticRegression
+            scale = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+        else:
+            from sklearn.linear_model import LogisticRegression
 
-        line = LogisticRegression(C=np.inf)
-        line.fit(score[rows, None], label, sample_weight=weight)
-        return lambda s: np.asarray(line.predict_proba(s[:, None])[:, 1], dtype=float)
+            scale = LogisticRegression(C=np.inf)
+        label, weight = self._label[rows], self._weight[rows]
+        return scale.fit(score[rows, None], label, sample_weight=weight)
+
+
+def _scaled(scale: Any, score: Floats) -> Floats:
+    if hasattr(scale, "predict_proba"):
+        return np.asarray(scale.predict_proba(score[:, None])[:, 1], dtype=float)
+    return np.asarray(scale.predict(score[:, None]), dtype=float)
 
 
 def _findings(features: pd.DataFrame, wrong: pd.Series) -> tuple[Bools, Bools]:
