@@ -132,11 +132,16 @@ class ImputationRun:
 
 
 def columns_of(pilot: Pilot, records: Records) -> list[str]:
-    """Return the columns that a method reads: variables, edits', auxiliaries."""
+    """Return the columns that a method reads.
+
+    Variables, those of the edits, auxiliaries, domains and the stratum.
+    """
     roles, edits = pilot.data.roles, records.edits
     named = [*roles.variables]
     named += [] if edits is None else [*edits.numeric, *edits.categorical]
-    return list(dict.fromkeys([*named, *roles.auxiliary]))
+    named += [*roles.auxiliary, *roles.domain]
+    named += [roles.stratum] if roles.stratum else []
+    return list(dict.fromkeys(named))
 
 
 def ready(pilot: Pilot, records: Records) -> list[str]:

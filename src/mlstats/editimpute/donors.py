@@ -27,7 +27,7 @@ from mlstats.editimpute.post_edits import (
     passing_records,
 )
 from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
-from mlstats.errors import ConfigError, ContractError
+from mlstats.errors import ConfigError, ContractError, nearest
 
 __all__ = ["NearestDonor", "donor_limit", "rank_transform"]
 
@@ -341,6 +341,12 @@ def class_rows(frame: pd.DataFrame, by: Sequence[str]) -> list[np.ndarray]:
     """Return the rows of each class; a missing value of a class column is a value."""
     if not by:
         return [np.arange(len(frame))]
+    for name in by:
+        if name not in frame:
+            raise ConfigError(
+                f"There is no column {name!r} to make classes by",
+                nearest=nearest(name, map(str, frame.columns)),
+            )
     numbers = frame.groupby(list(by), dropna=False, sort=False, observed=True).ngroup()
     order = np.argsort(numbers.to_numpy(), kind="stable")
     starts = np.flatnonzero(np.diff(numbers.to_numpy()[order])) + 1
