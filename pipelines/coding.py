@@ -74,5 +74,6 @@ def coding(
             run, data, evaluation, scorecard, gates, drifted, done, importances
         )
         list_queue(run, data, evaluation, done)
-        outcome = publish(run, folder, data, evaluation, shown, done)
+        compared = runs.compared(data)
+        outcome = publish(run, folder, compared, evaluation, shown, done)
     return conclude(run, outcome)

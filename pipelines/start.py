@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from mlstats.errors import MlstatsError, ServiceError
+from mlstats.errors import MlstatsError, ServiceError, UsageError
+from mlstats.pilot_files import load_pilot
 from mlstats.runs import Outcome
+from mlstats.settings import load_settings
 from pipelines.coding import coding
+from pipelines.editimpute import editimpute
 
 __all__ = ["run_flow"]
+
+_FLOWS = {"coding": coding, "editimpute": editimpute}
 
 
 def run_flow(
@@ -20,7 +25,7 @@ def run_flow(
     period: str | None = None,
     full: bool = False,
 ) -> Outcome:
-    """Run the flow of a pilot in this process, on Prefect's server of the settings.
+    """Run the flow of a pilot's theme in this process, on Prefect's server.
 
     Without PREFECT_API_URL that is a temporary server which ends with the process.
 
@@ -31,8 +36,16 @@ def run_flow(
     MlstatsError
         Whatever a step raised.
     """
+    theme = load_pilot(
+        pilot, project=load_settings().project, overrides=overrides
+    ).theme
+    if theme not in _FLOWS:
+        raise UsageError(
+            f"There is no flow for the theme {theme!r} yet",
+            expected=", ".join(_FLOWS),
+        )
     try:
-        return coding(
+        return _FLOWS[theme](
             pilot, overrides=list(overrides), sample=sample, period=period, full=full
         )
     except MlstatsError:

@@ -12,7 +12,9 @@ import pandas as pd
 
 from mlstats.config import Pilot
 from mlstats.evaluate import MethodRun
+from mlstats.imputing import ImputationRun
 from mlstats.quality.evaluation import Evaluation
+from mlstats.quality.indicator_names import HEADLINES
 from mlstats.quality.method_card import method_cards
 from mlstats.quality.report import RunReport
 
@@ -24,6 +26,15 @@ _FIGURES = (
     ("macro_f1", "macro-F1"),
     ("automation_guaranteed", "automatic, guaranteed"),
     ("automation_oracle", "automatic, oracle"),
+)
+# A number has some of them, a category the others.
+_IMPUTED = (
+    ("nrmse", "nRMSE"),
+    ("ks", "largest gap of distributions"),
+    ("total_bias", "bias of the total"),
+    ("accuracy", "accuracy"),
+    ("total_variation", "total variation"),
+    ("imputation_variance", "share of variance"),
 )
 
 
@@ -45,7 +56,7 @@ def render_card(pilot: Pilot, shown: RunReport) -> str:
         shown.verdict,
         "## What it is for\n\n" + _purpose(pilot),
         "## Methods\n\n" + _table(shown.methods[["method", "kind", "use", "outcome"]]),
-        f"## Figures, level {pilot.evaluate.level}\n\n"
+        f"## Figures, level {pilot.level}\n\n"
         + _figures(pilot, shown, list(shown.methods["method"])),
         "## Gates\n\n" + _gates(shown.gates),
         "## Data\n\n" + _facts(pilot, shown),
@@ -56,10 +67,14 @@ def render_card(pilot: Pilot, shown: RunReport) -> str:
 
 def _purpose(pilot: Pilot) -> str:
     roles = ", ".join(f"{k}: {v}" for k, v in pilot.owner.roles.items())
+    work = (
+        f"Records are reviewed and treated by `{pilot.candidate}`"
+        if pilot.theme == "editimpute"
+        else f"Texts are coded by `{pilot.candidate}` where it is sure enough"
+    )
     return (
-        f"GSBPM {pilot.gsbpm}. Texts are coded by `{pilot.candidate}` where it is "
-        f"sure enough; `{pilot.baseline}` is the baseline that every figure is "
-        "compared with and that produces where the model may not. "
+        f"GSBPM {pilot.gsbpm}. {work}; `{pilot.baseline}` is the baseline that every "
+        "figure is compared with and that produces where the model may not. "
         f"Author: {pilot.owner.author}" + (f"; {roles}." if roles else ".")
     )
 
@@ -68,19 +83,29 @@ def _figures(pilot: Pilot, shown: RunReport, methods: Sequence[str]) -> str:
     rows = []
     for method in methods:
         row = {"method": method}
-        for indicator, title in _FIGURES:
-            cell = shown.cell(indicator, method, level=pilot.evaluate.level)
+        for indicator, title in _figures_of(pilot):
+            cell = shown.cell(indicator, method, level=pilot.level)
             row[title] = (
                 "–"
                 if cell is None
                 else _with_interval(cell.value, cell.lower, cell.upper)
             )
-            if indicator == "accuracy" and cell is not None:
-                row["difference, points"] = _with_interval(
-                    cell.difference, cell.difference_lower, cell.difference_upper, True
+            if indicator in HEADLINES and cell is not None:
+                in_points = indicator == "accuracy"
+                row["difference, points" if in_points else "difference"] = (
+                    _with_interval(
+                        cell.difference,
+                        cell.difference_lower,
+                        cell.difference_upper,
+                        in_points,
+                    )
                 )
         rows.append(row)
     return _table(pd.DataFrame(rows).fillna("–"))
+
+
+def _figures_of(pilot: Pilot) -> Sequence[tuple[str, str]]:
+    return _IMPUTED if pilot.theme == "editimpute" else _FIGURES
 
 
 def _with_interval(
@@ -113,6 +138,18 @@ def _facts(pilot: Pilot, shown: RunReport) -> str:
 
 
 def _limits(pilot: Pilot) -> str:
+    if pilot.theme == "editimpute":
+        truth = (
+            "The truth is what clerks made of the reported values, their errors "
+            "included."
+            if pilot.evaluate.past_edits
+            else "The truth is the data as they are; what was really missing may differ "
+            "from what the mechanism hid."
+        )
+        return (
+            f"{truth} The intervals cover other cases of the same mechanism and other "
+            "clusters, not another year. What was not measured has not passed."
+        )
     truth = (
         f"The truth is the column `{pilot.truth}`."
         if pilot.evaluate.truth
@@ -140,7 +177,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def method_table(
-    pilot: Pilot, evaluation: Evaluation, runs: Sequence[MethodRun] = ()
+    pilot: Pilot, evaluation: Evaluation, runs: Sequence[MethodRun | ImputationRun] = ()
 ) -> pd.DataFrame:
     """Return a row per method: what the pilot says of it and what its run showed.
 
@@ -207,7 +244,7 @@ def render_version_card(
         f"registered by run `{shown.run_id}`, whose test part is of period {period}.",
         "## What\n\n" + "\n".join(f"- {name}: `{facts[name]}`" for name in said),
         "## Data\n\n" + _facts(pilot, shown),
-        f"## Figures, level {pilot.evaluate.level}, beside the baseline's\n\n"
+        f"## Figures, level {pilot.level}, beside the baseline's\n\n"
         + _figures(pilot, shown, arms),
         "## Gates\n\n"
         + (_gates(gates) if len(gates) else "No gate judges this method."),

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from mlstats import dataset, evaluate
+from mlstats import dataset, evaluate, imputing, records
 from mlstats.config import Pilot
+from mlstats.editimpute.edit_check import verify
+from mlstats.editimpute.edits import EditSet
+from mlstats.editimpute.status import review
+from mlstats.errors import ConfigError
 from mlstats.pilot_files import load_pilot
 from mlstats.quality.accuracy import labels_needed
 from mlstats.settings import Settings
@@ -17,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["check_pilot", "failure_table", "labels_of_gates"]
+__all__ = ["check_pilot", "edit_findings", "failure_table", "labels_of_gates"]
 
 DISCORDANCE = 0.10  # assumed before anything was measured
 
@@ -39,20 +44,75 @@ def check_pilot(
         Where the data do not keep the contract; the failures are attached.
     """
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
+    check_one = _check_records if pilot.theme == "editimpute" else _check_texts
+    told, warnings = check_one(pilot, name, settings, sample, period)
+    console.print(f"{pilot.pilot}: the contract is kept", style="bold")
+    for sentence in told:
+        console.print(f"  {sentence}", markup=False)
+    if len(warnings):
+        console.print("warnings", style="bold")
+        console.print(failure_table(warnings))
+
+
+def _check_texts(
+    pilot: Pilot,
+    name: str,
+    settings: Settings,
+    sample: int | None,
+    period: str | None,
+) -> tuple[list[str], pd.DataFrame]:
     data, result = dataset.load(pilot, settings, sample=sample, period=period)
     result.raise_if_failed(name)
     data = dataset.part(data, pilot, period=period)
     levels = evaluate.ready(pilot, data, settings)
-    console.print(f"{pilot.pilot}: the contract is kept", style="bold")
-    console.print(f"  levels: {', '.join(levels)}", markup=False)
-    for note in [*data.notes, *data.cautions]:
-        console.print(f"  {note}", markup=False)
-    if len(result.warnings):
-        console.print("warnings", style="bold")
-        console.print(failure_table(result.warnings))
     labels = int((data.folds == "test").sum())
-    for sentence in labels_of_gates(pilot, labels):
-        console.print(f"  {sentence}", markup=False)
+    told = [f"levels: {', '.join(levels)}", *data.notes, *data.cautions]
+    return [*told, *labels_of_gates(pilot, labels)], result.warnings
+
+
+def _check_records(
+    pilot: Pilot,
+    name: str,
+    settings: Settings,
+    sample: int | None,
+    period: str | None,
+) -> tuple[list[str], pd.DataFrame]:
+    data, result = records.load(pilot, settings, sample=sample, period=period)
+    result.raise_if_failed(name)
+    variables = imputing.ready(pilot, data)
+    told = [f"variables: {', '.join(variables)}", *data.notes, *data.cautions]
+    if data.edits is not None:
+        told.append(f"edits: {len(data.edits.edits)}")
+        told += edit_findings(data.edits, data.frame)
+    return told, result.warnings
+
+
+def edit_findings(edits: EditSet, frame: pd.DataFrame) -> list[str]:
+    """Tell what is true of the edits, and how many records pass, miss and fail them.
+
+    Raises
+    ------
+    ConfigError
+        Where the edits contradict each other: a minimal conflicting set is named.
+    """
+    found = verify(edits)
+    if found.conflicting:
+        raise ConfigError(
+            "The edits contradict each other, no record can keep them",
+            where="edits " + ", ".join(map(repr, found.conflicting)),
+        )
+    told = []
+    if found.redundant:
+        told.append(f"redundant edits: {', '.join(found.redundant)}")
+    if found.hidden_equalities:
+        told.append(f"always equalities: {', '.join(found.hidden_equalities)}")
+    bounds = found.bounds
+    free = bounds["least"].eq(-np.inf) | bounds["most"].eq(np.inf)
+    if free.any():
+        names = ", ".join(bounds.loc[free, "variable"])
+        told.append(f"without a bound on one side: {names}")
+    counts = review(frame, edits).record_statistics().set_index("status")["records"]
+    return [*told, *(f"records that {s}: {n:,}" for s, n in counts.items())]
 
 
 def labels_of_gates(pilot: Pilot, labels: int) -> list[str]:

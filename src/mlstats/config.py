@@ -6,6 +6,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from mlstats.config_editimpute import (
+    Damage,
+    Edits,
+    History,
+    Recode,
+    Selective,
+)
 from mlstats.errors import ConfigError, nearest
 from mlstats.period import PeriodRange
 
@@ -51,6 +58,7 @@ class Roles(_Strict):
     cluster: str | None = None
     fraction: str | None = None
     period: str | None = None
+    variables: tuple[str, ...] = ()
     auxiliary: tuple[str, ...] = ()
     domain: tuple[str, ...] = ()
     confidential: tuple[str, ...] = ()
@@ -122,6 +130,10 @@ class Data(_Strict):
     frequency: Frequency | None = None
     roles: Roles
     classification: ClassificationSpec | None = None
+    edits: Edits | None = None
+    recode: dict[str, Recode] = Field(default_factory=dict)
+    only: str | None = None
+    history: History | None = None
     uncodable: Uncodable = Uncodable()
     tolerate: Tolerance = Tolerance()
     read: Source = Source()
@@ -223,6 +235,9 @@ class Evaluate(_Strict):
     truth_version: Word | None = None
     second_coder: str | None = None
     double_coded: DoubleCoded | None = None
+    damage: Damage | None = None
+    past_edits: dict[str, str] = Field(default_factory=dict)
+    selective: Selective | None = None
     index: Index | None = None
     level: str = "full"
     target_accuracy: float = Field(0.95, gt=0, lt=1)
@@ -367,6 +382,41 @@ class Pilot(_Strict):
         if self.theme == "coding" and self.data.classification is None:
             raise ValueError("a coding pilot needs data.classification")
         return self
+
+    @model_validator(mode="after")
+    def _edit_and_imputation(self) -> Self:
+        if self.theme != "editimpute":
+            return self
+        variables, evaluate = self.data.roles.variables, self.evaluate
+        if not variables:
+            raise ValueError("an editimpute pilot needs data.roles.variables")
+        if (evaluate.damage is None) == (not evaluate.past_edits):
+            raise ValueError(
+                "an editimpute pilot needs one of evaluate.damage (the data are taken "
+                "as true) and evaluate.past_edits (columns after clerical editing)"
+            )
+        damage = evaluate.damage
+        parts = [damage.missing, damage.errors] if damage else []
+        named = [v for part in parts if part for v in part.variables]
+        named += [*evaluate.past_edits]
+        named += [evaluate.selective.variable] if evaluate.selective else []
+        named += [r.level for r in self.gates if r.level is not None]
+        named += [] if evaluate.level == "full" else [evaluate.level]
+        for name in named:
+            if name not in variables:
+                close = nearest(name, variables)
+                raise ValueError(
+                    f"{name!r} is not among data.roles.variables"
+                    + (f" (nearest: {close})" if close else "")
+                )
+        return self
+
+    @property
+    def level(self) -> str:
+        """Level, or variable, that is shown first and that gates judge."""
+        if self.theme == "editimpute" and self.evaluate.level == "full":
+            return self.data.roles.variables[0]
+        return self.evaluate.level
 
     @property
     def truth(self) -> str:

@@ -17,9 +17,18 @@ from mlstats.config import Pilot
 from mlstats.errors import ConfigError, ContractError, SourceError, nearest
 from mlstats.period import PeriodRange, ReferencePeriod
 from mlstats.pilot_files import find_config
+from mlstats.recoding import recoded
 from mlstats.settings import Settings
 
-__all__ = ["Dataset", "finder", "load", "part", "read_double_codes"]
+__all__ = [
+    "Dataset",
+    "Source",
+    "finder",
+    "load",
+    "part",
+    "read_double_codes",
+    "read_source",
+]
 
 ROW_NUMBER = "row_number"  # the unit id of a file that has none
 
@@ -53,6 +62,16 @@ class Dataset:
     folds: pd.Series
     cautions: list[str] = field(default_factory=list)
     rules: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read; the fields are those of :class:`Dataset`."""
+
+    frame: pd.DataFrame
+    digest: str
+    notes: list[str]
+    cautions: list[str]
 
 
 def finder(settings: Settings) -> Callable[[str], Path]:
@@ -138,15 +157,8 @@ def load(
             hint="leave --period out, or split by period",
         )
     find = finder(settings)
-    tables = [
-        (name, _read(pilot, str(find(path)))) for name, path in _sources(pilot, period)
-    ]
-    frame = _together(pilot, tables)
-    notes = list(dict.fromkeys(note for _, table in tables for note in table.notes))
-    cautions: list[str] = []
-    if sample is not None and sample < len(frame):
-        frame = _sampled(frame, pilot, sample)
-        cautions.append(f"a sample of {len(frame)} rows was drawn (--sample)")
+    source = read_source(pilot, settings, sample=sample, period=period)
+    frame, cautions = source.frame, source.cautions
     spec = pilot.data.classification
     if spec is None:
         raise ConfigError("A coding pilot needs data.classification")
@@ -156,11 +168,44 @@ def load(
     result = contract.check(
         frame, pilot.data, truth=pilot.truth, known_codes=set(classification.codes)
     )
-    digest = _digest([table.digest for _, table in tables])
     folds = pd.Series("train", index=frame.index)
     rules = (result.kept, result.held)
-    dataset = Dataset(frame, digest, notes, classification, folds, cautions, rules)
+    dataset = Dataset(
+        frame, source.digest, source.notes, classification, folds, cautions, rules
+    )
     return dataset, result
+
+
+def read_source(
+    pilot: Pilot,
+    settings: Settings,
+    *,
+    sample: int | None = None,
+    period: str | None = None,
+    text_columns: Sequence[str] = (),
+) -> Source:
+    """Read the files of a pilot, of all their periods, into one table.
+
+    Parameters
+    ----------
+    pilot, settings, sample, period
+        As in :func:`load`.
+    text_columns : sequence of str
+        Columns that are read as strings, beside those that the roles make codes.
+    """
+    find = finder(settings)
+    tables = [
+        (name, _read(pilot, str(find(path)), text_columns))
+        for name, path in _sources(pilot, period)
+    ]
+    frame = recoded(_together(pilot, tables), pilot.data.recode)
+    notes = list(dict.fromkeys(note for _, table in tables for note in table.notes))
+    cautions: list[str] = []
+    if sample is not None and sample < len(frame):
+        frame = _sampled(frame, pilot, sample)
+        cautions.append(f"a sample of {len(frame)} rows was drawn (--sample)")
+    digest = _digest([table.digest for _, table in tables])
+    return Source(frame, digest, notes, cautions)
 
 
 def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
@@ -180,9 +225,10 @@ def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
     return [(str(p), source.replace("{period}", str(p))) for p in span]
 
 
-def _read(pilot: Pilot, path: str) -> io.Table:
+def _read(pilot: Pilot, path: str, text_columns: Sequence[str]) -> io.Table:
     roles, read = pilot.data.roles, pilot.data.read
-    text = set(roles.codes()) | {pilot.truth}
+    text = {*roles.codes(), *text_columns, *(r.of for r in pilot.data.recode.values())}
+    text |= {pilot.truth} if pilot.theme == "coding" else set()
     text |= {second} if (second := pilot.evaluate.second_coder) else set()
     text |= {
         str(spec.params["column"])

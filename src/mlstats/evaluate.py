@@ -6,7 +6,6 @@ import hmac
 import logging
 import os
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 from filelock import FileLock
 
 from mlstats import io, split
+from mlstats.clock import Clock
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.coding.text import seen
@@ -124,7 +124,7 @@ def run_method(
     train, valid = dataset.folds == "train", dataset.folds == "valid"
     judged = dataset.folds.isin(["valid", "test"])
     groups = split.cluster_ids(dataset.frame, roles.cluster)
-    clock = _Clock(name)
+    clock = Clock(name)
     try:
         with clock("fit", int(train.sum())):
             _fit(method, X[train], label[train], groups[train])
@@ -181,49 +181,6 @@ def _fit(method: Any, X: pd.DataFrame, y: pd.Series, groups: pd.Series) -> None:
         method.fit(X, y, groups)
     else:
         method.fit(X, y)
-
-
-class _Clock:
-    """Rows of the timings table: wall and CPU seconds and the peak of memory."""
-
-    def __init__(self, method: str) -> None:
-        self.method = method
-        self.rows: list[dict[str, Any]] = []
-
-    def __call__(self, step: str, units: int) -> _Clock:
-        self._step, self._units = step, units
-        return self
-
-    def __enter__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), _cpu_seconds()
-
-    def __exit__(self, kind: object, *rest: object) -> None:
-        if kind is None:
-            self.rows.append(
-                {
-                    "method": self.method,
-                    "step": self._step,
-                    "units": self._units,
-                    "wall_seconds": time.perf_counter() - self._wall,
-                    "cpu_seconds": _cpu_seconds() - self._cpu,
-                    "peak_mb": _peak_mb(),
-                }
-            )
-
-
-def _cpu_seconds() -> float:
-    """Return CPU seconds of this process and of its children that have ended."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
-
-
-def _peak_mb() -> float:
-    """Return the largest memory that the process has taken so far."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such counter
-        return float("nan")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 # -- assembling --------------------------------------------------------------------

@@ -12,8 +12,8 @@ import yaml
 
 from mlstats import contract, io, model_store, tracking
 from mlstats.cards import render_card, render_version_card
-from mlstats.dataset import Dataset
 from mlstats.evaluate import MethodRun
+from mlstats.imputing import ImputationRun
 from mlstats.quality import evidently, report
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.evidence import bundle, canonical
@@ -22,7 +22,7 @@ from mlstats.quality.report import RunReport
 from mlstats.quality.reproducibility import outputs_digest
 from mlstats.quality.sims import export, write_sims
 from mlstats.quality.waiver import waived_verdict
-from mlstats.runs import Outcome, Run
+from mlstats.runs import Compared, Outcome, Run
 
 __all__ = ["conclude", "publish"]
 
@@ -34,10 +34,10 @@ NAMES = ("accuracy", "macro_f1", "coverage", "accuracy_unseen", "automation_guar
 def publish(
     run: Run,
     folder: Path,
-    dataset: Dataset,
+    compared: Compared,
     evaluation: Evaluation,
     shown: RunReport,
-    runs: Sequence[MethodRun],
+    runs: Sequence[MethodRun | ImputationRun],
 ) -> Outcome:
     """Write the reports into `folder`, then log and register with MLflow.
 
@@ -45,6 +45,8 @@ def publish(
     ----------
     folder : pathlib.Path
         From :func:`working_folder`.
+    compared : Compared
+        What the page of distributions shows.
     """
     records = [_record(run, shown, done) for done in runs]
     shown = _with_digests(shown, records)
@@ -56,7 +58,7 @@ def publish(
     io.write_text(
         folder / "pilot.yaml", yaml.safe_dump(resolved, sort_keys=False, width=88)
     )
-    _write_drift(run, dataset, shown, folder)
+    _write_drift(run, compared, shown, folder)
     io.write_parquet(folder / "gates.parquet", shown.gates)
     outputs = outputs_digest(evaluation.units)
     evidence_hash = _write_evidence(run, shown, outputs, folder)
@@ -173,14 +175,12 @@ def _write_bytes(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _write_drift(run: Run, dataset: Dataset, shown: RunReport, folder: Path) -> None:
+def _write_drift(run: Run, compared: Compared, shown: RunReport, folder: Path) -> None:
     """Write the verdicts, and the page of the distributions they are about."""
     io.write_parquet(folder / "drift.parquet", shown.drift)
     data = run.pilot.data
-    train = dataset.frame[dataset.folds == "train"]
-    test = dataset.frame[dataset.folds == "test"]
-    reference, made = contract.safe_view(train, data)
-    current, _ = contract.safe_view(test, data, reference=made)
+    reference, made = contract.safe_view(compared.reference, data)
+    current, _ = contract.safe_view(compared.current, data, reference=made)
     judged = set(shown.drift["column"])
     evidently.write_drift_report(
         current,
@@ -188,13 +188,16 @@ def _write_drift(run: Run, dataset: Dataset, shown: RunReport, folder: Path) -> 
         folder / "evidently.html",
         columns={name: "category" for name in current.columns if name in judged},
         verdicts=shown.drift,
+        against=compared.against,
         said=shown.drift_sentence,
         seed=run.pilot.evaluate.seed,
         synthetic=data.synthetic,
     )
 
 
-def _record(run: Run, shown: RunReport, done: MethodRun) -> tracking.MethodRecord:
+def _record(
+    run: Run, shown: RunReport, done: MethodRun | ImputationRun
+) -> tracking.MethodRecord:
     spec = run.pilot.methods[done.name]
     card = shown.scorecard
     card = card[(card["method"] == done.name) & card["indicator"].isin(NAMES)]

@@ -44,9 +44,12 @@ from mlstats.settings import Settings
 from mlstats.sheets import PilotSheets, read_sheets, today
 
 __all__ = [
+    "GATE_SAID",
+    "Compared",
     "Outcome",
     "Run",
     "build_report",
+    "compared",
     "evaluate_methods",
     "judge",
     "latest",
@@ -55,6 +58,15 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
+
+# What the gates to shadow say together, at the head of the report's sentence.
+GATE_SAID = {
+    "pass": "The gate to shadow is passed",
+    "fail": "The gate to shadow is failed",
+    "inconclusive": "The gate to shadow is inconclusive",
+    "not_measured": "The gate to shadow was not measured",
+    "waived": "The gate to shadow is passed over by a waiver",
+}
 
 
 @dataclass(frozen=True)
@@ -122,6 +134,29 @@ class Outcome:
     versions: Mapping[str, str]
     result: str
     gated: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """The data whose distributions a run compares; they hold records.
+
+    Parameters
+    ----------
+    reference, current : pandas.DataFrame
+        With the columns of the contract.
+    against : str
+        How the drift verdicts call the reference.
+    """
+
+    reference: pd.DataFrame
+    current: pd.DataFrame
+    against: str = "training"
+
+
+def compared(dataset: Dataset) -> Compared:
+    """Return the training part and the test part."""
+    train, test = (dataset.frame[dataset.folds == fold] for fold in ("train", "test"))
+    return Compared(train, test)
 
 
 def prepare(
@@ -197,7 +232,7 @@ def plan_of(pilot: Pilot, levels: Sequence[str]) -> Plan:
     return Plan(
         kinds={name: spec.kind for name, spec in pilot.methods.items()},
         baseline=pilot.baseline,
-        level=pilot.evaluate.level,
+        level=pilot.level,
         levels=levels,
         versus=sorted(versus),
         routing=routing_of(pilot),
@@ -212,7 +247,7 @@ def routing_of(pilot: Pilot) -> Routing:
     """Return how automatic coding is decided: as the pilot says, else to its level."""
     asked = pilot.evaluate.automatic
     if asked is None:
-        return Routing((Step(pilot.evaluate.level, pilot.evaluate.target_accuracy),))
+        return Routing((Step(pilot.level, pilot.evaluate.target_accuracy),))
     steps = tuple(Step(step.level, step.target) for step in asked.steps)
     return Routing(steps, asked.group, asked.joint)
 
@@ -256,7 +291,7 @@ def evaluate_methods(
     beyond = dimension_rows(
         test,
         ancestor,
-        pilot.evaluate.level,
+        pilot.level,
         {done.name: done.method for done in runs},
         baseline=pilot.baseline,
         provenance=provenance(pilot, dataset.digest, run.settings),
@@ -292,7 +327,7 @@ def judge(run: Run, scorecard: pd.DataFrame) -> pd.DataFrame:
         scorecard,
         run.pilot.gates,
         method=run.pilot.candidate,
-        level=run.pilot.evaluate.level,
+        level=run.pilot.level,
     )
     return apply_waivers(gates, run.sheets.waivers, today())
 
@@ -342,7 +377,7 @@ def build_report(
         verdict=_verdict(run.pilot, scorecard, gates),
         baseline=pilot.baseline,
         candidate=pilot.candidate,
-        level=pilot.evaluate.level,
+        level=pilot.level,
         scorecard=scorecard,
         gates=gates,
         methods=method_table(pilot, evaluation, runs),
@@ -380,16 +415,10 @@ def _verdict(pilot: Pilot, scorecard: pd.DataFrame, gates: pd.DataFrame) -> str:
     row = scorecard[
         (scorecard["indicator"] == "accuracy")
         & (scorecard["method"] == pilot.candidate)
-        & (scorecard["level"] == pilot.evaluate.level)
+        & (scorecard["level"] == pilot.level)
         & (scorecard["versus"] == pilot.baseline)
     ]
-    said = {
-        "pass": "The gate to shadow is passed",
-        "fail": "The gate to shadow is failed",
-        "inconclusive": "The gate to shadow is inconclusive",
-        "not_measured": "The gate to shadow was not measured",
-        "waived": "The gate to shadow is passed over by a waiver",
-    }[waived_verdict(gates, "shadow")]
+    said = GATE_SAID[waived_verdict(gates, "shadow")]
     if len(row) == 0:
         return f"{said}."
     found = row.iloc[0]

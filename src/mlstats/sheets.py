@@ -219,7 +219,7 @@ def _figure(
     rows = scorecard[
         (scorecard["indicator"] == indicator)
         & (scorecard["method"] == method)
-        & (scorecard["level"] == pilot.evaluate.level)
+        & (scorecard["level"] == pilot.level)
         & (scorecard["domain"] == "")
         & (scorecard["status"] == "measured")
     ]

@@ -174,3 +174,38 @@ def test_the_sequential_hot_deck_takes_the_last_donor_above():
     assert found["y"].tolist() == ["a", "a", "a", "b", "b"]
     with pytest.raises(ConfigError, match="no order"):
         HotDeck(order="other").impute(frame, mask, 1)
+
+
+def test_a_record_without_a_donor_takes_one_of_a_wider_class():
+    frame = pd.DataFrame(
+        {
+            "area": ["a", "a", "b", "b"],
+            "size": [1.0, 2.0, 9.0, 2.5],
+            "x": [10.0, 20.0, np.nan, np.nan],
+        }
+    )
+    mask = pd.DataFrame({"x": [False, False, True, True]})
+    alone = NearestDonor(["size"], by=["area"], min_donors=1, min_percent=0)
+    assert alone.impute(frame, mask, 0)["x"].isna().sum() == 2
+    wider = NearestDonor(
+        ["size"], by=["area"], min_donors=1, min_percent=0, collapse=True
+    )
+    found = wider.treat(frame, mask, 0)
+    assert found.values["x"].tolist() == [10.0, 20.0, 20.0, 20.0]
+    assert set(found.cells["status"]) == {"imputed"}
+
+
+def test_categories_are_matched_by_their_place_in_an_order():
+    frame = pd.DataFrame(
+        {
+            "level": ["low", "middle", "high", "low"],
+            "x": [1.0, 2.0, np.nan, np.nan],
+        }
+    )
+    mask = pd.DataFrame({"x": [False, False, True, True]})
+    order = {"level": ["low", "middle", "high"]}
+    donor = NearestDonor(["level"], min_donors=1, min_percent=0, orders=order)
+    assert donor.impute(frame, mask, 0)["x"].tolist() == [1.0, 2.0, 2.0, 1.0]
+    frame.loc[0, "level"] = "lowest"
+    with pytest.raises(ContractError, match="1 values of 'level' are not in its order"):
+        donor.impute(frame, mask, 0)

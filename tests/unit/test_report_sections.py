@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 
 import openpyxl
@@ -141,6 +142,40 @@ def test_without_figures_there_is_no_section_and_an_empty_table(tmp_path):
     stored = pd.read_parquet(tmp_path / "aggregates.parquet")
     assert list(stored.columns[4:]) == list(AGGREGATE_COLUMNS)
     assert stored.empty
+
+
+def test_totals_of_imputed_variables_stand_beside_shares_each_in_its_unit():
+    rows = [
+        ("pay", "total", "truth", "truth", 2_000_000.0, math.nan),
+        ("pay", "total", "index", "traditional", 2_100_000.0, 100_000.0),
+        ("pay", "total", "linear", "ml", 1_990_000.0, -10_000.0),
+        ("school", "high", "truth", "truth", 0.2, math.nan),
+        ("school", "high", "index", "traditional", 0.23, 0.03),
+        ("school", "high", "linear", "ml", 0.21, 0.01),
+    ]
+    names = ["level", "variable", "arm", "kind", "value", "difference"]
+    table = pd.DataFrame(rows, columns=names).assign(
+        domain="", n=500, status="measured", note=""
+    )
+    margin = table["difference"].abs() / 2
+    table["difference_lower"] = table["difference"] - margin
+    table["difference_upper"] = table["difference"] + margin
+    table = table.reindex(columns=list(AGGREGATE_COLUMNS))
+    report = full_report(aggregates=table)
+    shown = aggregate_section(report)
+    assert shown["totals"]
+    found = dict(shown["rows"])
+    assert set(found) == {"pay", "school: high"}
+    assert [value.text for value, _ in found["pay"]] == [
+        "2,000,000", "2,100,000", "1,990,000"
+    ]  # fmt: skip
+    gaps = [gap for _, gap in found["pay"][1:]]
+    assert [gap.text for gap in gaps] == ["+5.0", "\u22120.5"]
+    assert gaps[0].interval == "+2.5 to +7.5"
+    assert found["school: high"][2][0].text == "21.0\u202f%"
+    assert found["school: high"][2][1].text == "+1.0"
+    assert "% of a total, points of a share" in shown["plot"]
+    assert not aggregate_section(full_report())["totals"]
 
 
 # -- the last period ---------------------------------------------------------------

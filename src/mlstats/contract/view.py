@@ -134,7 +134,8 @@ def shown_columns(roles: Roles, truth: str | None = None) -> list[str]:
         A further column of codes.
     """
     single = (roles.target, truth, roles.stratum, roles.weight)
-    shown = [name for name in single if name] + [*roles.auxiliary, *roles.domain]
+    shown = [name for name in single if name]
+    shown += [*roles.variables, *roles.auxiliary, *roles.domain]
     hidden = {roles.unit_id, roles.cluster, roles.period}
     hidden |= {*roles.text, *roles.confidential}
     return list(dict.fromkeys(name for name in shown if name not in hidden))

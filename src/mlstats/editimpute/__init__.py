@@ -2,8 +2,11 @@
 
 Review: :func:`read_edits`, :func:`verify` and :func:`review`. Selection:
 :func:`localise`, outliers (:func:`hb_current`, :func:`hb_ratio`, :func:`sigma_gap`) and
-errors of the unit (:func:`thousand_pounds`, :func:`unit_errors`). What is named here is
-imported when it is used.
+errors of the unit (:func:`thousand_pounds`, :func:`unit_errors`). Treatment: imputers
+(:class:`Deterministic`, :class:`NearestDonor`, :class:`HotDeck`,
+:class:`EstimatorImputer`, :class:`ChainedImputer`) and :class:`EditConsistent`, which
+leaves every edit holding. All in one: :func:`process`, and :func:`impact` for what it
+did. What is named here is imported when it is used.
 """
 
 from __future__ import annotations
@@ -12,14 +15,33 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "ChainedImputer": "models",
+    "CorrectedTotals": "totals",
+    "Deterministic": "deterministic",
     "Edit": "edits",
+    "EditConsistent": "consistent",
     "EditSet": "edits",
+    "EstimatorImputer": "estimators",
+    "EstimatorStep": "estimators",
+    "HotDeck": "hotdeck",
+    "LinearEdits": "linear_edits",
+    "LinkImputation": "links",
+    "NearestDonor": "donors",
+    "Processed": "processing",
     "Variable": "edits",
+    "apply_cells": "cell_provenance",
     "conflict": "edit_check",
+    "correct_totals": "totals",
     "hb_current": "outliers",
     "hb_ratio": "outliers",
+    "impact": "cell_provenance",
+    "impact_table": "selective",
     "implied_edits": "edit_check",
+    "imputed_by_links": "links",
+    "linear_part": "linear_edits",
     "localise": "localisation",
+    "multiple_imputations": "multiple",
+    "process": "processing",
     "read_edits": "edit_files",
     "review": "status",
     "sigma_gap": "outliers",
@@ -29,14 +51,33 @@ _HOMES = {
 }
 
 __all__ = [
+    "ChainedImputer",
+    "CorrectedTotals",
+    "Deterministic",
     "Edit",
+    "EditConsistent",
     "EditSet",
+    "EstimatorImputer",
+    "EstimatorStep",
+    "HotDeck",
+    "LinearEdits",
+    "LinkImputation",
+    "NearestDonor",
+    "Processed",
     "Variable",
+    "apply_cells",
     "conflict",
+    "correct_totals",
     "hb_current",
     "hb_ratio",
+    "impact",
+    "impact_table",
     "implied_edits",
+    "imputed_by_links",
+    "linear_part",
     "localise",
+    "multiple_imputations",
+    "process",
     "read_edits",
     "review",
     "sigma_gap",

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlstats.editimpute.adjust_fallback import on_grid, solve_record
+from mlstats.editimpute.adjust_fallback import solve_record
 from mlstats.editimpute.linear_edits import LinearEdits
+from mlstats.editimpute.rounding import grid_steps, round_to_grid, snapped
 from mlstats.errors import ConfigError
 
 __all__ = ["Adjustment", "adjust"]
@@ -97,8 +98,8 @@ def adjust(
     empty = np.asarray((free & ~np.isfinite(x)).any(axis=1))
     needed = edits.failing(x).any(axis=1)
     if decimals:
-        step = _steps(edits, decimals)
-        off = free & np.isfinite(step) & (np.abs(_snapped(x, step) - x) > 1e-9)
+        step = grid_steps(edits, decimals)
+        off = free & np.isfinite(step) & (np.abs(snapped(x, step) - x) > 1e-9)
         needed |= off.any(axis=1)
     _state(status, reason, empty, "a free cell has no value to start from")
     stuck = np.asarray(needed & ~free.any(axis=1))
@@ -110,7 +111,7 @@ def adjust(
             part = rows[start : start + BLOCK]
             _adjust_pattern(x, free[part[0]], part, edits, inverse, status, reason)
     if decimals:
-        _round(x, free, todo, edits, _steps(edits, decimals), status, reason)
+        round_to_grid(x, free, todo, edits, step, status, reason)
     return Adjustment(x, status.astype(str), reason.astype(str))
 
 
@@ -132,7 +133,7 @@ def _inverse_weights(x: np.ndarray, weights: str | np.ndarray) -> np.ndarray:
         )
     size = np.abs(np.nan_to_num(x))
     # A zero may move too, at a high cost: else a record of zeros could not be mended.
-    least = 1e-4 * np.maximum(size.max(axis=1, keepdims=True), 1.0)
+    least = 1e-4 * np.maximum(size.max(axis=1, keepdims=True, initial=0.0), 1.0)
     return np.asarray(np.maximum(size, least))
 
 
@@ -159,43 +160,83 @@ def _adjust_pattern(
 ) -> None:
     """Adjust records with the same free cells, in place."""
     block = x[rows]
-    lower, upper, general = edits.bounds()
-    usable = ~((edits.A[:, np.isnan(block[0])] != 0).any(axis=1))
-    general = general[usable[general] & (edits.A[general][:, free] != 0).any(axis=1)]
-    general = general[np.argsort(~edits.equality[general], kind="stable")]
-    fixed = np.where(free, 0.0, np.nan_to_num(block))
-    rhs = edits.b[general] - fixed @ edits.A[general].T
-    problem = Problem(
-        edits.A[np.ix_(general, np.flatnonzero(free))],
-        int(edits.equality[general].sum()),
-        lower[free],
-        upper[free],
-    )
+    problem, rhs = _problem(edits, block, free)
     start, cost = block[:, free], inverse[np.ix_(rows, np.flatnonzero(free))]
     found, settled = active_set(problem, start, rhs, cost)
     block[:, free] = found
     left = edits.failing(block)
     again = np.flatnonzero(settled & left.any(axis=1))
     if len(again):
-        # What the ridge of the system left over is made good from where it ended.
-        block[np.ix_(again, np.flatnonzero(free))] = active_set(
-            problem, found[again], rhs[again], cost[again]
-        )[0]
+        places = np.ix_(again, np.flatnonzero(free))
+        block[places] = _polished(problem, found[again], rhs[again], cost[again])
         left[again] = edits.failing(block[again])
     good = settled & ~left.any(axis=1)
     status[rows[good]] = "adjusted"
     x[rows[good]] = block[good]
     alone = np.asarray(~(edits.A[:, free] != 0).any(axis=1))
     for i in np.flatnonzero(~good):
-        solved, why = solve_record(problem, start[i], rhs[i], cost[i])
-        trial = x[rows[i]].copy()
-        trial[free] = start[i] if solved is None else solved
-        if solved is not None and not edits.failing(trial[None]).any():
-            x[rows[i]], status[rows[i]] = trial, "solver"
+        solved, why = _alone(problem, edits, x[rows[i]], free, rhs[i], cost[i])
+        if solved is not None:
+            x[rows[i]], status[rows[i]] = solved, "solver"
             continue
         status[rows[i]] = "not_adjusted"
         told = "the values that are not free contradict the edits"
         reason[rows[i]] = why or (told if left[i, alone].any() else "no exact solution")
+
+
+def _problem(
+    edits: LinearEdits, block: np.ndarray, free: np.ndarray
+) -> tuple[Problem, np.ndarray]:
+    """Return the edits on the free cells of a pattern, and each record's bounds."""
+    lower, upper, general = edits.bounds()
+    usable = ~((edits.A[:, np.isnan(block[0])] != 0).any(axis=1))
+    general = general[usable[general] & (edits.A[general][:, free] != 0).any(axis=1)]
+    general = general[np.argsort(~edits.equality[general], kind="stable")]
+    fixed = np.where(free, 0.0, np.nan_to_num(block))
+    problem = Problem(
+        edits.A[np.ix_(general, np.flatnonzero(free))],
+        int(edits.equality[general].sum()),
+        lower[free],
+        upper[free],
+    )
+    return problem, edits.b[general] - fixed @ edits.A[general].T
+
+
+def _alone(
+    problem: Problem,
+    edits: LinearEdits,
+    record: np.ndarray,
+    free: np.ndarray,
+    rhs: np.ndarray,
+    cost: np.ndarray,
+) -> tuple[np.ndarray | None, str]:
+    """Adjust one record by the solver; return None and the reason where it fails."""
+    solved, why = solve_record(problem, record[free], rhs, cost)
+    if solved is None:
+        return None, why
+    trial = record.copy()
+    trial[free] = solved
+    if edits.failing(trial[None]).any():
+        trial[free] = _polished(problem, solved[None], rhs[None], cost[None])[0]
+    return (None if edits.failing(trial[None]).any() else trial), why
+
+
+def _polished(
+    problem: Problem, y: np.ndarray, rhs: np.ndarray, inverse: np.ndarray
+) -> np.ndarray:
+    """Make good what the ridge of the system left over, from so near the solution.
+
+    What is as good as binding binds; the rest moves by as much as is lacking.
+    """
+    near = _TINY * (1.0 + np.abs(y).max(axis=1, keepdims=True))
+    bound = np.where(y <= problem.lower + near, -1, 0)
+    bound = np.where(y >= problem.upper - near, 1, bound)
+    scale = near * (1.0 + np.abs(problem.C).sum(axis=1))
+    active = np.abs(y @ problem.C.T - rhs) <= scale
+    active[:, : problem.equalities] = True
+    for _ in range(2):
+        y = closed_form(problem, y, rhs, inverse, bound, active)[0]
+    return y
 
 
 def active_set(
@@ -284,43 +325,3 @@ def _binding(
     pull = multipliers[:, e:]
     rest[:, e:] = np.where(active[:, e:], pull >= -steep, over > scale)
     return kept, rest
-
-
-def _steps(edits: LinearEdits, decimals: Mapping[str, int]) -> np.ndarray:
-    """Return the step of each variable's grid, NaN for the continuous."""
-    for name in decimals:
-        if name not in edits.variables:
-            raise ConfigError(f"The edits have no variable {name!r} to round")
-    return np.array(
-        [10.0 ** -decimals[v] if v in decimals else np.nan for v in edits.variables]
-    )
-
-
-def _snapped(x: np.ndarray, step: np.ndarray) -> np.ndarray:
-    unit = np.where(np.isfinite(step), step, 1.0)
-    # Multiplying by 1 / step keeps 0.1 + 0.2 from becoming 0.30000000000000004.
-    snapped: np.ndarray = np.round(x / unit) / np.round(1 / unit)
-    return np.where(np.isfinite(step) & np.isfinite(x), snapped, x)
-
-
-def _round(
-    x: np.ndarray,
-    free: np.ndarray,
-    rows: np.ndarray,
-    edits: LinearEdits,
-    step: np.ndarray,
-    status: np.ndarray,
-    reason: np.ndarray,
-) -> None:
-    """Bring the free cells of the rounded variables onto their grid, in place."""
-    rows = rows[status[rows] != "not_adjusted"]
-    near = np.where(free[rows], _snapped(x[rows], step), x[rows])
-    good = ~edits.failing(near).any(axis=1)
-    x[rows[good]] = near[good]
-    status[rows[good & (status[rows] == "unchanged")]] = "adjusted"
-    for i in rows[~good]:
-        found = on_grid(edits, x[i], free[i], step)
-        if found is None:
-            status[i], reason[i] = "not_adjusted", "no rounded values satisfy the edits"
-        else:
-            x[i], status[i] = found, "solver"

@@ -13,7 +13,7 @@ from mlstats.editimpute.compiled import (
     support,
 )
 
-__all__ = ["Block", "independent_blocks"]
+__all__ = ["Block", "independent_blocks", "whole_block"]
 
 Atoms = tuple[CompiledAtom, ...]
 
@@ -100,6 +100,13 @@ def independent_blocks(
     used = sum(mask for mask, _ in groups)
     made += [_block(compiled, 1 << j, []) for j in sorted(alone) if not used >> j & 1]
     return sorted(made, key=lambda block: block.places)
+
+
+def whole_block(compiled: CompiledEdits) -> Block:
+    """Return all edits as one block, with the places of the set."""
+    return _block(
+        compiled, (1 << len(compiled.names)) - 1, range(len(compiled.clauses))
+    )
 
 
 def _block(compiled: CompiledEdits, mask: int, numbers: Sequence[int]) -> Block:

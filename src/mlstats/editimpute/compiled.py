@@ -22,7 +22,14 @@ import pandas as pd
 from mlstats.editimpute.edits import EditSet, Integral, Linear, Member, Missing
 from mlstats.errors import ConfigError, nearest
 
-__all__ = ["RELATIVE", "CompiledEdits", "Records", "compile_edits", "encode"]
+__all__ = [
+    "RELATIVE",
+    "CompiledEdits",
+    "Records",
+    "category_codes",
+    "compile_edits",
+    "encode",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -259,12 +266,22 @@ def encode(frame: pd.DataFrame, edits: EditSet, compiled: CompiledEdits) -> Reco
             numbers[:, at] = np.where(missing[:, at], 0.0, values)
         else:
             missing[:, at] = column.isna().to_numpy()
-            codes[:, at - compiled.n_numeric] = _codes(column, compiled.codes[at])
+            codes[:, at - compiled.n_numeric] = category_codes(
+                column, compiled.codes[at]
+            )
     return Records(numbers, codes, missing, invalid)
 
 
-def _codes(column: pd.Series, known: Mapping[str, int]) -> Ints:
-    """Return the codes of categories, 0 where a value is not named or missing."""
+def category_codes(column: pd.Series, known: Mapping[str, int]) -> Ints:
+    """Return the codes of categories, 0 where a value is not named or missing.
+
+    Parameters
+    ----------
+    column : Series
+        Categories, as texts or whole numbers.
+    known : mapping
+        Value -> code.
+    """
     numbers, distinct = pd.factorize(column)
     # A column of whole codes with a gap is read as 1.0, 2.0 ...
     texts = [

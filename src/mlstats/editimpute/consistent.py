@@ -10,8 +10,19 @@ import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.adjust import adjust
+from mlstats.editimpute.compiled import category_codes, compile_edits
+from mlstats.editimpute.edits import EditSet
+from mlstats.editimpute.fitting import Fitter
 from mlstats.editimpute.linear_edits import LinearEdits
-from mlstats.editimpute.treatment import Treatment, checked_mask, edits_after
+from mlstats.editimpute.mixed_edits import Mended, mend
+from mlstats.editimpute.post_edits import numbers_of
+from mlstats.editimpute.treatment import (
+    Treatment,
+    checked_mask,
+    edits_after,
+    picked,
+    set_edits_after,
+)
 
 __all__ = ["EditConsistent", "Treated"]
 
@@ -24,33 +35,42 @@ class Treated(Treatment):
     ----------
     values, cells
         As in :class:`~mlstats.editimpute.treatment.Treatment`; the method of a cell
-        that was adjusted ends in ``, adjusted``.
+        that was adjusted ends in ``, adjusted``, and is ``joint donor`` where all open
+        cells of the record came from another donor.
     edits : pandas.DataFrame
         edit, records, reason: the edits that still fail; empty where all hold.
+    reasons : pandas.Series
+        Unit -> why it fails, of the records that do.
     """
 
     edits: pd.DataFrame
+    reasons: pd.Series
 
 
 class EditConsistent:
-    """Impute, then move the imputed cells as little as the edits need.
+    """Impute, then bring the imputed cells to keep the edits, moving them least.
 
     Parameters
     ----------
     imputer : object
         With ``treat(frame, mask, seed)``, such as
         :class:`~mlstats.editimpute.models.ChainedImputer`.
-    edits : LinearEdits
-        What must hold after treatment.
+    edits : EditSet or LinearEdits
+        What must hold after treatment: the hard edits of a set, with categories,
+        conditions and whole numbers, or linear edits as arrays.
     decimals : mapping, optional
         Number of decimals of a variable, 0 for an integer.
     weights : {"relative", "unit"}
         See :func:`~mlstats.editimpute.adjust.adjust`.
+    tries : int
+        Near donors that are tried where imputed categories stand in the way of a set
+        of edits.
 
     Notes
     -----
     Only cells of the mask are moved. A record whose other cells contradict the edits
-    is reported with the reason; its imputed cells are kept within their bounds.
+    is reported with the reason; its imputed cells are kept within their bounds. The
+    steps taken for a set of edits are told in :mod:`mlstats.editimpute.mixed_edits`.
     """
 
     kind_of_work = "impute"
@@ -58,15 +78,17 @@ class EditConsistent:
     def __init__(
         self,
         imputer: Any,
-        edits: LinearEdits,
+        edits: LinearEdits | EditSet,
         *,
         decimals: Mapping[str, int] | None = None,
         weights: str = "relative",
+        tries: int = 20,
     ) -> None:
         self.imputer = imputer
         self.edits = edits
         self.decimals = decimals
         self.weights = weights
+        self.tries = tries
 
     @property
     def kind(self) -> str:
@@ -87,34 +109,131 @@ class EditConsistent:
         structural: pd.DataFrame | None = None,
     ) -> Treated:
         """Return the values, their provenance and the edits that still fail."""
-        names = list(self.edits.variables)
+        edits = self.edits
+        names = numbers_of(edits)
         full = checked_mask(frame, mask, numeric=names, structural=structural)
         found = self.imputer.treat(frame, mask, seed, structural)
-        before = self.edits.matrix(found.values)
-        free = full[names].to_numpy()
+        if isinstance(edits, EditSet):
+            return self._keep_set(edits.hard(), found, full, seed)
+        return self._keep_linear(edits, found, full)
+
+    def _keep_linear(
+        self, edits: LinearEdits, found: Treatment, full: pd.DataFrame
+    ) -> Treated:
+        names = list(edits.variables)
+        before = edits.matrix(found.values)
+        free = full[names].to_numpy(dtype=bool)
         # A cell without a value cannot be moved; the edits it stands in are not known.
         result = adjust(
             before,
             free & np.isfinite(before),
-            self.edits,
+            edits,
             weights=self.weights,
             decimals=self.decimals,
         )
-        after = self._within_bounds(result.values, free, result.status)
+        after = _within_bounds(edits, result.values, free, result.status)
         values = found.values.copy()
         changed = free & (after != before) & np.isfinite(before)
         for j in np.flatnonzero(changed.any(axis=0)):
             values[names[j]] = _moved(values[names[j]], changed[:, j], after[:, j])
-        cells = _marked(found.cells, frame.index, names, changed, after)
-        failing = edits_after(self.edits, values, full, result.reason)
-        return Treated(values, cells, failing)
+        everywhere = np.zeros(full.shape, dtype=bool)
+        everywhere[:, full.columns.get_indexer(pd.Index(names))] = changed
+        cells = _marked(found.cells, values, everywhere)
+        failing = edits_after(edits, values, full, result.reason)
+        return Treated(values, cells, failing, _told(values.index, result.reason))
 
-    def _within_bounds(
-        self, values: np.ndarray, free: np.ndarray, status: np.ndarray
-    ) -> np.ndarray:
-        lower, upper, _ = self.edits.bounds()
-        open_cells = free & (status == "not_adjusted")[:, None] & np.isfinite(values)
-        return np.where(open_cells, np.clip(values, lower, upper), values)
+    def _keep_set(
+        self, edits: EditSet, found: Treatment, full: pd.DataFrame, seed: int
+    ) -> Treated:
+        ids = [edit.id for edit in edits.edits]
+        fitter = Fitter(
+            compile_edits(edits), ids, weights=self.weights, decimals=self.decimals
+        )
+        # What was asked for and not imputed is no value that may be moved.
+        done = full & _imputed(found, full)
+        able = np.asarray(~full.to_numpy().any(axis=1))
+        made = mend(
+            found.values, edits, fitter, done, able, tries=self.tries, seed=seed
+        )
+        values, changed = _written(found.values, made, done)
+        cells = _marked(found.cells, values, changed, made.donors)
+        failing = set_edits_after(edits, values, made.reason)
+        return Treated(values, cells, failing, _told(values.index, made.reason))
+
+
+def _told(index: pd.Index, reasons: np.ndarray) -> pd.Series:
+    failing = np.flatnonzero(reasons != "")
+    return pd.Series(reasons[failing], index.take(failing), dtype=object, name="reason")
+
+
+def _imputed(found: Treatment, full: pd.DataFrame) -> np.ndarray:
+    """Return which cells were imputed."""
+    good = found.cells[found.cells["status"] == "imputed"]
+    at = np.zeros(full.shape, dtype=bool)
+    row = full.index.get_indexer(pd.Index(good["unit"]))
+    at[row, full.columns.get_indexer(pd.Index(good["variable"]))] = True
+    return at
+
+
+def _written(
+    before: pd.DataFrame, made: Mended, done: pd.DataFrame
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the values that keep the edits, and which cells changed."""
+    values = before.copy()
+    compiled, records = made.compiled, made.records
+    changed = np.zeros(done.shape, dtype=bool)
+    given = made.donors >= 0
+    for j in np.flatnonzero((done.to_numpy() & given[:, None]).any(axis=0)):
+        name = done.columns[int(j)]
+        rows = np.flatnonzero(done[name].to_numpy() & given)
+        rows = rows[before[name].notna().to_numpy()[made.donors[rows]]]
+        column = before[name].copy()
+        column.iloc[rows] = before[name].array[made.donors[rows]]
+        values[name], changed[rows, j] = column, True
+    for place, name in enumerate(compiled.names):
+        free = done[name].to_numpy()
+        if not free.any():
+            continue
+        at = done.columns.get_loc(name)
+        if place < compiled.n_numeric:
+            after = records.numbers[:, place]
+            now = values[name].to_numpy(dtype=float, na_value=np.nan)
+            moved = free & np.isfinite(now) & (now != after)
+            if moved.any():
+                values[name] = _moved(values[name], moved, after)
+        else:
+            codes = records.codes[:, place - compiled.n_numeric]
+            values[name], moved = _recoded(
+                values[name], compiled.codes[place], codes, free
+            )
+        changed[moved, at] = True
+    return values, changed
+
+
+def _recoded(
+    column: pd.Series, known: Mapping[str, int], codes: np.ndarray, free: np.ndarray
+) -> tuple[pd.Series, np.ndarray]:
+    """Return a column of categories with the codes that changed."""
+    now = category_codes(column, known)
+    moved = free & column.notna().to_numpy() & (now != codes)
+    if not moved.any():
+        return column, moved
+    column = column.copy()
+    label = {code: value for value, code in known.items()}
+    for code in np.unique(codes[moved]):
+        # As it is written in the file: a number, or a value that no edit names.
+        seen = column[(now == code) & column.notna().to_numpy()]
+        text = seen.mode().iloc[0] if len(seen) else label[int(code)]
+        column[moved & (codes == code)] = text
+    return column, moved
+
+
+def _within_bounds(
+    edits: LinearEdits, values: np.ndarray, free: np.ndarray, status: np.ndarray
+) -> np.ndarray:
+    lower, upper, _ = edits.bounds()
+    open_cells = free & (status == "not_adjusted")[:, None] & np.isfinite(values)
+    return np.where(open_cells, np.clip(values, lower, upper), values)
 
 
 def _moved(column: pd.Series, changed: np.ndarray, after: np.ndarray) -> pd.Series:
@@ -128,17 +247,24 @@ def _moved(column: pd.Series, changed: np.ndarray, after: np.ndarray) -> pd.Seri
 
 def _marked(
     cells: pd.DataFrame,
-    index: pd.Index,
-    names: list[str],
+    values: pd.DataFrame,
     changed: np.ndarray,
-    after: np.ndarray,
+    donors: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Return the provenance with the adjusted values and methods."""
+    """Return the provenance with the new values, methods and donors."""
     cells = cells.copy()
-    row = index.get_indexer(pd.Index(cells["unit"]))
-    column = pd.Index(names).get_indexer(pd.Index(cells["variable"]))
-    hit = (column >= 0) & (row >= 0)
-    hit[hit] = changed[row[hit], column[hit]]
-    cells.loc[hit, "after"] = after[row[hit], column[hit]]
-    cells.loc[hit, "method"] = cells.loc[hit, "method"].astype(str) + ", adjusted"
+    row = values.index.get_indexer(pd.Index(cells["unit"]))
+    column = values.columns.get_indexer(pd.Index(cells["variable"]))
+    hit = changed[row, column]
+    cells.loc[hit, "after"] = picked(values, row[hit], column[hit])
+    joint = np.zeros(len(cells), dtype=bool)
+    if donors is not None:
+        joint = hit & (donors[row] >= 0)
+        labels = values.index.to_numpy(dtype=object)
+        cells.loc[joint, "donor"] = labels[donors[row[joint]]]
+        cells.loc[joint, "method"] = "joint donor"
+    adjusted = hit & ~joint
+    cells.loc[adjusted, "method"] = (
+        cells.loc[adjusted, "method"].astype(str) + ", adjusted"
+    )
     return cells

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from mlstats.editimpute.linear_edits import LinearEdits
+from mlstats.editimpute.edits import EditSet
+from mlstats.editimpute.linear_edits import LinearEdits, linear_part
 from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
+from mlstats.editimpute.value_ranges import solve_balances, value_ranges
 
 __all__ = ["Deterministic"]
 
@@ -14,15 +16,19 @@ __all__ = ["Deterministic"]
 class Deterministic:
     """Impute a cell where, given the others, only one value is feasible.
 
-    First the balances with one open cell are solved, over and over; then the cells
-    of the records that are left are bounded by linear programmes.
+    First the balances are solved; then bounds are passed from edit to edit; then the
+    cells that are left are bounded by linear programmes.
 
     Parameters
     ----------
-    edits : LinearEdits
-        What the record must pass.
+    edits : EditSet or LinearEdits
+        What the record must pass; of a set the hard edits that are linear and hold
+        without a condition.
     tolerance : float
         Widest range, relative to the largest value of the record, that is one value.
+    programs : bool
+        Look at all edits together by linear programmes, some milliseconds for each
+        cell; without them a value is found less often.
 
     Notes
     -----
@@ -32,9 +38,16 @@ class Deterministic:
     kind = "traditional"
     kind_of_work = "impute"
 
-    def __init__(self, edits: LinearEdits, *, tolerance: float = 1e-9) -> None:
+    def __init__(
+        self,
+        edits: LinearEdits | EditSet,
+        *,
+        tolerance: float = 1e-9,
+        programs: bool = True,
+    ) -> None:
         self.edits = edits
         self.tolerance = tolerance
+        self.programs = programs
 
     def impute(
         self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int = 0
@@ -50,22 +63,20 @@ class Deterministic:
         structural: pd.DataFrame | None = None,
     ) -> Treatment:
         """Return the imputed values; nothing is drawn, so `seed` is not used."""
-        names = list(self.edits.variables)
+        given = self.edits
+        edits = linear_part(given) if isinstance(given, EditSet) else given
+        whole = given.integer if isinstance(given, EditSet) else frozenset()
+        names = list(edits.variables)
         full = checked_mask(frame, mask, numeric=names, structural=structural)
-        free = full[names].to_numpy()
-        x = self.edits.matrix(frame)
-        never = np.isnan(x) & ~free
+        free = full[names].to_numpy(dtype=bool)
+        x = edits.matrix(frame)
         x[free] = np.nan
-        reason = np.full(len(x), "more than one value is feasible", dtype=object)
-        asked = free.any(axis=1)
-        _solve_balances(self.edits, x, free)
-        for i in np.flatnonzero(asked & (np.isnan(x) & ~never).any(axis=1)):
-            if not self._bounded(x[i], np.isnan(x[i]) & ~never[i]):
-                reason[i] = "no value is feasible"
-                x[i, free[i]] = np.nan
-        wrong = np.asarray(asked & self.edits.failing(x).any(axis=1))
-        x[wrong[:, None] & free] = np.nan
-        reason[wrong] = "no value is feasible"
+        stuck = self._fill(edits, x, free)
+        stuck |= self._snap(x, free & np.isin(names, list(whole)))
+        x[stuck[:, None] & free] = np.nan
+        reason = np.where(
+            stuck, "no value is feasible", "more than one value is feasible"
+        ).astype(object)
         values = frame.copy()
         done = np.zeros(full.shape, dtype=bool)
         for j, name in enumerate(names):
@@ -79,14 +90,47 @@ class Deterministic:
             frame, values, full, method="deterministic", done=done, reasons=spread
         )
 
-    def _bounded(self, x: np.ndarray, is_open: np.ndarray) -> bool:
+    def _fill(self, edits: LinearEdits, x: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """Fill in cells with one value, in place; return which records have none."""
+        asked = np.flatnonzero(free.any(axis=1))
+        part, is_open = x[asked], free[asked]
+        solve_balances(edits, part, is_open)
+        # What the balances left is open; what is missing and not asked for never is.
+        is_open = is_open & np.isnan(part)
+        low, high = value_ranges(edits, part, is_open)
+        size = np.maximum(1.0, np.abs(np.nan_to_num(part)).max(axis=1, initial=0.0))
+        slack = self.tolerance * size[:, None]
+        # The edits' own tolerance may have let a value in that is a little too large.
+        stuck = (is_open & (low - high > slack)).any(axis=1)
+        with np.errstate(invalid="ignore"):
+            one = is_open & (high - low <= slack) & ~stuck[:, None]
+        # Adding zero turns -0.0 into 0.0.
+        part[one] = (low[one] + high[one]) / 2 + 0.0
+        is_open &= ~one
+        if self.programs:
+            for i in np.flatnonzero(is_open.any(axis=1) & ~stuck):
+                stuck[i] = not self._bounded(edits, part[i], is_open[i])
+        stuck |= edits.failing(part).any(axis=1)
+        x[asked] = part
+        found = np.zeros(len(x), dtype=bool)
+        found[asked] = stuck
+        return found
+
+    def _snap(self, x: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Round whole numbers, in place; return which records have another number."""
+        near = np.rint(x)
+        far = np.abs(near - x) > self.tolerance * np.maximum(1.0, np.abs(near))
+        x[whole] = near[whole]
+        return np.asarray((far & whole).any(axis=1))
+
+    def _bounded(self, edits: LinearEdits, x: np.ndarray, is_open: np.ndarray) -> bool:
         """Fill the cells of a record that have one value, in place."""
         from scipy.optimize import linprog
 
-        known = ~((self.edits.A[:, np.isnan(x) & ~is_open] != 0).any(axis=1))
-        A = self.edits.A[known][:, is_open]
-        rhs = self.edits.b[known] - self.edits.A[known] @ np.nan_to_num(x)
-        same = self.edits.equality[known]
+        known = ~((edits.A[:, np.isnan(x) & ~is_open] != 0).any(axis=1))
+        A = edits.A[known][:, is_open]
+        rhs = edits.b[known] - edits.A[known] @ np.nan_to_num(x)
+        same = edits.equality[known]
         limits = {
             "A_ub": A[~same] if (~same).any() else None,
             "b_ub": rhs[~same] if (~same).any() else None,
@@ -106,22 +150,3 @@ class Deterministic:
                 # Adding zero turns -0.0 into 0.0.
                 x[j] = (low.fun - high.fun) / 2 + 0.0
         return True
-
-
-def _solve_balances(edits: LinearEdits, x: np.ndarray, free: np.ndarray) -> None:
-    """Solve the balances with one open cell, in place, until none is left."""
-    balances = edits.A[edits.equality]
-    totals = edits.b[edits.equality]
-    for _ in range(len(balances)):
-        before = int(np.isnan(x).sum())
-        for coefficients, total in zip(balances, totals, strict=True):
-            used = np.flatnonzero(coefficients)
-            gaps = np.isnan(x[:, used])
-            rows = np.flatnonzero(gaps.sum(axis=1) == 1)
-            place = used[gaps[rows].argmax(axis=1)]
-            mine = free[rows, place]
-            rows, place = rows[mine], place[mine]
-            rest = total - np.nan_to_num(x[rows]) @ coefficients
-            x[rows, place] = rest / coefficients[place] + 0.0
-        if int(np.isnan(x).sum()) == before:
-            return

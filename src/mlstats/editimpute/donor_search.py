@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlstats.editimpute.linear_edits import LinearEdits
+from mlstats.editimpute.post_edits import PostEdits
 
 __all__ = ["DonorPool", "assign"]
 
@@ -21,44 +21,27 @@ class DonorPool:
 
     Parameters
     ----------
-    records : pandas.DataFrame
-        Records of the class.
-    mask : numpy.ndarray of bool, shape (records, columns)
-        Cells to impute.
     ranks : numpy.ndarray, shape (records, fields)
         Transformed matching fields.
     donors, recipients : numpy.ndarray of int
-        Places of the donors and recipients among the records.
+        Places of the donors and recipients among the records of the class.
     used : numpy.ndarray of bool, shape (recipients, fields)
         Matching fields of each recipient.
-    post_edits : LinearEdits or None
+    post_edits : PostEdits or None
         What a recipient must pass with the donor's values.
     """
 
-    records: pd.DataFrame
-    mask: np.ndarray
     ranks: np.ndarray
     donors: np.ndarray
     recipients: np.ndarray
     used: np.ndarray
-    post_edits: LinearEdits | None
+    post_edits: PostEdits | None
 
     def passes(self, recipients: np.ndarray, donors: np.ndarray) -> np.ndarray:
         """Return whether each recipient passes with the values of its donor."""
-        if self.post_edits is None or not len(recipients):
+        if self.post_edits is None:
             return np.ones(len(recipients), dtype=bool)
-        places = self.records.columns.get_indexer(pd.Index(self.post_edits.variables))
-        own = self._matrix()[recipients]
-        given = self._matrix()[donors]
-        taken = np.where(self.mask[np.ix_(recipients, places)], given, own)
-        return np.asarray(~self.post_edits.failing(taken).any(axis=1))
-
-    def _matrix(self) -> np.ndarray:
-        found = self.__dict__.get("_edited")
-        if found is None and self.post_edits is not None:
-            found = self.post_edits.matrix(self.records)
-            object.__setattr__(self, "_edited", found)
-        return np.asarray(found)
+        return self.post_edits.passes(recipients, donors)
 
 
 def assign(
@@ -170,7 +153,7 @@ def _limited(
     """Move the recipients of donors that are used too often to donors that are left."""
     order = rng.permutation(len(found))
     result = np.full(len(found), -1)
-    uses = np.zeros(len(pool.records), dtype=int)
+    uses = np.zeros(len(pool.ranks), dtype=int)
     waiting = order[found[order] >= 0]
     choice = found.copy()
     while len(waiting):
@@ -184,8 +167,6 @@ def _limited(
         if not len(waiting) or not len(left):
             break
         rest = DonorPool(
-            pool.records,
-            pool.mask,
             pool.ranks,
             left,
             pool.recipients[waiting],

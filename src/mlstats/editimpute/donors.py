@@ -10,18 +10,23 @@ fields at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.donor_search import DonorPool, assign
+from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.linear_edits import LinearEdits
 from mlstats.editimpute.matching_fields import binding_fields
+from mlstats.editimpute.post_edits import (
+    PostEdits,
+    linear_edits_of,
+    passing_records,
+)
 from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
-from mlstats.errors import ConfigError
+from mlstats.errors import ConfigError, ContractError
 
 __all__ = ["NearestDonor", "donor_limit", "rank_transform"]
 
@@ -77,6 +82,7 @@ class _Class:
 
     rows: np.ndarray
     mask: np.ndarray
+    waiting: np.ndarray
     donors: np.ndarray
     reasons: np.ndarray
 
@@ -87,13 +93,14 @@ class NearestDonor:
     Parameters
     ----------
     match : sequence of str
-        Matching fields that are always used (where the recipient has them). Numbers.
+        Matching fields that are always used (where the recipient has them): numbers,
+        and categories that `orders` puts into an order.
     by : sequence of str
-        Columns that make the classes.
-    edits : LinearEdits, optional
-        What donors pass. Their fields that still bind are matching fields too where
-        `match_on_edits` is true.
-    post_edits : LinearEdits, optional
+        Columns that make the classes, the most important first.
+    edits : EditSet or LinearEdits, optional
+        What donors pass; of a set all hard edits. The fields of linear edits that
+        still bind are matching fields too where `match_on_edits` is true.
+    post_edits : EditSet or LinearEdits, optional
         What the recipient passes after imputation; `edits` if left out.
     match_on_edits : bool
         Find the matching fields of each recipient by linear programmes; exact, some
@@ -108,6 +115,11 @@ class NearestDonor:
         Percentage of a class that must be donors.
     random : bool
         Draw a donor of the class instead of the nearest (mass imputation).
+    collapse : bool
+        For a record without a donor in its class, leave out the last column of `by`,
+        and so on.
+    orders : mapping, optional
+        Matching field of categories -> its categories, lowest first.
 
     Notes
     -----
@@ -123,8 +135,8 @@ class NearestDonor:
         match: Sequence[str] = (),
         *,
         by: Sequence[str] = (),
-        edits: LinearEdits | None = None,
-        post_edits: LinearEdits | None = None,
+        edits: LinearEdits | EditSet | None = None,
+        post_edits: LinearEdits | EditSet | None = None,
         match_on_edits: bool = False,
         tries: int = 20,
         limit_ratio: float | None = None,
@@ -132,6 +144,8 @@ class NearestDonor:
         min_donors: int = 30,
         min_percent: float = 30.0,
         random: bool = False,
+        collapse: bool = False,
+        orders: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.match = list(match)
         self.by = list(by)
@@ -144,6 +158,8 @@ class NearestDonor:
         self.min_donors = min_donors
         self.min_percent = min_percent
         self.random = random
+        self.collapse = collapse
+        self.orders = {name: list(codes) for name, codes in (orders or {}).items()}
 
     def impute(
         self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
@@ -181,8 +197,13 @@ class NearestDonor:
         donors = np.full(len(frame), -1)
         reasons = np.full(len(frame), "", dtype=object)
         rng = np.random.default_rng(seed)
-        for rows in class_rows(frame, self.by):
-            self._class(frame, _Class(rows, cells, donors, reasons), rng)
+        last = 0 if self.collapse else len(self.by)
+        for used in range(len(self.by), last - 1, -1):
+            waiting = cells.any(axis=1) & (donors < 0)
+            if waiting.any():
+                for rows in class_rows(frame, self.by[:used]):
+                    group = _Class(rows, cells, waiting, donors, reasons)
+                    self._class(frame, group, rng)
         values = copied(frame, cells, donors)
         spread = np.broadcast_to(reasons[:, None], cells.shape)
         done = cells & (donors >= 0)[:, None]
@@ -197,37 +218,61 @@ class NearestDonor:
         )
 
     def _numeric(self) -> list[str]:
-        named: Iterable[str] = () if self.edits is None else self.edits.variables
-        after = () if self.post_edits is None else self.post_edits.variables
-        return list(dict.fromkeys([*self.match, *named, *after]))
+        named = [
+            name
+            for edits in (self.edits, self.post_edits)
+            if edits is not None
+            for name in (
+                edits.numeric if isinstance(edits, EditSet) else edits.variables
+            )
+        ]
+        match = [name for name in self.match if name not in self.orders]
+        return list(dict.fromkeys([*match, *named]))
+
+    def _numbers(self, part: pd.DataFrame, fields: list[str]) -> np.ndarray:
+        """Return the matching fields as numbers, categories by their place."""
+        numbers = np.empty((len(part), len(fields)))
+        for j, name in enumerate(fields):
+            if name not in self.orders:
+                numbers[:, j] = part[name].to_numpy(dtype=float, na_value=np.nan)
+                continue
+            place = pd.Index(self.orders[name]).get_indexer(pd.Index(part[name]))
+            strange = int(((place < 0) & part[name].notna().to_numpy()).sum())
+            if strange:
+                raise ContractError(
+                    f"{strange} values of {name!r} are not in its order",
+                    expected=", ".join(self.orders[name]),
+                )
+            numbers[:, j] = np.where(place < 0, np.nan, place)
+        return numbers
 
     def _class(
         self, frame: pd.DataFrame, group: _Class, rng: np.random.Generator
     ) -> None:
         rows = group.rows
         asked = group.mask[rows].any(axis=1)
-        if not asked.any():
+        waiting = group.waiting[rows]
+        if not waiting.any():
             return
         part = frame.iloc[rows]
         able = ~asked & self._can_give(part, group.mask[rows])
-        donors, recipients = np.flatnonzero(able), np.flatnonzero(asked)
+        donors, recipients = np.flatnonzero(able), np.flatnonzero(waiting)
         short = self._too_few(len(donors), len(rows))
         if short:
             group.reasons[rows[recipients]] = short
             return
         fields = self._fields()
-        data = part[fields].to_numpy(dtype=float, na_value=np.nan)
+        data = self._numbers(part, fields)
         masked = group.mask[np.ix_(rows, frame.columns.get_indexer(pd.Index(fields)))]
         valid = np.where(masked, np.nan, data)
         valid[~(able | asked)] = np.nan
+        after = self.post_edits
         pool = DonorPool(
-            part,
-            group.mask[rows],
             rank_transform(valid),
             donors,
             recipients,
             self._used(part, group.mask[rows], recipients, fields),
-            None if self.post_edits is None else self.post_edits,
+            None if after is None else PostEdits(after, part, group.mask[rows]),
         )
         limit = donor_limit(
             len(recipients), len(donors), ratio=self.limit_ratio, uses=self.limit_uses
@@ -243,7 +288,7 @@ class NearestDonor:
         needed = list(dict.fromkeys([*wanted, *self.match]))
         able: np.ndarray = part[needed].notna().all(axis=1).to_numpy(copy=True)
         if self.edits is not None:
-            able &= self.edits.passing(self.edits.matrix(part))
+            able &= passing_records(part, self.edits)
         return able
 
     def _too_few(self, donors: int, records: int) -> str:
@@ -256,11 +301,8 @@ class NearestDonor:
         return ""
 
     def _fields(self) -> list[str]:
-        on_edits = (
-            list(self.edits.variables)
-            if self.match_on_edits and self.edits is not None
-            else []
-        )
+        linear = linear_edits_of(self.edits)
+        on_edits = () if linear is None or not self.match_on_edits else linear.variables
         return list(dict.fromkeys([*self.match, *on_edits]))
 
     def _used(
@@ -272,12 +314,12 @@ class NearestDonor:
     ) -> np.ndarray:
         """Return the matching fields of each recipient, shape (recipients, fields)."""
         places = part.columns.get_indexer(pd.Index(fields))
-        data: Any = part[fields].to_numpy(dtype=float, na_value=np.nan)[recipients]
+        data = self._numbers(part, fields)[recipients]
         valid = ~mask[np.ix_(recipients, places)] & np.isfinite(data)
         always = np.isin(fields, self.match)
         used: np.ndarray = valid & always
-        if self.match_on_edits and self.edits is not None:
-            edits = self.edits
+        edits = linear_edits_of(self.edits)
+        if self.match_on_edits and edits is not None:
             to_impute = part.columns.get_indexer(pd.Index(edits.variables))
             binding = binding_fields(
                 edits,

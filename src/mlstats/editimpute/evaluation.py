@@ -20,7 +20,7 @@ from mlstats.editimpute.compiled import (
     State,
 )
 
-__all__ = ["choice_table", "clause_truth", "dense_rows", "rows_hold"]
+__all__ = ["atom_truth", "choice_table", "clause_truth", "dense_rows", "rows_hold"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -89,7 +89,7 @@ def _truth(records: Records, compiled: CompiledEdits) -> tuple[Bools, Bools]:
                 one, gap = holds[:, at], absent[:, at]
                 at += 1
             else:
-                one, gap = _atom_truth(atom, records, compiled)
+                one, gap = atom_truth(atom, records, compiled)
             true[:, i] |= one & ~gap
             unknown[:, i] |= gap
     unknown &= ~true
@@ -108,9 +108,10 @@ def _absent(rows: list[Row], records: Records) -> Bools:
     return np.asarray(missing.astype(np.float32) @ (A != 0).T.astype(np.float32) > 0)
 
 
-def _atom_truth(
+def atom_truth(
     atom: CompiledAtom, records: Records, compiled: CompiledEdits
 ) -> tuple[Bools, Bools]:
+    """Tell which records keep a choice or a state, and where its value is missing."""
     assert isinstance(atom, Choice | State)
     missing = records.missing[:, atom.place]
     if isinstance(atom, State):

@@ -42,6 +42,12 @@ class Problem:
         Numeric places that are whole numbers.
     most_nodes : int
         Branches after which the question is given up.
+
+    Attributes
+    ----------
+    codes : dict
+        After :meth:`point`: place of a categorical variable -> bits of the codes any
+        of which goes with the point.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class Problem:
         self.domains = dict(domains)
         self.integer = integer
         self.nodes = most_nodes
+        self.codes = dict(domains)
 
     def point(self) -> Floats | None:
         """Return values that keep all clauses, or None where there are none."""
@@ -128,6 +135,7 @@ class Problem:
             return None
         first = self._first_open(rest, point, domains)
         if first is None:
+            self.codes = domains
             return point
         others = rest[:first] + rest[first + 1 :]
         for atom in rest[first]:

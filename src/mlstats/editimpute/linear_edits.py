@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mlstats.editimpute.compiled import RELATIVE, CompiledEdits, Row, compile_edits
+from mlstats.editimpute.edits import EditSet
+from mlstats.editimpute.evaluation import dense_rows
 from mlstats.errors import ConfigError, nearest
 
-__all__ = ["LinearEdits"]
+__all__ = ["LinearEdits", "linear_part", "linear_rows"]
 
 # Relative to the sum of the absolute terms of the edit; 1e-9 of a million is 0.001.
 TOLERANCE = 1e-9
@@ -34,6 +37,9 @@ class LinearEdits:
         Name of each column of `A`.
     names : sequence of str, optional
         Name of each edit; ``edit 1`` and so on if left out.
+    relative, absolute : float
+        An edit fails by more than the larger of `absolute` and `relative` times the
+        sum of the absolute values of its terms.
 
     Raises
     ------
@@ -46,6 +52,8 @@ class LinearEdits:
     equality: np.ndarray
     variables: Sequence[str]
     names: Sequence[str] = ()
+    relative: float = TOLERANCE
+    absolute: float = TOLERANCE
 
     def __post_init__(self) -> None:
         A = np.atleast_2d(np.asarray(self.A, dtype=float))
@@ -80,6 +88,21 @@ class LinearEdits:
             np.concatenate([self.equality, np.zeros(p, dtype=bool)]),
             self.variables,
             (*self.names, *(f"{v} >= 0" for v in self.variables)),
+            self.relative,
+            self.absolute,
+        )
+
+    def with_rows(self, rows: Sequence[Row], names: Sequence[str]) -> LinearEdits:
+        """Return the edits and others, given by the places of their variables."""
+        A, b, equality = dense_rows(list(rows), len(self.variables))
+        return LinearEdits(
+            np.vstack([self.A, A]),
+            np.concatenate([self.b, b]),
+            np.concatenate([self.equality, equality]),
+            self.variables,
+            (*self.names, *names),
+            self.relative,
+            self.absolute,
         )
 
     def matrix(self, frame: pd.DataFrame) -> np.ndarray:
@@ -100,15 +123,18 @@ class LinearEdits:
         return np.array(columns.to_numpy(dtype=float, na_value=np.nan))
 
     def failing(
-        self, values: np.ndarray, *, tolerance: float = TOLERANCE
+        self, values: np.ndarray, *, tolerance: float | None = None
     ) -> np.ndarray:
         """Return which edits each record fails, shape (n, edits).
 
-        An edit with a missing variable is not failed: it cannot be told.
+        An edit with a missing variable is not failed: it cannot be told. A
+        `tolerance` stands for both of the edits' own.
         """
         values = np.asarray(values, dtype=float)
         failed = np.empty((len(values), len(self)), dtype=bool)
         size, limit = np.abs(self.A).T, np.abs(self.b)
+        relative = self.relative if tolerance is None else tolerance
+        absolute = self.absolute if tolerance is None else tolerance
         for start in range(0, len(values), BLOCK):
             part = values[start : start + BLOCK]
             x = (
@@ -118,8 +144,9 @@ class LinearEdits:
             )
             over = x @ self.A.T - self.b
             np.abs(over, out=over, where=self.equality)
-            scale = np.maximum(np.abs(x) @ size + limit, 1.0)
-            failed[start : start + BLOCK] = over > tolerance * scale
+            scale = np.abs(x) @ size + limit
+            np.maximum(relative * scale, absolute, out=scale)
+            failed[start : start + BLOCK] = over > scale
             if x is not part:
                 failed[start : start + BLOCK] &= self._known(part)
         return failed
@@ -158,3 +185,79 @@ class LinearEdits:
         used = (self.A != 0).astype(float)
         known: np.ndarray = missing.astype(float) @ used.T == 0
         return known
+
+
+def linear_part(
+    edits: EditSet,
+    variables: Sequence[str] | None = None,
+    *,
+    tolerance: float = 1e-9,
+    strict: float = 1e-6,
+) -> LinearEdits:
+    """Return the hard edits that are linear and hold without a condition.
+
+    Parameters
+    ----------
+    edits : EditSet
+        Edits of every kind; declared bounds are among them.
+    variables : sequence of str, optional
+        Columns of the result in their order, the numeric variables of the edits if
+        left out. An edit on any other variable is left out.
+    tolerance, strict : float
+        As in :func:`mlstats.editimpute.compiled.compile_edits`. What holds here holds
+        for :func:`~mlstats.editimpute.status.review` with the same tolerance.
+
+    Raises
+    ------
+    ConfigError
+        Where the edits know a variable as a category.
+
+    Examples
+    --------
+    >>> edits = EditSet.from_texts(["a + b == c", "a >= 0", "if a > 0 then b > 0"])
+    >>> linear_part(edits).names
+    ('E1', 'E2')
+    """
+    hard = edits.hard()
+    compiled = compile_edits(hard, tolerance=tolerance, strict=strict)
+    made = linear_rows(compiled, [edit.id for edit in hard.edits])
+    if variables is None:
+        return made
+    for name in variables:
+        if name in edits.categorical:
+            raise ConfigError(f"{name!r} is a category, not a number")
+    known = {name: j for j, name in enumerate(made.variables)}
+    blank = np.zeros((len(made), 1))
+    A = np.hstack([made.A, blank])[:, [known.get(v, -1) for v in variables]]
+    apart = [j for name, j in known.items() if name not in set(variables)]
+    kept = ~(made.A[:, apart] != 0).any(axis=1)
+    names = tuple(np.array(made.names, dtype=object)[kept])
+    b, same = made.b[kept], made.equality[kept]
+    return LinearEdits(A[kept], b, same, variables, names, made.relative, made.absolute)
+
+
+def linear_rows(compiled: CompiledEdits, ids: Sequence[str]) -> LinearEdits:
+    """Return the clauses with one alternative, a linear one, over all numbers.
+
+    Parameters
+    ----------
+    compiled : CompiledEdits
+        Compiled edits.
+    ids : sequence of str
+        Names of the edits that own the clauses.
+    """
+    rows, names = [], []
+    for clause, owner in zip(compiled.clauses, compiled.owner, strict=True):
+        if len(clause) == 1 and isinstance(clause[0], Row):
+            rows.append(clause[0])
+            names.append(ids[owner])
+    A, b, equality = dense_rows(rows, compiled.n_numeric)
+    return LinearEdits(
+        A,
+        b,
+        equality,
+        compiled.names[: compiled.n_numeric],
+        names,
+        RELATIVE,
+        compiled.tolerance,
+    )

@@ -10,6 +10,7 @@ its set was checked without any box; a set that fails the check is excluded.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,13 @@ from mlstats.editimpute.blocks import Block
 from mlstats.editimpute.compiled import RELATIVE, Choice, CompiledAtom, Row, State
 from mlstats.editimpute.feasibility import Problem
 
-__all__ = ["BlockRecord", "OutOfTime", "can_stay", "localise_record"]
+__all__ = [
+    "BlockRecord",
+    "OutOfTime",
+    "can_stay",
+    "localise_record",
+    "open_atoms",
+]
 
 Floats = npt.NDArray[np.float64]
 _BOXES = (1e1, 1e3)  # times the largest value or bound of the record
@@ -59,17 +66,12 @@ def can_stay(
     """Tell whether changing a set of variables is enough, whole numbers included."""
     clauses = []
     for clause in block.clauses:
-        rest: list[CompiledAtom] = []
-        for atom in clause:
-            left = _substituted(atom, block, record, mask, tolerance)
-            if left is True:
-                break
-            if left is not False:
-                rest.append(left)
-        else:
-            if not rest:
-                return False
-            clauses.append(tuple(rest))
+        rest = open_atoms(clause, block, record, mask, tolerance)
+        if rest is None:
+            continue
+        if not rest:
+            return False
+        clauses.append(rest)
     whole = block.integer & {j for j in range(block.n_numeric) if mask >> j & 1}
     stays = block.integer - whole
     values = record.numbers[sorted(stays)]
@@ -77,6 +79,31 @@ def can_stay(
         return False
     problem = Problem(block.n_numeric, clauses, block.domains, frozenset(whole))
     return problem.point() is not None
+
+
+def open_atoms(
+    clause: Sequence[CompiledAtom],
+    block: Block,
+    record: BlockRecord,
+    mask: int,
+    tolerance: float,
+) -> tuple[CompiledAtom, ...] | None:
+    """Put the values that stay into a clause.
+
+    Returns
+    -------
+    tuple of atoms or None
+        The alternatives that can still hold, none where the clause is broken; None
+        where it holds by the values that stay.
+    """
+    rest: list[CompiledAtom] = []
+    for atom in clause:
+        left = _substituted(atom, block, record, mask, tolerance)
+        if left is True:
+            return None
+        if left is not False:
+            rest.append(left)
+    return tuple(rest)
 
 
 def _substituted(

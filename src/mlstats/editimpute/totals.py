@@ -74,21 +74,16 @@ def correct_totals(
         Thresholds; the percentage is a share of the sum, 0.1 for ten per cent.
     """
     y, parts = np.asarray(total, dtype=float), np.array(components, dtype=float)
-    n = len(y)
-    limit, share = _filled(absolute, n), _filled(percentage, n)
     if np.isinf(y).any() or np.isinf(parts).any():
         raise ContractError("Totals or components are infinite")
-    compared = np.where(
-        np.isnan(_filled(predictive, n)), _filled(auxiliary, n), _filled(predictive, n)
-    )
-    compared = np.where(np.isnan(compared), y, compared)
+    limit, share = _filled(absolute, len(y)), _filled(percentage, len(y))
+    compared = _first_known(_filled(predictive, len(y)), _filled(auxiliary, len(y)), y)
     derived = np.nansum(parts, axis=1)
     stop = np.isnan(y) | np.isnan(compared) | (np.isnan(limit) & np.isnan(share))
     stop |= (derived == 0) & (y != 0)
     difference = np.where(stop | np.isnan(limit), np.nan, np.abs(derived - compared))
-    low, high = derived * (1 - share), derived * (1 + share)
-    low, high = np.minimum(low, high), np.maximum(low, high)
-    low, high = (np.where(stop, np.nan, v) for v in (low, high))
+    ends = np.sort(derived * np.stack([1 - share, 1 + share]), axis=0)
+    low, high = np.where(stop, np.nan, ends)
     slack = 1e-9 * np.maximum(1.0, np.abs(derived))
     near = difference <= limit + slack
     near |= (compared >= low - slack) & (compared <= high + slack)
@@ -97,16 +92,25 @@ def correct_totals(
     marker = np.select(
         [stop, adds_up, near & amend, near], ["S", "N", "T", "C"], default="M"
     )
-    scale = np.ones(n)
-    np.divide(y, derived, out=scale, where=(marker == "C") & (derived != 0))
-    return CorrectedTotals(
-        np.where(marker == "T", derived, y),
-        parts * scale[:, None],
-        marker,
-        difference,
-        low,
-        high,
-    )
+    corrected = np.where(marker == "T", derived, y)
+    parts = _scaled(parts, y, derived, marker == "C")
+    return CorrectedTotals(corrected, parts, marker, difference, low, high)
+
+
+def _first_known(*columns: np.ndarray) -> np.ndarray:
+    found = columns[0]
+    for column in columns[1:]:
+        found = np.where(np.isnan(found), column, found)
+    return found
+
+
+def _scaled(
+    parts: np.ndarray, total: np.ndarray, derived: np.ndarray, which: np.ndarray
+) -> np.ndarray:
+    """Return components that add up to the total where they are to."""
+    scale = np.ones(len(total))
+    np.divide(total, derived, out=scale, where=which & (derived != 0))
+    return np.asarray(parts * scale[:, None])
 
 
 def _filled(values: np.ndarray | float | None, n: int) -> np.ndarray:

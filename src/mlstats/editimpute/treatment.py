@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.linear_edits import LinearEdits
+from mlstats.editimpute.status import FAIL, review
 from mlstats.errors import ConfigError, ContractError, nearest
 
-__all__ = ["CELL_COLUMNS", "Treatment", "checked_mask", "edits_after", "treatment"]
+__all__ = [
+    "CELL_COLUMNS",
+    "Treatment",
+    "checked_mask",
+    "edits_after",
+    "picked",
+    "set_edits_after",
+    "treatment",
+]
 
 CELL_COLUMNS = (
     "unit",
@@ -161,8 +171,8 @@ def treatment(
         {
             "unit": frame.index.to_numpy(dtype=object)[rows],
             "variable": frame.columns.to_numpy(dtype=object)[columns],
-            "before": _picked(frame, rows, columns),
-            "after": _picked(values, rows, columns),
+            "before": picked(frame, rows, columns),
+            "after": picked(values, rows, columns),
             "status": np.where(ok, "imputed", "not_imputed"),
             "method": method
             if isinstance(method, str)
@@ -180,7 +190,8 @@ def _cells(array: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarr
     return picked
 
 
-def _picked(frame: pd.DataFrame, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def picked(frame: pd.DataFrame, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return the values of cells, given by their rows and columns."""
     picked = np.empty(len(rows), dtype=object)
     for j in np.unique(columns):
         at = columns == j
@@ -218,9 +229,40 @@ def edits_after(
     if reasons is not None:
         told = np.array([bool(r) for r in reasons], dtype=bool)
         why[told] = np.asarray(reasons, dtype=object)[told, None]
+    return _counted(failed, edits.names, why)
+
+
+def set_edits_after(
+    edits: EditSet, values: pd.DataFrame, reasons: np.ndarray
+) -> pd.DataFrame:
+    """Return a row per hard edit of a set that still fails after treatment, and why.
+
+    Parameters
+    ----------
+    edits : EditSet
+        The edits.
+    values : pandas.DataFrame
+        Treated data.
+    reasons : numpy.ndarray of object, shape (n,)
+        Reason per record.
+
+    Returns
+    -------
+    pandas.DataFrame
+        edit, records, reason; no row where every edit holds.
+    """
+    found = review(values, edits.hard())
+    why = np.broadcast_to(
+        np.where(reasons == "", "treatment left it", reasons)[:, None],
+        found.by_edit.shape,
+    )
+    return _counted(found.by_edit == FAIL, found.ids, why)
+
+
+def _counted(failed: np.ndarray, names: Sequence[str], why: np.ndarray) -> pd.DataFrame:
     rows, which = np.nonzero(failed)
     found = pd.DataFrame(
-        {"edit": np.asarray(edits.names, object)[which], "reason": why[rows, which]}
+        {"edit": np.asarray(names, object)[which], "reason": why[rows, which]}
     )
     counted = found.groupby(["edit", "reason"], sort=False).size().rename("records")
     return counted.reset_index()[["edit", "records", "reason"]]

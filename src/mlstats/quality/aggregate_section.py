@@ -24,7 +24,7 @@ from mlstats.quality.figures import (
 )
 from mlstats.quality.plots import PlotRow, interval_plot
 from mlstats.quality.report import RunReport
-from mlstats.quality.report_tables import told
+from mlstats.quality.report_tables import TOTAL, told
 
 __all__ = ["aggregate_section"]
 
@@ -49,7 +49,8 @@ def aggregate_section(report: RunReport) -> dict[str, Any]:
     -------
     dict
         level, columns (headings), rows (class, figures with their differences), more
-        (classes that only the workbook has), plot, domains (domain, class, figures).
+        (classes that only the workbook has), plot, domains (domain, class, figures),
+        totals (whether they are of imputed variables, some of which are totals).
     """
     shown = told(report.aggregates)
     if shown.empty:
@@ -57,6 +58,8 @@ def aggregate_section(report: RunReport) -> dict[str, Any]:
     shown = shown.assign(
         **{c: shown[c].map(as_text) for c in ("level", "variable", "domain", "arm")}
     )
+    has_totals = bool(shown["variable"].eq(TOTAL).any())
+    shown = _side_by_side(shown) if has_totals else shown
     level = _top(shown, report)
     at_top = shown[shown["level"] == level]
     columns = _columns(at_top, report)
@@ -65,6 +68,7 @@ def aggregate_section(report: RunReport) -> dict[str, Any]:
     classes = _sorted(overall, focus)
     return {
         "level": level_name(level),
+        "totals": has_totals,
         "focus": focus,
         "headings": [column.heading for column in columns],
         "rows": [
@@ -76,6 +80,22 @@ def aggregate_section(report: RunReport) -> dict[str, Any]:
         "plot": Markup(_plot(report, overall, classes[:_DRAWN], columns)),
         "domains": _domains(at_top[at_top["domain"] != ""], report, focus),
     }
+
+
+def _side_by_side(shown: pd.DataFrame) -> pd.DataFrame:
+    """Bring imputed variables, each a level of its own, to one table.
+
+    The differences of totals become shares of the true total: an arm's value less its
+    difference.
+    """
+    amount = shown["variable"] == TOTAL
+    names = shown["level"].where(amount, shown["level"] + ": " + shown["variable"])
+    found = shown.assign(variable=names, level="", amount=amount)
+    numbers = list(_PARTS)
+    found = found.astype(dict.fromkeys(["value", *numbers], "float64"))
+    true = (found["value"] - found["difference"]).abs()
+    found.loc[amount, numbers] = found[numbers].div(true, axis=0)[amount]
+    return found
 
 
 def _top(shown: pd.DataFrame, report: RunReport) -> str:
@@ -136,10 +156,13 @@ def _share(row: dict[str, Any] | None, kind: str) -> tuple[Figure, Figure | None
         note = as_text(row["note"])
         return Figure(DASH, missing=f"{why}: {note}" if note else why), None
     bounds = (number(row["lower"]), number(row["upper"]))
+    amount = bool(row.get("amount", False))
+    text = f"{value:,.0f}" if amount else f"{100 * value:.1f}{_NARROW_SPACE}%"
     interval = ""
     if all(map(math.isfinite, bounds)):
-        interval = " to ".join(f"{100 * bound:.1f}" for bound in bounds)
-    share = Figure(f"{100 * value:.1f}{_NARROW_SPACE}%", interval)
+        ends = (f"{b:,.0f}" if amount else f"{100 * b:.1f}" for b in bounds)
+        interval = " to ".join(ends)
+    share = Figure(text, interval)
     return share, None if kind == "truth" else _gap(row, "difference")
 
 
@@ -162,6 +185,7 @@ def _plot(
     columns: list[_Column],
 ) -> str:
     rows = []
+    has_totals = any("amount" in r for arms in overall.values() for r in arms.values())
     for name in classes:
         for column in columns:
             row = overall[name].get(column.arm)
@@ -179,17 +203,18 @@ def _plot(
                     part[2],
                     text=text or figure.text,
                     kind=column.kind,
-                    group=f"class {name}",
+                    group=name if has_totals else f"class {name}",
                     hollow=column.kind == "corrected",
                 )
             )
     return interval_plot(
         rows,
         key="aggregate-plot",
-        title="Difference of the published share from the truth",
+        title="Difference of the published figure from the truth",
         description="A mark per class and arm with its 95 % interval. On the zero line "
         "the arm publishes what the truth would.",
-        axis="difference from the truth, percentage points",
+        axis="difference from the truth, "
+        + ("% of a total, points of a share" if has_totals else "percentage points"),
         zero=True,
         remark="synthetic data" if report.synthetic else "",
     )

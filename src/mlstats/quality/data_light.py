@@ -22,7 +22,7 @@ from mlstats.quality.indicator import Indicator, exact
 from mlstats.quality.summaries import Ancestor
 from mlstats.split import cluster_ids
 
-__all__ = ["data_rows"]
+__all__ = ["contract_kept", "data_rows", "truth_sample"]
 
 _SAMPLES: Final = {
     "probability": "probability sample",
@@ -69,7 +69,7 @@ def data_rows(
     found = [
         Indicator("data", "truth_sample", _sample(frame, folds, pilot)),
         *_met_in_training(frame, folds, pilot, seen),
-        Indicator("data", "contract_kept", _contract(*rules)),
+        Indicator("data", "contract_kept", contract_kept(*rules)),
         Indicator("data", "classification_version", _version(pilot)),
     ]
     placed = [*agreed, *(("", indicator) for indicator in found)]
@@ -128,7 +128,23 @@ def _design(frame: pd.DataFrame, pilot: Pilot, kept: np.ndarray) -> Design:
 
 
 def _sample(frame: pd.DataFrame, folds: pd.Series[str], pilot: Pilot) -> Estimate:
-    """State how the truth was drawn: a fact, whose number says nothing."""
+    roles, test = pilot.data.roles, folds == "test"
+    periods: list[str] = []
+    if roles.period is not None:
+        periods = sorted(set(frame.loc[test, roles.period].dropna()))
+    return truth_sample(pilot, int(test.sum()), periods)
+
+
+def truth_sample(pilot: Pilot, n: int, periods: Sequence[str] = ()) -> Estimate:
+    """State how the truth was drawn: a fact, whose number says nothing.
+
+    Parameters
+    ----------
+    n : int
+        Units with a truth.
+    periods : sequence of str
+        Reference periods of the truth, in their order.
+    """
     said = _SAMPLES.get(pilot.evaluate.truth_sample)
     if said is None:
         return absent(
@@ -137,10 +153,7 @@ def _sample(frame: pd.DataFrame, folds: pd.Series[str], pilot: Pilot) -> Estimat
         )
     roles = pilot.data.roles
     parts = [said, f"weights: {roles.weight}" if roles.weight else "no weights"]
-    if roles.period is not None:
-        periods = sorted(set(frame.loc[folds == "test", roles.period].dropna()))
-        parts += [" to ".join(dict.fromkeys([*periods[:1], *periods[-1:]]))]
-    n = int((folds == "test").sum())
+    parts += [" to ".join(dict.fromkeys([*periods[:1], *periods[-1:]]))]
     return Estimate(np.nan, n=n, note=", ".join(filter(None, parts)))
 
 
@@ -163,7 +176,8 @@ def _met_in_training(
     yield Indicator("data", "clusters_in_training", clusters)
 
 
-def _contract(kept: int, held: int) -> Estimate:
+def contract_kept(kept: int, held: int) -> Estimate:
+    """State how many rules of the contract no row breaks."""
     if held == 0:
         return absent("not_measured", "the contract was not checked")
     return exact(kept / held, n=held, note=f"{kept} of {held} rules; others only warn")

@@ -37,6 +37,12 @@ METHOD_CLASSES: Final = ("rule", "linear", "additive", "tree", "ensemble", "opaq
 _CLASS_OF: Final[Mapping[str, str]] = {
     "ExactIndex": "rule",
     "DummyClassifier": "rule",
+    # A donor is the reason: a person sees which record gave the value.
+    "NearestDonor": "rule",
+    "HotDeck": "rule",
+    "EstimatorImputer": "linear",
+    "MultinomialImputer": "linear",
+    "ChainedImputer": "ensemble",
     "WeightedIndex": "additive",
     "FastText": "additive",
     "LinearText": "linear",
@@ -299,7 +305,7 @@ def _innermost(method: object) -> object:
     """Return what does the deciding inside pipelines and wrappers."""
     for _ in range(8):  # a wrapper that holds itself is not followed for ever
         steps = getattr(method, "steps", None)
-        if steps:
+        if steps and type(method).__name__ not in _CLASS_OF:
             method = steps[-1][1]
             continue
         inner = next(

@@ -26,10 +26,12 @@ from mlstats.quality.figures import (
     Cell,
     Figure,
     as_text,
+    indicator_name,
     level_name,
     write,
     write_difference,
 )
+from mlstats.quality.indicator_names import HEADLINES
 from mlstats.quality.pages import render
 from mlstats.quality.plots import PlotRow, interval_plot
 from mlstats.quality.sheet_file import read_sheet_file
@@ -129,17 +131,16 @@ def _gates(folder: Path, spec: Pilot, scorecard: pd.DataFrame) -> pd.DataFrame:
     kept = folder / "gates.parquet"
     if kept.is_file():
         return pd.read_parquet(kept)
-    return gate.judge(
-        scorecard, spec.gates, method=spec.candidate, level=spec.evaluate.level
-    )
+    return gate.judge(scorecard, spec.gates, method=spec.candidate, level=spec.level)
 
 
 def _line(
     folder: Path, spec: Pilot, scorecard: pd.DataFrame, gates: pd.DataFrame
 ) -> RunLine:
-    level = spec.evaluate.level
+    level = spec.level
     one = _cell(scorecard, spec.candidate, level, spec.baseline)
     other = _cell(scorecard, spec.baseline, level, spec.baseline)
+    measure = one.indicator if one and one.indicator != HEADLINES[0] else ""
     first = scorecard.iloc[0]
     report = folder / "scorecard.html"
     link = quote("/".join((folder.parent.name, folder.name, report.name)))
@@ -151,7 +152,7 @@ def _line(
         period=as_text(first["period"]),
         created=_created(folder.name),
         synthetic=bool(first["synthetic"]),
-        level=level_name(level),
+        level=level_name(level) + (f", {indicator_name(measure)}" if measure else ""),
         candidate=spec.candidate,
         baseline=spec.baseline,
         verdicts=tuple(
@@ -165,7 +166,7 @@ def _line(
         cells=tuple(
             (kind, cell)
             for kind, cell in (("ml", one), ("traditional", other))
-            if cell is not None
+            if cell is not None and not measure  # the plot's axis is accuracy
         ),
         link=link if report.is_file() else "",
     )
@@ -175,15 +176,16 @@ def _cell(
     scorecard: pd.DataFrame, method: str, level: str, baseline: str
 ) -> Cell | None:
     found = scorecard[
-        (scorecard["indicator"] == "accuracy")
-        & (scorecard["method"] == method)
+        (scorecard["method"] == method)
         & (scorecard["level"] == level)
         & (scorecard["domain"].map(as_text) == "")
         & scorecard["versus"].map(as_text).isin(["", baseline])
     ]
-    if len(found) == 0:
-        return None
-    return Cell.from_row({str(k): v for k, v in found.iloc[0].items()})
+    for measure in HEADLINES:
+        rows = found[found["indicator"] == measure]
+        if len(rows):
+            return Cell.from_row({str(k): v for k, v in rows.iloc[0].items()})
+    return None
 
 
 def _created(run_id: str) -> str:

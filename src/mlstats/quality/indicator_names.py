@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["FAMILIES", "INDICATORS", "LOWER_IS_BETTER", "SHARES", "Name", "named"]
+__all__ = [
+    "FAMILIES",
+    "HEADLINES",
+    "INDICATORS",
+    "LOWER_IS_BETTER",
+    "SHARES",
+    "Name",
+    "named",
+]
 
 Name = tuple[str, str, str]
 
@@ -46,6 +54,39 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "index_difference": ("index less that of the truth", "ratio", "accuracy"),
     "hybrid_share_mse": ("MSE of the shares, hybrid", "ratio", "accuracy"),
     "hybrid_bias_ratio": ("largest bias ratio, hybrid", "ratio", "accuracy"),
+    "nrmse": ("error (RMSE) in spreads of the truth", "ratio", "accuracy"),
+    "nmae": ("mean absolute error, relative", "percent", "accuracy"),
+    "slope": ("slope of the truth on imputed values", "ratio", "accuracy"),
+    "r_squared": ("truth explained by imputed values", "ratio", "accuracy"),
+    "rank_correlation": ("rank correlation with the truth", "ratio", "accuracy"),
+    "ks": ("largest gap of the distributions", "ratio", "accuracy"),
+    "ks_null": ("largest gap, a perfect draw", "ratio", "accuracy"),
+    "mean_bias": ("bias of the mean", "percent", "accuracy"),
+    "abs_mean_bias": ("size of the bias of the mean", "percent", "accuracy"),
+    "second_moment_bias": ("bias of the second moment", "percent", "accuracy"),
+    "spread_ratio": ("spread of imputed to true values", "ratio", "accuracy"),
+    "imputed_share": ("cells that got a value", "percent", "accuracy"),
+    "total_variation": ("shares in the wrong category", "ratio", "accuracy"),
+    "total_variation_null": (
+        "shares in the wrong category, a perfect draw",
+        "ratio",
+        "accuracy",
+    ),
+    "marginal_homogeneity": ("test of equal shares, W", "ratio", "accuracy"),
+    "ordinal_distance": ("distance of ordered categories", "ratio", "accuracy"),
+    "imputation_variance": (
+        "share of the variance that imputation adds",
+        "percent",
+        "accuracy",
+    ),
+    "total_bias": ("bias of the published total", "percent", "accuracy"),
+    "errors_accepted": ("errors not found (alpha)", "percent", "accuracy"),
+    "correct_flagged": ("correct values flagged (beta)", "percent", "accuracy"),
+    "misclassified": ("cells judged wrongly (delta)", "percent", "accuracy"),
+    "remaining_impact": ("impact of errors that stay", "percent", "accuracy"),
+    "remaining_error": ("error left in the total (RAE)", "percent", "accuracy"),
+    "edits_failing": ("records failing edits afterwards", "percent", "accuracy"),
+    "outside_bounds": ("values outside their bounds", "count", "accuracy"),
     "method_class": (
         "class of method, 1 a rule to 6 opaque",
         "count",
@@ -107,6 +148,11 @@ INDICATORS: Final[Mapping[str, Name]] = {
         "seconds",
         "timeliness",
     ),
+    "treat_seconds_per_1000": (
+        "review to treatment, per 1,000 records",
+        "seconds",
+        "timeliness",
+    ),
     "output_lag_days": ("end of period to output", "days", "timeliness"),
     "punctuality_days": ("released after the day planned", "days", "timeliness"),
     "retraining_lead_days": ("trigger to approved model", "days", "timeliness"),
@@ -153,6 +199,8 @@ FAMILIES: Final[Mapping[str, Name]] = {
     "seed_spread_": ("spread over seeds, {}", "ratio", "reproducibility"),
     "family_difference_": ("another family of methods, {}", "ratio", "reproducibility"),
 }
+# What a run is about at first sight: codes and categories, then numbers.
+HEADLINES: Final = ("accuracy", "nrmse")
 SHARES: Final = frozenset(
     name for name, (_, unit, _) in INDICATORS.items() if unit == "percent"
 ) | {"macro_f1", "kappa"}
@@ -169,6 +217,20 @@ LOWER_IS_BETTER: Final = frozenset(
         "classes_worse",
         "error_gap",
         "worst_to_best",
+        "nrmse",
+        "nmae",
+        "ks",
+        "abs_mean_bias",
+        "total_variation",
+        "marginal_homogeneity",
+        "ordinal_distance",
+        "errors_accepted",
+        "correct_flagged",
+        "misclassified",
+        "remaining_impact",
+        "remaining_error",
+        "edits_failing",
+        "outside_bounds",
         "rerun_changed",
         "seed_spread_accuracy",
         "seed_spread_share",
@@ -177,6 +239,8 @@ LOWER_IS_BETTER: Final = frozenset(
         "fit_seconds_per_1000",
         "predict_seconds_per_1000",
         "processing_seconds_per_1000",
+        "treat_seconds_per_1000",
+        "imputation_variance",
         "output_lag_days",
         "drift_alarms",
         "concept_drift",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final, Literal
 
-__all__ = ["PlotRow", "forest_plot", "interval_plot"]
+__all__ = ["KIND_COLOURS", "PlotRow", "forest_plot", "interval_plot"]
 
 _WIDTH: Final = 760
 _LEFT: Final = 200
@@ -24,7 +24,7 @@ _AXIS: Final = 46
 _LABEL_LENGTH: Final = 27
 
 # Dark enough for 4.5:1 on white, and told apart by people with colour blindness.
-_COLOURS: Final = {
+KIND_COLOURS: Final = {
     "traditional": "#7a4a00",
     "ml": "#0b5394",
     "hybrid": "#14633a",
@@ -247,7 +247,7 @@ def _lines(
 
 
 def _row(row: PlotRow, scale: _Scale, y: float) -> str:
-    colour = _COLOURS.get(row.kind, _OTHER_COLOUR)
+    colour = KIND_COLOURS.get(row.kind, _OTHER_COLOUR)
     label = row.label
     if len(label) > _LABEL_LENGTH:
         label = label[: _LABEL_LENGTH - 1].rstrip() + "\u2026"

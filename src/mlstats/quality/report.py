@@ -101,6 +101,8 @@ class RunReport:
         What has changed since an earlier run, columns `PREVIOUS_COLUMNS`.
     previous_run : str
         Which run that was, or why there is none.
+    tables : mapping of str to pandas.DataFrame
+        Further tables by their title, shown as they are: counts, never a record.
 
     Raises
     ------
@@ -133,6 +135,7 @@ class RunReport:
     index: pd.DataFrame = field(default_factory=lambda: empty(INDEX_COLUMNS))
     previous: pd.DataFrame = field(default_factory=lambda: empty(PREVIOUS_COLUMNS))
     previous_run: str = ""
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, columns in (
@@ -261,6 +264,7 @@ def tables(report: RunReport) -> dict[str, pd.DataFrame]:
         "Index": report.index,
         "Importances": report.importances,
         "Drift": report.drift,
+        **report.tables,
     }
     more = {name: table for name, table in more.items() if len(table)}
     return {

@@ -16,12 +16,16 @@ __all__ = [
     "KEPT_BACK",
     "LEAST_UNITS",
     "PREVIOUS_COLUMNS",
+    "TOTAL",
     "empty",
     "told",
 ]
 
 LEAST_UNITS: Final = 10
 KEPT_BACK: Final = f"kept back: fewer than {LEAST_UNITS} units"
+
+# What stands for the class in a row of aggregates that is a total, not a share.
+TOTAL: Final = "total"
 
 AGGREGATE_COLUMNS: Final = (
     "level", "variable", "domain", "arm", "kind", "value", "se", "lower", "upper",

@@ -14,7 +14,7 @@ from mlstats import io
 from mlstats.quality.figures import Cell, level_name, write, write_difference
 from mlstats.quality.plots import PlotRow, interval_plot
 
-__all__ = ["write_result_page"]
+__all__ = ["markdown_table", "standing_alone", "write_result_page"]
 
 _COLUMNS = (
     ("accuracy", "accuracy"),
@@ -56,7 +56,12 @@ def write_result_page(folder: Path, target: Path) -> list[Path]:
     import yaml
 
     pilot = yaml.safe_load((folder / "pilot.yaml").read_text(encoding="utf-8"))
-    page = _Page(pilot, pd.read_parquet(folder / "scorecard.parquet"))
+    scorecard = pd.read_parquet(folder / "scorecard.parquet")
+    page: Any = _Page(pilot, scorecard)
+    if pilot["theme"] == "editimpute":
+        from mlstats.quality.imputation_page import ImputationPage
+
+        page = ImputationPage(pilot, scorecard, folder)
     gates = pd.read_parquet(folder / "gates.parquet")
     name = pilot["pilot"]
     target.mkdir(parents=True, exist_ok=True)
@@ -133,10 +138,10 @@ class _Page:
             f"same ones, with 95 % intervals; differences are paired, to "
             f"`{self.baseline}`, in points.",
             f"![Accuracy of each method by level]({name}.svg)",
-            _table(head, lines),
-            _table(["", *arms], below),
+            markdown_table(head, lines),
+            markdown_table(["", *arms], below),
             "## By level\n\n" + self._levels(),
-            "## Gates\n\n" + _table(["to", "rule", "result", "reason"], said)
+            "## Gates\n\n" + markdown_table(["to", "rule", "result", "reason"], said)
             if said
             else "",
             "## Data and methods\n\n" + self._methods(),
@@ -148,7 +153,7 @@ class _Page:
             [method, *(self._at(method, level) for level in self.levels)]
             for method in self.methods
         ]
-        return _table(["method", *map(level_name, self.levels)], lines)
+        return markdown_table(["method", *map(level_name, self.levels)], lines)
 
     def _at(self, method: str, level: str) -> str:
         found = write(self.cell("accuracy", method, level), level=level)
@@ -161,7 +166,9 @@ class _Page:
         ]
         split = self.pilot["evaluate"]["split"]
         told = f"Data: `{self.pilot['data']['source']}`, split by {split['by']}."
-        return told + "\n\n" + _table(["method", "made by", "parameters"], lines)
+        return (
+            told + "\n\n" + markdown_table(["method", "made by", "parameters"], lines)
+        )
 
     def picture(self) -> str:
         """Return the accuracies as an SVG file that stands alone."""
@@ -185,10 +192,15 @@ class _Page:
             limits=(0, 100),
             remark="synthetic data" if self.pilot["data"]["synthetic"] else "",
         )
-        opened = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-        if "xmlns=" in drawn.split(">", 1)[0]:
-            opened = drawn
-        return opened.replace(">", f"><style>{_style()}</style>", 1) + "\n"
+        return standing_alone(drawn)
+
+
+def standing_alone(drawn: str) -> str:
+    """Return a plot of the report as a file of its own, with its style."""
+    opened = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    if "xmlns=" in drawn.split(">", 1)[0]:
+        opened = drawn
+    return opened.replace(">", f"><style>{_style()}</style>", 1) + "\n"
 
 
 def _style() -> str:
@@ -203,7 +215,8 @@ def _style() -> str:
     return f"text {{ font-family: sans-serif }} {filled}"
 
 
-def _table(head: list[str], lines: list[list[str]]) -> str:
+def markdown_table(head: list[str], lines: list[list[str]]) -> str:
+    """Return a table as Markdown; a bar in a cell is escaped."""
     rows = [head, ["---"] * len(head), *lines]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"

@@ -31,6 +31,7 @@ from mlstats.quality.figures import (
     write_difference,
     write_speed,
 )
+from mlstats.quality.imputation_section import imputation_section
 from mlstats.quality.index_section import index_section
 from mlstats.quality.method_card import method_cards
 from mlstats.quality.plots import PlotRow, forest_plot, interval_plot
@@ -59,7 +60,7 @@ def sections(report: RunReport) -> dict[str, Any]:
     """Return everything that the page shows besides the report itself."""
     rows = [_method_row(report, name) for name in report.method_names]
     others = [name for name in report.method_names if name != report.baseline]
-    found = lights(report)
+    found, imputed = lights(report), imputation_section(report)
     return {
         "level": level_name(report.level),
         "gsbpm": sorted({c.gsbpm for c in report.cells.values() if c.gsbpm}),
@@ -89,7 +90,8 @@ def sections(report: RunReport) -> dict[str, Any]:
         "domain_rows": _domain_rows(report),
         "importance_rows": importance_rows(report.importances),
         "drift_lines": drift_lines(report.drift),
-        "published": aggregate_section(report),
+        "published": {} if imputed else aggregate_section(report),
+        "imputed": imputed,
         "indexed": index_section(report),
         "previous": previous_section(report),
         "cards": method_cards(report),

@@ -16,6 +16,7 @@ from mlstats.quality.figures import (
     write_difference,
     write_speed,
 )
+from mlstats.quality.imputation_section import headline_of, variables_of
 from mlstats.quality.pages import SYNTHETIC
 from mlstats.quality.report import RunReport
 from mlstats.quality.verdicts import gates
@@ -60,8 +61,12 @@ def print_scorecard(
     if report.synthetic:
         line(SYNTHETIC, "bold magenta")
     line(f"{report.title}  {report.period}".rstrip(), "bold")
-    console.print(_table(report, console))
-    line(_caption(report), "dim")
+    if report.theme == "editimpute":
+        console.print(_imputed(report, console))
+        line(_imputed_caption(report), "dim")
+    else:
+        console.print(_table(report, console))
+        line(_caption(report), "dim")
     for gate in gates(report):
         _print_gate(gate.result, gate.word, f"to {gate.to}: {gate.rule}", console)
         if gate.reason:
@@ -100,6 +105,42 @@ def _table(report: RunReport, console: Console) -> Table:
         style = "bold" if name == report.candidate else ""
         table.add_row(*(Text(_safe(c, console)) for c in cells), style=style)
     return table
+
+
+def _imputed(report: RunReport, console: Console) -> Table:
+    """Return a row per variable and method of an edit and imputation pilot."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("variable", "method"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("single values", "difference", "distribution", "total"):
+        table.add_column(heading, justify="right")
+    for variable in variables_of(report):
+        headline = headline_of(report, variable)
+        gap = "ks" if headline == "nrmse" else "total_variation"
+        for name in report.method_names:
+            first = report.cell(headline, name, level=variable)
+            cells = (
+                variable if name == report.method_names[0] else "",
+                name,
+                write(first, level=variable).text,
+                _bracketed(write_difference(first, baseline=report.baseline)),
+                write(report.cell(gap, name, level=variable), level=variable).text,
+                write(
+                    report.cell("total_bias", name, level=variable), level=variable
+                ).text,
+            )
+            style = "bold" if name == report.candidate else ""
+            table.add_row(*(Text(_safe(c, console)) for c in cells), style=style)
+    return table
+
+
+def _imputed_caption(report: RunReport) -> str:
+    return (
+        f"Candidate: {report.candidate or 'none'}. Single values: RMSE over the spread "
+        "of the truth, for a category accuracy; paired difference to "
+        f"{report.baseline} with 95 % interval. Distribution: largest gap, for a "
+        "category total variation. Total: bias of the published one."
+    )
 
 
 def _caption(report: RunReport) -> str:

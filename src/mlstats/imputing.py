@@ -1,0 +1,331 @@
+"""Every method on the same damaged records: what each made of them.
+
+The data themselves are case 0. Where they are taken as true they are damaged several
+times over, and each damaged copy is a further case; where clerks have edited them, the
+clerks' values are the truth of case 0.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlstats.clock import Clock
+from mlstats.config import Pilot
+from mlstats.editimpute.arm import build_imputer
+from mlstats.editimpute.damage import damage
+from mlstats.editimpute.processing import Processed, process
+from mlstats.editimpute.status import FAIL, review
+from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
+from mlstats.guard import place
+from mlstats.quality.figures import INDICATORS
+from mlstats.records import Records
+
+__all__ = [
+    "Case",
+    "ImputationRun",
+    "TreatedCase",
+    "cases",
+    "columns_of",
+    "ready",
+    "run_method",
+    "treat",
+]
+
+_log = logging.getLogger(__name__)
+_confidential = logging.getLogger("mlstats.confidential")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Records as a method sees them, and what is true of them.
+
+    Parameters
+    ----------
+    number : int
+        0 for the data as they are.
+    frame : pandas.DataFrame
+        Reported values, a row per record.
+    truth : pandas.DataFrame or None
+        True values of the variables, missing where nobody knows or nothing can be.
+    mask, structural : pandas.DataFrame of bool, shape (n, variables)
+        Cells that are to be imputed whatever the edits say, and cells where nothing
+        can be.
+    wrong : pandas.DataFrame of bool, shape (n, variables)
+        Cells with an error: the reported value is not the true one.
+    seed : int
+        Of selection and treatment.
+    """
+
+    number: int
+    frame: pd.DataFrame
+    truth: pd.DataFrame | None
+    mask: pd.DataFrame
+    structural: pd.DataFrame
+    wrong: pd.DataFrame
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class TreatedCase:
+    """What a method made of a case.
+
+    Parameters
+    ----------
+    number : int
+        Of the case.
+    cells : pandas.DataFrame
+        A row per cell that was asked for or changed: ``row`` (place in the data),
+        ``variable``, ``after``, ``selection``, ``status``.
+    records, failing, outside : int
+        Records; those that fail an edit after treatment; imputed values outside the
+        bounds of their variable.
+    """
+
+    number: int
+    cells: pd.DataFrame
+    records: int
+    failing: int
+    outside: int
+
+
+@dataclass(frozen=True, eq=False)
+class ImputationRun:
+    """What one method did with every case.
+
+    Parameters
+    ----------
+    name : str
+        Of the method in the pilot.
+    method : object
+        As it was made; it is fitted anew to each case.
+    data, shown : Processed
+        Of case 0, and of the first case in which a cell was treated, with the values
+        of all records.
+    treated : list of TreatedCase
+        A case each, in their order.
+    rerun_changed : float
+        Share of the cells that a second treatment with the same seed gave another
+        value; of the first damaged case, else of case 0.
+    timings : list of dict
+        Rows of :data:`mlstats.quality.evaluation.TIMINGS` without run_id.
+    inputs : dict
+        Column that the method reads -> ``string`` or ``double``.
+    """
+
+    name: str
+    method: Any
+    data: Processed
+    shown: Processed
+    treated: list[TreatedCase]
+    rerun_changed: float
+    timings: list[dict[str, Any]]
+    inputs: dict[str, str]
+
+
+def columns_of(pilot: Pilot, records: Records) -> list[str]:
+    """Return the columns that a method reads: variables, edits', auxiliaries."""
+    roles, edits = pilot.data.roles, records.edits
+    named = [*roles.variables]
+    named += [] if edits is None else [*edits.numeric, *edits.categorical]
+    return list(dict.fromkeys([*named, *roles.auxiliary]))
+
+
+def ready(pilot: Pilot, records: Records) -> list[str]:
+    """See that everything the pilot names exists, before anything is treated.
+
+    Returns
+    -------
+    list of str
+        The variables.
+
+    Raises
+    ------
+    ConfigError
+        Where a measure, a class, a parameter or a column does not exist.
+    """
+    for rule in pilot.gates:
+        if rule.indicator not in INDICATORS:
+            raise ConfigError(
+                f"A gate measures {rule.indicator!r}, which no scorecard has",
+                where="gates",
+                nearest=nearest(rule.indicator, INDICATORS),
+            )
+    for name, spec in pilot.methods.items():
+        build_imputer(name, spec, records.edits)
+    roles = pilot.data.roles
+    hidden = {roles.unit_id, roles.cluster} & set(columns_of(pilot, records))
+    if hidden:
+        raise ConfigError(
+            f"The column {min(map(str, hidden))!r} is an id and an input of the methods",
+            where="data.roles.auxiliary",
+            hint="an id tells a method nothing that holds for another unit",
+        )
+    next(cases(pilot, records, first=1), None)  # a damage that does not fit is told now
+    return list(roles.variables)
+
+
+# -- cases -------------------------------------------------------------------------
+
+
+def cases(pilot: Pilot, records: Records, *, first: int = 0) -> Iterator[Case]:
+    """Yield the cases of a pilot, the same ones at every call.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first case that is wanted.
+    """
+    how, variables = pilot.evaluate.damage, list(pilot.data.roles.variables)
+    frame = records.frame[columns_of(pilot, records)]
+    lacking = frame[variables].isna()
+    structural = lacking & False
+    if records.edits is not None:
+        allowed = [v for v in variables if v in records.edits.missing_allowed]
+        structural[allowed] = lacking[allowed]
+    asked = lacking & ~structural
+    seeds = np.random.SeedSequence(pilot.evaluate.seed).spawn(
+        1 + (how.masks if how else 0)
+    )
+    if first == 0:
+        truth, wrong = _past_edits(pilot, records, lacking)
+        seed = int(seeds[0].generate_state(1)[0])
+        yield Case(0, frame, truth, asked, structural, wrong, seed)
+    if how is None:
+        return
+    for number in range(max(first, 1), how.masks + 1):
+        one, other = (int(state) for state in seeds[number].generate_state(2))
+        made = damage(frame, variables, how, seed=one)
+        yield Case(
+            number,
+            made.frame,
+            frame[variables],
+            asked | made.missing,
+            structural,
+            made.wrong,
+            other,
+        )
+
+
+def _past_edits(
+    pilot: Pilot, records: Records, lacking: pd.DataFrame
+) -> tuple[pd.DataFrame | None, pd.DataFrame]:
+    """Return the clerks' values as truth, and where they differ from the reported."""
+    wrong = lacking & False
+    past = pilot.evaluate.past_edits
+    if not past:
+        return None, wrong
+    truth = records.frame[list(wrong.columns)].copy()
+    for name, column in past.items():
+        truth[name] = records.frame[column]
+        both = truth[name].notna() & ~lacking[name]
+        wrong[name] = both & (truth[name] != records.frame[name])
+    return truth, wrong
+
+
+# -- treating ----------------------------------------------------------------------
+
+
+def run_method(pilot: Pilot, name: str, records: Records) -> ImputationRun:
+    """Review, select and treat every case with one method.
+
+    Raises
+    ------
+    MethodError
+        Where the method fails; its message does not repeat what the method said,
+        because that may hold records. The confidential log has it.
+    """
+    method = build_imputer(name, pilot.methods[name], records.edits)
+    clock, treated = Clock(name), []
+    whole: list[Processed] = []
+    changed = np.nan
+    try:
+        for case in cases(pilot, records):
+            with clock("treat", len(case.frame)):
+                found = treat(pilot, records, method, case)
+            treated.append(_noted(case, found, records))
+            whole += [found] if case.number < 2 else []
+            if case.number == (1 if pilot.evaluate.damage else 0):
+                again = treat(pilot, records, method, case)
+                changed = _changed(found, again, list(case.mask.columns))
+    except MlstatsError as error:
+        error.where = error.where or f"methods.{name}"
+        if error.__context__ is not None:
+            _confidential.error("method %s", name, exc_info=error.__context__)
+        raise
+    except Exception as error:
+        _confidential.exception("method %s", name)
+        raise MethodError(
+            f"The method {name!r} failed: {type(error).__name__}",
+            where=place(error),
+            hint="the confidential log holds the details",
+        ) from None
+    frame = records.frame[columns_of(pilot, records)]
+    numeric = set(frame.select_dtypes("number").columns)
+    inputs = {str(c): "double" if c in numeric else "string" for c in frame.columns}
+    shown = next((one for one in whole if len(one.cells)), whole[0])
+    return ImputationRun(
+        name, method, whole[0], shown, treated, changed, clock.rows, inputs
+    )
+
+
+def treat(pilot: Pilot, records: Records, method: Any, case: Case) -> Processed:
+    """Review, select and treat one case."""
+    spec = pilot.data.edits
+    return process(
+        case.frame,
+        records.edits,
+        method,
+        mask=case.mask,
+        structural=case.structural,
+        weights=dict(spec.weights) if spec else None,
+        limit=spec.limit if spec else None,
+        seed=case.seed,
+    )
+
+
+def _noted(case: Case, found: Processed, records: Records) -> TreatedCase:
+    cells = found.cells
+    rows = case.frame.index.get_indexer(pd.Index(cells["unit"]))
+    kept = cells[["variable", "after", "selection", "status"]].assign(row=rows)
+    failing, outside = _failing(found, records, rows)
+    return TreatedCase(
+        case.number,
+        kept[kept["variable"].isin(case.mask.columns)].reset_index(drop=True),
+        len(case.frame),
+        failing,
+        outside,
+    )
+
+
+def _failing(found: Processed, records: Records, rows: np.ndarray) -> tuple[int, int]:
+    """Count the records that fail after treatment, and imputed values out of bounds.
+
+    Bounds are the edits on one variable; they are failed by the value alone.
+    """
+    if records.edits is None:
+        return 0, 0
+    after = review(found.values, records.edits)
+    single = {
+        e.id: e.variables[0] for e in records.edits.edits if len(e.variables) == 1
+    }
+    treated = set(zip(rows.tolist(), found.cells["variable"], strict=True))
+    outside = 0
+    for edit, name in enumerate(after.ids):
+        if name in single and after.severities[edit] == "hard":
+            hit = np.flatnonzero(after.by_edit[:, edit] == FAIL)
+            outside += sum((int(row), single[name]) in treated for row in hit)
+    return int((after.by_record == FAIL).sum()), outside
+
+
+def _changed(one: Processed, two: Processed, variables: list[str]) -> float:
+    """Return the share of treated cells that differ between two treatments."""
+    first, second = one.values[variables], two.values[variables]
+    same = (first == second) | (first.isna() & second.isna())
+    cells = max(len(one.cells), 1)
+    return float((~same).to_numpy().sum() / cells)

@@ -1,0 +1,179 @@
+"""The records of an edit and imputation pilot: read, checked, with their edits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from mlstats import contract, io
+from mlstats.config import Pilot
+from mlstats.dataset import finder, read_source
+from mlstats.editimpute.edit_files import read_edits
+from mlstats.editimpute.edits import EditSet
+from mlstats.editimpute.status import PASS, review
+from mlstats.errors import ConfigError, ContractError, nearest
+from mlstats.settings import Settings
+
+__all__ = ["Records", "load"]
+
+
+@dataclass(frozen=True)
+class Records:
+    """The data of one run.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        All columns read, a row per unit, numbered from 0.
+    digest : str
+        sha256 over the digests of the files.
+    notes, cautions : list of str
+        What the reader inferred, and what a reader of the figures must not miss.
+    edits : EditSet or None
+        None where the pilot names none.
+    rules : (int, int)
+        How many rules of the contract no row breaks, and how many there are.
+    """
+
+    frame: pd.DataFrame
+    digest: str
+    notes: list[str]
+    cautions: list[str] = field(default_factory=list)
+    edits: EditSet | None = None
+    rules: tuple[int, int] = (0, 0)
+
+
+def load(
+    pilot: Pilot,
+    settings: Settings,
+    *,
+    sample: int | None = None,
+    period: str | None = None,
+) -> tuple[Records, contract.ContractResult]:
+    """Read the records and edits of a pilot and check the contract.
+
+    Parameters
+    ----------
+    pilot, settings, sample
+        As in :func:`mlstats.dataset.load`.
+    period : str, optional
+        Take the records, and the edits, of this period.
+
+    Returns
+    -------
+    records : Records
+        Categories are strings.
+    result : ContractResult
+        All failures of the contract, to be raised or shown by the caller.
+
+    Raises
+    ------
+    ConfigError
+        Where the edits name what is not a column.
+    ContractError
+        Where a variable that the edits compute with holds text, or has no value.
+    """
+    spec, roles = pilot.data.edits, pilot.data.roles
+    edits = read_edits(finder(settings)(spec.file)) if spec else None
+    codes = [] if edits is None else [*edits.categorical]
+    source = read_source(
+        pilot, settings, sample=sample, period=period, text_columns=codes
+    )
+    frame = source.frame
+    if period is not None and roles.period is not None:
+        frame = frame[frame[roles.period].astype(str) == period].reset_index(drop=True)
+    frame = _plain(frame)
+    cautions = list(source.cautions)
+    if pilot.data.history is not None:
+        frame = _with_history(frame, pilot, settings, cautions)
+    if pilot.data.only is not None:
+        frame = _selected(frame, pilot.data.only, cautions)
+    result = contract.check(frame, pilot.data, truth=None)
+    if result.ok:
+        _check_variables(frame, pilot, edits)
+    return (
+        Records(
+            frame,
+            source.digest,
+            [*source.notes, f"records: {len(frame)}"],
+            cautions,
+            edits,
+            (result.kept, result.held),
+        ),
+        result,
+    )
+
+
+def _selected(frame: pd.DataFrame, only: str, cautions: list[str]) -> pd.DataFrame:
+    """Return the records that keep one condition, written like an edit."""
+    kept = review(frame, EditSet.from_texts({"data.only": only})).by_record == PASS
+    left_out = len(frame) - int(kept.sum())
+    cautions.append(f"{left_out:,} records do not keep {only} and take no part")
+    return frame[kept].reset_index(drop=True)
+
+
+def _with_history(
+    frame: pd.DataFrame, pilot: Pilot, settings: Settings, cautions: list[str]
+) -> pd.DataFrame:
+    """Join the values of an earlier period; records without any miss them."""
+    spec, unit = pilot.data.history, pilot.data.roles.unit_id
+    assert spec is not None
+    table = io.read_table(str(finder(settings)(spec.source)), text_columns={unit})
+    earlier = _plain(table.frame)
+    if unit not in earlier or earlier[unit].duplicated().any():
+        raise ContractError(
+            f"The earlier file does not tell its units apart by {unit!r}",
+            where="data.history",
+            expected="one row per unit, with the column of data.roles.unit_id",
+        )
+    earlier = earlier.set_index(unit).add_suffix(spec.suffix)
+    taken = [c for c in earlier.columns if c in frame]
+    if taken:
+        raise ConfigError(
+            f"The column {taken[0]!r} is in the data already",
+            where="data.history.suffix",
+        )
+    met = int(frame[unit].isin(earlier.index).sum())
+    cautions.append(f"{met:,} of {len(frame):,} records have an earlier period")
+    return pd.DataFrame(frame.join(earlier, on=unit))
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the data with categories as strings: a treatment writes new ones."""
+    kinds = {
+        name: object
+        for name in frame.columns
+        if isinstance(frame[name].dtype, pd.CategoricalDtype)
+        or pd.api.types.is_string_dtype(frame[name].dtype)
+    }
+    plain = frame.astype(kinds)
+    for name in kinds:
+        plain[name] = plain[name].where(plain[name].notna(), None)
+    return plain
+
+
+def _check_variables(frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None) -> None:
+    named = [] if edits is None else [*edits.numeric, *edits.categorical]
+    past = list(pilot.evaluate.past_edits.values())
+    for name in [*named, *past]:
+        if name not in frame:
+            raise ConfigError(
+                f"There is no column {name!r} in the data",
+                where="data.edits" if name in named else "evaluate.past_edits",
+                nearest=nearest(name, map(str, frame.columns)),
+            )
+    numeric = set() if edits is None else set(edits.numeric)
+    for name in dict.fromkeys([*pilot.data.roles.variables, *numeric]):
+        column = frame[name]
+        if column.notna().sum() == 0:
+            raise ContractError(f"The variable {name!r} has no value in any record")
+        if name in numeric and not pd.api.types.is_numeric_dtype(column):
+            text = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+            rows = ", ".join(str(row + 1) for row in text.to_numpy().nonzero()[0][:5])
+            raise ContractError(
+                f"{name!r} holds text where the edits compute with numbers "
+                f"({int(text.sum())} records, first in rows {rows})",
+                expected="numbers, with missing values empty",
+                hint="mend the data, or data.read.decimal of the pilot",
+            )
