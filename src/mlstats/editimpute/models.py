@@ -135,7 +135,10 @@ class ChainedImputer:
         columns = list(frame.columns) if self.predictors is None else self.predictors
         numeric = _numbers_among(frame, [*columns, *mask.columns])
         full = checked_mask(frame, mask, numeric=numeric, structural=structural)
-        asked = [c for c in frame.columns if full[c].any()]
+        # A column that nobody has says nothing, and a model cannot take it.
+        never = {c for c in frame.columns if not (frame[c].notna() & ~full[c]).any()}
+        columns = [c for c in columns if c not in never]
+        asked = [c for c in frame.columns if full[c].any() and c not in never]
         used = [*columns, *(c for c in asked if c not in columns)]
         features, codes = _features(frame, used, full)
         targets = _targets(frame, full, used, asked)
