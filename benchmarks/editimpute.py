@@ -196,23 +196,10 @@ def whole_file(console: Console, records: int, seed: int) -> None:
 
 
 def written(path: Path, records: int, seed: int) -> EditSet:
-    """Write a file of generated records, part by part, and return its edits."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    edits, _ = generated(*SIZES[1], 100_000, seed)
+    """Write a file of generated records with holes, and return its edits."""
+    edits, frame = generated(*SIZES[1], records, seed)
     rng = np.random.default_rng(seed)
-    writer, left = None, records
-    while left:
-        # The structure and the bounds of the ratios come from the seed and the size.
-        _, frame = generated(*SIZES[1], 100_000, seed)
-        frame = frame.sample(min(left, len(frame)), random_state=rng.integers(2**31))
-        frame = frame.mask(rng.random(frame.shape) < 0.02)
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-        left -= len(frame)
-    writer.close()
+    frame.mask(rng.random(frame.shape) < 0.02).to_parquet(path, index=False)
     return edits
 
 

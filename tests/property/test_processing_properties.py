@@ -33,7 +33,9 @@ class Noise:
                 drawn = rng.choice([*CATEGORIES[name], "other"], len(frame))
                 values[name] = frame[name].where(~cells, pd.Series(drawn, frame.index))
             else:
-                drawn = pd.Series(np.round(rng.normal(3, 9, len(frame)), 1), frame.index)
+                drawn = pd.Series(
+                    np.round(rng.normal(3, 9, len(frame)), 1), frame.index
+                )
                 values[name] = frame[name].where(~cells, drawn)
         return treatment(frame, values, full, method="noise")
 
@@ -106,7 +108,8 @@ def test_edits_hold_and_only_what_is_told_has_changed(
     told = set(zip(found.cells["unit"], found.cells["variable"], strict=True))
     differs = (frame != found.values) & ~(frame.isna() & found.values.isna())
     rows, columns = np.nonzero(differs.to_numpy())
-    assert {(frame.index[i], frame.columns[j]) for i, j in zip(rows, columns)} <= told
+    moved = zip(frame.index[rows], frame.columns[columns], strict=True)
+    assert set(moved) <= told
     after = review(found.values, edits)
     failures = after.failures()
     hard = failures.groupby("edit").size().to_dict()
@@ -126,6 +129,8 @@ def test_edits_hold_and_only_what_is_told_has_changed(
 )
 def test_bounds_passed_on_find_no_other_values_than_programmes(texts, records):
     edits = EditSet.from_texts(texts)
+    if conflict(edits):
+        return
     frame = table(records)
     mask = frame[list(edits.numeric)].isna()
     exact = Deterministic(edits).treat(frame, mask)

@@ -167,27 +167,37 @@ class Blocks:
             column = table.column(name)
             kind = str(column.type)
             if name in self.numeric:
-                columns[name] = self._numbers(column.to_pandas())
+                columns[name] = self._numbers(column)
             elif "int" in kind and not kind.startswith("dictionary"):
                 columns[name] = column.to_pandas(types_mapper=lambda _: pd.Int64Dtype())
             else:
                 columns[name] = column.to_pandas().astype(object)
         return pd.DataFrame(columns)
 
-    def _numbers(self, column: pd.Series) -> pd.Series:
-        if pd.api.types.is_numeric_dtype(column):
-            return column.astype(float)
-        text = column.astype(object)
+    def _numbers(self, column: Any) -> pd.Series:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not (pa.types.is_string(column.type) or pa.types.is_null(column.type)):
+            return pd.Series(column.to_numpy(), dtype=float)
+        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
         if self.decimal != ".":
-            text = text.str.replace(self.decimal, ".", regex=False)
-        numbers = pd.to_numeric(text, errors="coerce")
-        # What is no number stays text: the review tells it, treatment replaces it.
-        wrong = numbers.isna() & text.notna()
-        return (
-            numbers.astype(float)
-            if not wrong.any()
-            else numbers.astype(object).where(~wrong, text)
-        )
+            text = pc.replace_substring(text, self.decimal, ".")
+        try:
+            # Every number that was written reads back as it was.
+            return pd.Series(pc.cast(text, pa.float64()).to_numpy(), dtype=float)
+        except pa.ArrowInvalid:
+            # What is no number stays text: the review tells it, treatment replaces it.
+            return pd.Series(
+                [_number(value) for value in text.to_pylist()], dtype=object
+            )
+
+
+def _number(text: str | None) -> Any:
+    try:
+        return np.nan if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def text_cells(found: Processed, row: int) -> Any:

@@ -218,14 +218,14 @@ def _recoded(
     moved = free & column.notna().to_numpy() & (now != codes)
     if not moved.any():
         return column, moved
-    column = column.copy()
+    recoded = column.copy()
     label = {code: value for value, code in known.items()}
     for code in np.unique(codes[moved]):
         # As it is written in the file: a number, or a value that no edit names.
         seen = column[(now == code) & column.notna().to_numpy()]
         text = seen.mode().iloc[0] if len(seen) else label[int(code)]
-        column[moved & (codes == code)] = text
-    return column, moved
+        recoded[moved & (codes == code)] = text
+    return recoded, moved
 
 
 def _within_bounds(

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlstats.editimpute.learners import Learner, drawn
+from mlstats.editimpute.cross_fitting import (
+    FOLDS,
+    expected_mean,
+    some_of,
+    unseen_predictions,
+)
+from mlstats.editimpute.learners import Learner, drawn, sharpened
 from mlstats.editimpute.matching import matched_donors
 from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError
@@ -24,8 +30,6 @@ __all__ = ["ChainedImputer"]
 
 # Histogram boosting takes 255 values of a category; the rarest share the last code.
 MOST_CODES = 254
-# Folds of the matching, and the donors below which there are none.
-FOLDS, FEWEST = 3, 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +62,15 @@ class ChainedImputer:
         Fit on a bootstrap sample of the observed records and draw donors from it, as
         each of several imputations must.
     cross_fitted : bool
-        Predict each donor by a model that never saw it. A model predicts the records
-        that it was fitted on too well, so that without this the imputed values lie
-        nearer to their predictions than true values do; single figures come out
-        nearer to the truth, the spread around the prediction too small.
+        Match on predictions by models that never saw the donor. A model predicts the
+        records that it was fitted on too well, so that without this the imputed
+        values lie nearer to their predictions than true values do; single figures
+        come out nearer to the truth, the spread around the prediction too small.
+        Where donors are many more than `fit_rows`, it is always so.
+    sharpness : float
+        Power that calibrated probabilities of categories are raised to, with the
+        expected frequencies of the imputed cells kept. Above 1, more cells come out
+        right and fewer of the less likely categories within a group.
     trees, leaves, fit_rows : int
         See :class:`~mlstats.editimpute.learners.Learner`.
 
@@ -69,6 +78,12 @@ class ChainedImputer:
     -----
     A cell that is missing and not in the mask counts as structurally missing: it is
     neither imputed nor used to fit, and a model sees that it is missing.
+
+    Matching alone leans towards where donors are dense. The nearest donors therefore
+    get chances with which the imputed values are expected to have the mean of
+    :func:`~mlstats.editimpute.cross_fitting.expected_mean`. A single imputation is
+    drawn so that means and frequencies hardly depend on the draw; with `bootstrap` all
+    draws are independent.
     """
 
     kind = "ml"
@@ -84,6 +99,7 @@ class ChainedImputer:
         zero_share: float = 0.1,
         bootstrap: bool = False,
         cross_fitted: bool = False,
+        sharpness: float = 1.0,
         trees: int = 80,
         leaves: int = 31,
         fit_rows: int = 30_000,
@@ -95,6 +111,7 @@ class ChainedImputer:
         self.zero_share = zero_share
         self.bootstrap = bootstrap
         self.cross_fitted = cross_fitted
+        self.sharpness = sharpness
         self.trees = trees
         self.leaves = leaves
         self.fit_rows = fit_rows
@@ -118,7 +135,10 @@ class ChainedImputer:
         columns = list(frame.columns) if self.predictors is None else self.predictors
         numeric = _numbers_among(frame, [*columns, *mask.columns])
         full = checked_mask(frame, mask, numeric=numeric, structural=structural)
-        asked = [c for c in frame.columns if full[c].any()]
+        # A column that nobody has says nothing, and a model cannot take it.
+        never = {c for c in frame.columns if not (frame[c].notna() & ~full[c]).any()}
+        columns = [c for c in columns if c not in never]
+        asked = [c for c in frame.columns if full[c].any() and c not in never]
         used = [*columns, *(c for c in asked if c not in columns)]
         features, codes = _features(frame, used, full)
         targets = _targets(frame, full, used, asked)
@@ -181,11 +201,14 @@ class ChainedImputer:
         wanted = np.flatnonzero(target.asked)
         seed = int(rng.integers(2**31))
         if target.categorical:
-            fitted = _some(rows, learner.fit_rows, rng)
+            fitted = some_of(rows, learner.fit_rows, rng)
+            fold = rng.integers(0, FOLDS, len(X))
             classes, shares = learner.probabilities(
-                X[fitted], y[fitted], kinds, seed, X[wanted]
+                X[fitted], y[fitted], kinds, seed, X[wanted], fold[fitted]
             )
-            features[wanted, target.place] = classes[drawn(shares, rng)]
+            shares = sharpened(shares, self.sharpness)
+            codes = drawn(shares, rng, balanced=not self.bootstrap)
+            features[wanted, target.place] = classes[codes]
             return np.full(len(wanted), -1)
         found = np.full(len(wanted), -1)
         parts = self._parts(X, y, kinds, rows, wanted, learner, rng)
@@ -209,36 +232,39 @@ class ChainedImputer:
         learner: Learner,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Return a donor for each recipient.
-
-        Cross-fitted, each donor is predicted by a model that never saw it, and each
-        recipient by one of these models.
-        """
-        if not self.cross_fitted or len(donors) < FEWEST:
-            folds, fold = 1, np.zeros(len(X), dtype=int)
-        elif len(donors) >= 2 * learner.fit_rows:
-            # One model on a part of the records leaves donors enough.
-            share = learner.fit_rows / len(donors)
-            folds, fold = 1, (rng.random(len(X)) < share).astype(int)
+        """Return a donor for each recipient."""
+        ours, theirs = unseen_predictions(X, y, kinds, donors, wanted, learner, rng)
+        unseen = np.flatnonzero(np.isfinite(ours))
+        aim, given = None, donors
+        if len(unseen):
+            aim = expected_mean(
+                X[np.append(donors[unseen], wanted)],
+                y[donors[unseen]],
+                kinds,
+                ours[unseen],
+                theirs.mean(axis=0),
+                most=learner.fit_rows,
+                rng=rng,
+            )
+        if len(unseen) and (self.cross_fitted or len(unseen) < len(donors)):
+            given, ours = donors[unseen], ours[unseen]
+            own = rng.integers(0, len(theirs), len(wanted))
+            at = theirs[own, np.arange(len(wanted))]
         else:
-            # A bootstrap sample has a record several times: all in one fold.
-            folds, fold = FOLDS, rng.integers(0, FOLDS, len(X))
-        of_donor = fold[donors]
-        mine = rng.integers(0, folds, len(wanted))
-        ours, theirs = np.full(len(donors), np.nan), np.empty(len(wanted))
-        for number in range(folds):
-            given = of_donor == number
-            seen = donors if given.all() else donors[~given]
-            fitted = _some(seen, learner.fit_rows, rng)
+            fitted = some_of(donors, learner.fit_rows, rng)
             seed = int(rng.integers(2**31))
             model = learner.regression(X[fitted], y[fitted], kinds, seed)
-            ours[given] = model.predict(X[donors[given]])
-            at = mine == number
-            if at.any():
-                theirs[at] = model.predict(X[wanted[at]])
-        unseen = np.flatnonzero(np.isfinite(ours))
-        place = matched_donors(ours[unseen], theirs, rng, neighbours=self.neighbours)
-        return np.asarray(donors[unseen[place]])
+            ours, at = model.predict(X[donors]), model.predict(X[wanted])
+        place = matched_donors(
+            ours,
+            at,
+            rng,
+            neighbours=self.neighbours,
+            values=y[given],
+            aim=aim,
+            balanced=not self.bootstrap,
+        )
+        return np.asarray(given[place])
 
     def _parts(
         self,
@@ -254,13 +280,14 @@ class ChainedImputer:
         zero = y[rows] == 0
         if not self.zero_share <= zero.mean() < 1:
             return [(rows, np.arange(len(wanted)))]
-        fitted = _some(rows, learner.fit_rows, rng)
+        fitted = some_of(rows, learner.fit_rows, rng)
         seed = int(rng.integers(2**31))
         other = (y[fitted] != 0).astype(int)
+        fold = rng.integers(0, FOLDS, len(X))
         classes, shares = learner.probabilities(
-            X[fitted], other, kinds, seed, X[wanted]
+            X[fitted], other, kinds, seed, X[wanted], fold[fitted]
         )
-        above = classes[drawn(shares, rng)] == 1
+        above = classes[drawn(shares, rng, balanced=not self.bootstrap)] == 1
         return [
             (rows[zero], np.flatnonzero(~above)),
             (rows[~zero], np.flatnonzero(above)),
@@ -276,10 +303,6 @@ def _is_number(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(
         column
     )
-
-
-def _some(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    return rows if len(rows) <= most else rng.choice(rows, most, replace=False)
 
 
 def _features(

@@ -207,7 +207,9 @@ def _pool(
         numbers = rng.random(len(frame))
         labels.append(pd.util.hash_array(frame.index.to_numpy(), categorize=False))
         able = np.flatnonzero(_complete(frame, edits, structural, period))
-        both = frame.iloc[able] if pool is None else pd.concat([pool, frame.iloc[able]])
+        # A record that passes has no text in a number, even where its block has.
+        part = frame.iloc[able].astype(dict.fromkeys(sorted(blocks.numeric), float))
+        both = part if pool is None else pd.concat([pool, part])
         drawn = np.concatenate([drawn, numbers[able]])
         kept = drawn.argsort().argsort() < pool_rows
         if by:

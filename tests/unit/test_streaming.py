@@ -1,0 +1,131 @@
+"""A file in blocks: nothing lost, whole or not there, the same for any block size."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlstats.editimpute import EditSet, HotDeck, NearestDonor, Variable, review
+from mlstats.editimpute.streaming import process_file
+from mlstats.errors import ConfigError, ContractError, SourceError
+
+EDITS = EditSet.from_texts(
+    ["a + b == c", 'if kind == "small" then c <= 60'],
+    {name: Variable(least=0) for name in "abc"},
+)
+DONOR = NearestDonor(["c"], min_donors=1, min_percent=0)
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(5)
+    n = 1_000
+    made = pd.DataFrame({"id": [f"00{i}" for i in range(n)]})
+    made["a"] = np.round(rng.exponential(20, n), 2)
+    made["b"] = np.round(rng.exponential(20, n), 2)
+    made["c"] = made["a"] + made["b"]
+    made["kind"] = np.where(made["c"] <= 60, "small", "large").astype(object)
+    made["count"] = rng.integers(0, 9, n)
+    for name in "abc":
+        made.loc[rng.random(n) < 0.05, name] = np.nan
+    made.loc[rng.random(n) < 0.05, "a"] *= 100
+    return made
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_every_record_comes_back_and_the_provenance_joins(frame, tmp_path, suffix):
+    source = tmp_path / f"records.{suffix}"
+    if suffix == "csv":
+        frame.to_csv(source, index=False, sep=";", decimal=",")
+    else:
+        frame.to_parquet(source, index=False, row_group_size=170)
+    found = process_file(
+        source,
+        tmp_path / "out",
+        EDITS,
+        DONOR,
+        unit="id",
+        block_rows=300,
+        seed=4,
+        decimal="," if suffix == "csv" else ".",
+    )
+    values, cells = pd.read_parquet(found.values), pd.read_parquet(found.cells)
+    assert (found.records, found.blocks) == (1_000, 4)
+    assert values["id"].tolist() == frame["id"].tolist()
+    assert list(values.columns) == list(frame.columns)
+    assert found.edits.empty
+    assert (review(values, EDITS).by_record == 0).all()
+    expected = frame.copy()
+    for name, part in cells.groupby("variable"):
+        expected.loc[part["row"], name] = part["after"].astype(float).to_numpy()
+    assert frame["id"].iloc[cells["row"]].tolist() == cells["unit"].tolist()
+    for name in "abc":
+        np.testing.assert_array_equal(expected[name], values[name])
+    assert values["kind"].tolist() == frame["kind"].tolist()
+    assert found.counts["cells"].sum() == len(cells)
+    assert found.review["records"].sum() == 1_000
+    complete = frame[review(frame, EDITS).by_record == 0]
+    assert set(cells["donor"].dropna()) <= set(complete["id"])
+
+
+def test_donors_and_selection_do_not_depend_on_the_blocks(frame, tmp_path):
+    source = tmp_path / "records.parquet"
+    frame.to_parquet(source, index=False)
+    how = {"unit": "id", "pool_rows": 100, "by": ["kind"], "class_rows": 30, "seed": 2}
+    weight, donors = [], []
+    for rows in (170, 1_000):
+        out = tmp_path / str(rows)
+        found = process_file(source, out, EDITS, HotDeck(), block_rows=rows, **how)
+        cells = pd.read_parquet(found.cells)
+        weight.append(cells.groupby("unit").size())
+        donors.append(found.donors)
+    pd.testing.assert_series_equal(*weight)
+    assert donors[0] == donors[1] >= 100
+
+
+def test_text_in_a_number_is_replaced_or_missing_and_told(frame, tmp_path):
+    text = frame.astype({"b": object})
+    text.loc[3, ["a", "b"]] = [1.0, "n/a"]
+    text.loc[5, "count"] = None
+    text.to_csv(tmp_path / "records.csv", index=False)
+    found = process_file(tmp_path / "records.csv", tmp_path / "out", EDITS, HotDeck())
+    cells = pd.read_parquet(found.cells).set_index(["row", "variable"])
+    assert cells.loc[(3, "b"), "before"] == "n/a"
+    assert cells.loc[(3, "b"), "selection"] == "edit"
+    assert cells.loc[(5, "count"), "status"] == "imputed"
+    assert pd.read_parquet(found.values)["b"].notna().all()
+
+
+def test_what_fails_leaves_what_was_there(frame, tmp_path):
+    source, out = tmp_path / "records.parquet", tmp_path / "out"
+    frame.to_parquet(source, index=False)
+    first = process_file(source, out, EDITS, DONOR)
+    before = first.values.read_bytes()
+
+    class Failing:
+        def treat(self, frame, mask, seed, structural=None):
+            raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError):
+        process_file(source, out, EDITS, Failing(), block_rows=300)
+    assert first.values.read_bytes() == before
+    assert sorted(p.name for p in out.iterdir()) == ["cells.parquet", "values.parquet"]
+
+
+def test_bad_files_are_told(frame, tmp_path):
+    source = tmp_path / "records.parquet"
+    frame.assign(id="1").to_parquet(source, index=False)
+    with pytest.raises(SourceError, match="no such file"):
+        process_file(tmp_path / "nothing.parquet", tmp_path, EDITS, DONOR)
+    with pytest.raises(ContractError, match="apart"):
+        process_file(source, tmp_path / "out", EDITS, DONOR, unit="id")
+    with pytest.raises(ConfigError) as caught:
+        process_file(source, tmp_path / "out", EDITS, DONOR, unit="idd")
+    assert caught.value.nearest == "id"
+    with pytest.raises(ConfigError, match="block of 0"):
+        process_file(source, tmp_path / "out", EDITS, DONOR, block_rows=0)
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(SourceError, match="cannot be read"):
+        process_file(tmp_path / "broken.parquet", tmp_path / "out", EDITS, DONOR)
+    frame.iloc[:0].to_parquet(source, index=False)
+    with pytest.raises(ContractError, match="no records"):
+        process_file(source, tmp_path / "out", EDITS, DONOR)
