@@ -320,3 +320,21 @@ def test_an_imputer_that_is_consistent_already_is_used_as_it_is():
     once = EditConsistent(HotDeck(), EDITS, weights="unit")
     found = process(holes, EDITS, once, seed=1)
     assert found.edits.empty
+
+
+def test_a_record_that_nothing_can_complete_is_searched_for_more():
+    edits = EditSet.from_texts(["a + b == c"], {n: Variable(least=0) for n in "abc"})
+    frame = pd.DataFrame(
+        {"a": [9.0, 1, 2, 3], "b": [np.nan, 1, 2, np.nan], "c": [4.0, 2, 4, 9]}
+    )
+    # No edit is known to fail: b is missing, and a <= c only follows.
+    assert review(frame, edits).status.tolist() == ["miss", "pass", "pass", "miss"]
+    found = process(frame, edits, HotDeck(), seed=1)
+    assert found.edits.empty
+    assert (review(found.values, edits).by_record == 0).all()
+    first = found.cells[found.cells["unit"] == 0]
+    assert sorted(first["selection"]) == ["edit", "missing"]
+    assert found.cells["unit"].tolist() == [0, 0, 3]
+    pd.testing.assert_frame_equal(apply_cells(frame, found.cells), found.values)
+    limited = process(frame, edits, HotDeck(), seed=1, limit=1)
+    assert limited.edits["records"].sum() >= 1
