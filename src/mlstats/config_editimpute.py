@@ -6,8 +6,18 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Damage", "Edits", "Errors", "History", "Missing", "Outliers", "Recode", "Selection",
-    "Selective", "Thousand"]
+__all__ = [
+    "Damage",
+    "Edits",
+    "Errors",
+    "History",
+    "Missing",
+    "Outliers",
+    "Recode",
+    "Selection",
+    "Selective",
+    "Thousand",
+]
 
 ErrorKind = Literal[
     "thousandfold", "tenfold", "tenth", "twelvefold", "twelfth", "factor", "sign",

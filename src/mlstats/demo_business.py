@@ -98,7 +98,9 @@ def make_business(
         files[name] = folder / f"business_{name}.csv"
         write_text(files[name], table.to_csv(index=False, lineterminator="\n"))
     known = {"seed": seed, "errors": ERROR_RATES, "missing": MISSING_RATES}
-    return DemoSurvey(files, truth, known | {"found": FOUND, "followed_up": FOLLOWED_UP})
+    return DemoSurvey(
+        files, truth, known | {"found": FOUND, "followed_up": FOLLOWED_UP}
+    )
 
 
 def generate_businesses(
@@ -122,10 +124,12 @@ def generate_businesses(
     reported = _reported(rng, truth, frame["size_class"].to_numpy())
     edited = _edited(rng, reported, truth)
     variables = ["staff", *AMOUNTS]
-    table = frame.join(reported[variables]).join(edited[variables].add_suffix("_edited"))
-    return table.assign(synthetic="synthetic"), truth.assign(
-        firm_id=frame["firm_id"]
-    )[["firm_id", *variables]]
+    table = frame.join(reported[variables]).join(
+        edited[variables].add_suffix("_edited")
+    )
+    return table.assign(synthetic="synthetic"), truth.assign(firm_id=frame["firm_id"])[
+        ["firm_id", *variables]
+    ]
 
 
 def _frame(rng: np.random.Generator, firms: int) -> pd.DataFrame:
@@ -177,9 +181,13 @@ def _reported(
     tenfold = rng.random(n) < ERROR_RATES["tenfold"]
     column = rng.integers(0, 5, n)
     for place, name in enumerate(AMOUNTS[:5]):
-        values[name] = values[name].where(~(tenfold & (column == place)), 10 * truth[name])
+        values[name] = values[name].where(
+            ~(tenfold & (column == place)), 10 * truth[name]
+        )
     sign = (rng.random(n) < ERROR_RATES["sign"]) & (truth["other_revenue"] > 0)
-    values["other_revenue"] = values["other_revenue"].mask(sign, -truth["other_revenue"])
+    values["other_revenue"] = values["other_revenue"].mask(
+        sign, -truth["other_revenue"]
+    )
     off = rng.random(n) < ERROR_RATES["sum"]
     total = rng.choice(["total_revenue", "total_costs", "profit"], n)
     for name in ("total_revenue", "total_costs", "profit"):
@@ -215,7 +223,9 @@ def _earlier(truth: pd.DataFrame, seed: int) -> dict[str, Any]:
     n = len(truth)
     growth = rng.lognormal(-0.03, 0.12, n)
     return {
-        "staff": np.maximum(np.round(truth["staff"] * rng.lognormal(-0.01, 0.08, n)), 1),
+        "staff": np.maximum(
+            np.round(truth["staff"] * rng.lognormal(-0.01, 0.08, n)), 1
+        ),
         "turnover": np.round(truth["turnover"] * growth),
         "staff_costs": np.round(
             truth["staff_costs"] * growth * rng.lognormal(0, 0.08, n)

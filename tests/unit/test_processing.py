@@ -187,6 +187,16 @@ def test_structural_cells_and_allowed_missing_ones_are_left():
         process(holes, edits, HotDeck(), structural=structural, mask=structural, seed=1)
 
 
+def test_a_cell_that_may_be_missing_is_treated_where_it_is_asked_for():
+    frame = pd.DataFrame({"x": [1.0, 2.0, None, None]})
+    edits = EditSet.from_texts(["x >= 0"], {"x": Variable(missing_allowed=True)})
+    assert process(frame, edits, HotDeck()).cells.empty
+    mask = pd.DataFrame({"x": [False, False, True, False]})
+    found = process(frame, edits, HotDeck(), mask=mask)
+    assert found.cells["unit"].tolist() == [2]
+    assert found.values["x"].isna().tolist() == [False, False, False, True]
+
+
 def test_impact_by_domain():
     frame = pd.DataFrame({"a": [1.0, np.nan, 3.0, 4.0], "d": list("xxyy")})
     found = process(frame, None, HotDeck(["d"]))
@@ -320,3 +330,21 @@ def test_an_imputer_that_is_consistent_already_is_used_as_it_is():
     once = EditConsistent(HotDeck(), EDITS, weights="unit")
     found = process(holes, EDITS, once, seed=1)
     assert found.edits.empty
+
+
+def test_a_record_that_nothing_can_complete_is_searched_for_more():
+    edits = EditSet.from_texts(["a + b == c"], {n: Variable(least=0) for n in "abc"})
+    frame = pd.DataFrame(
+        {"a": [9.0, 1, 2, 3], "b": [np.nan, 1, 2, np.nan], "c": [4.0, 2, 4, 9]}
+    )
+    # No edit is known to fail: b is missing, and a <= c only follows.
+    assert review(frame, edits).status.tolist() == ["miss", "pass", "pass", "miss"]
+    found = process(frame, edits, HotDeck(), seed=1)
+    assert found.edits.empty
+    assert (review(found.values, edits).by_record == 0).all()
+    first = found.cells[found.cells["unit"] == 0]
+    assert sorted(first["selection"]) == ["edit", "missing"]
+    assert found.cells["unit"].tolist() == [0, 0, 3]
+    pd.testing.assert_frame_equal(apply_cells(frame, found.cells), found.values)
+    limited = process(frame, edits, HotDeck(), seed=1, limit=1)
+    assert limited.edits["records"].sum() >= 1

@@ -57,25 +57,35 @@ def choose_cells(
     weights: Mapping[str, float],
     limit: float | None,
     seed: int,
+    searched: Bools,
 ) -> Chosen:
     """Return the missing and flagged cells, and the fewest beside them that are wrong.
 
-    The parameters are those of :func:`~mlstats.editimpute.processing.process`.
+    The parameters are those of :func:`~mlstats.editimpute.processing.process`; only
+    the records `searched` are looked at for further wrong cells.
     """
     never = _spread(structural, frame, "structural cells", False).astype(bool)
     absent = frame.isna()
     if edits is not None:
         for name in edits.missing_allowed & set(frame.columns):
-            never[name] |= absent[name]
+            # Whoever asks for such a cell knows that a value is there.
+            asked = mask is not None and name in mask
+            given = False
+            if mask is not None and name in mask:
+                given = mask[name].map(_said) != ""
+            never[name] |= absent[name] & ~given
     why = _stated(frame, mask, absent, never.to_numpy())
     reason = np.full(len(frame), "", dtype=object)
     work = _emptied(frame, why != "")
-    if edits is not None and len(frame):
-        found = localise(work, edits, weights=weights, limit=limit, seed=seed)
-        reason = found.status.map(_UNSOLVED).fillna("").to_numpy(dtype=object)
+    if edits is not None:
+        rows = np.flatnonzero(searched)
+        found = localise(
+            work.iloc[rows], edits, weights=weights, limit=limit, seed=seed
+        )
+        reason[rows] = [_UNSOLVED.get(status, "") for status in found.status]
         changes = np.zeros(frame.shape, dtype=bool)
         places = frame.columns.get_indexer(found.changes.columns)
-        changes[:, places] = found.changes.to_numpy()
+        changes[np.ix_(rows, places)] = found.changes.to_numpy()
         # A cell that is empty and was not asked for stays so.
         changes &= ~absent.to_numpy() & (why == "")
         why[changes] = "edit"

@@ -20,7 +20,7 @@ from mlstats.editimpute.chosen_cells import Chosen, choose_cells
 from mlstats.editimpute.consistent import EditConsistent, Treated
 from mlstats.editimpute.deterministic import Deterministic
 from mlstats.editimpute.edits import EditSet
-from mlstats.editimpute.status import Review, review
+from mlstats.editimpute.status import FAIL, PASS, Review, review
 from mlstats.editimpute.treatment import picked, set_edits_after
 from mlstats.errors import ContractError
 
@@ -138,22 +138,72 @@ def process(
         raise ContractError("The index of the data does not tell the units apart")
     known = None if edits is None else edits.at(period)
     before = None if known is None else review(frame, known)
-    chosen = choose_cells(
-        frame,
-        known,
-        mask=mask,
-        structural=structural,
-        weights=weights or {},
-        limit=limit,
-        seed=seed,
-    )
-    steps = _treated(chosen, known, imputer, seed, donors)
-    cells = _provenance(frame, chosen, steps)
+    how = _How(known, imputer, mask, structural, weights or {}, limit, seed)
+    fails = np.zeros(len(frame), dtype=bool)
+    if before is not None:
+        # A limit counts missing values too: no record can be passed over.
+        fails = (before.by_record == FAIL) | (limit is not None)
+    cells, reason = _passed_through(frame, how, fails, donors)
+    if known is not None and before is not None:
+        # What a record lacks may be impossible to fill in: then more is wrong in it.
+        after = review(apply_cells(frame, cells), known).by_record
+        again = np.flatnonzero((after == FAIL) & ~fails)
+        if len(again):
+            clean = frame[before.by_record == PASS] if donors is None else donors
+            more, why = _passed_through(
+                frame.iloc[again], how.of(again), np.ones(len(again), bool), clean
+            )
+            cells, reason[again] = _replaced(cells, more, frame.index), why
     values = apply_cells(frame, cells)
     failing = pd.DataFrame(columns=["edit", "records", "reason"])
     if known is not None:
-        failing = set_edits_after(known, values, _reasons(chosen, cells, steps))
+        failing = set_edits_after(known, values, reason)
     return Processed(values, cells, failing, before)
+
+
+@dataclass(frozen=True, eq=False)
+class _How:
+    """What was asked for."""
+
+    edits: EditSet | None
+    imputer: Any
+    mask: pd.DataFrame | None
+    structural: pd.DataFrame | None
+    weights: Mapping[str, float]
+    limit: float | None
+    seed: int
+
+    def of(self, rows: np.ndarray) -> _How:
+        """Return the same for some of the records."""
+        mask = None if self.mask is None else self.mask.iloc[rows]
+        never = None if self.structural is None else self.structural.iloc[rows]
+        return replace(self, mask=mask, structural=never)
+
+
+def _passed_through(
+    frame: pd.DataFrame, how: _How, searched: np.ndarray, donors: pd.DataFrame | None
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Select and treat; return the provenance, and why each record may still fail."""
+    chosen = choose_cells(
+        frame,
+        how.edits,
+        mask=how.mask,
+        structural=how.structural,
+        weights=how.weights,
+        limit=how.limit,
+        seed=how.seed,
+        searched=searched,
+    )
+    steps = _treated(chosen, how.edits, how.imputer, how.seed, donors)
+    cells = _provenance(frame, chosen, steps)
+    return cells, _reasons(chosen, cells, steps)
+
+
+def _replaced(cells: pd.DataFrame, more: pd.DataFrame, index: pd.Index) -> pd.DataFrame:
+    """Return the provenance with the later rows for the units that have them."""
+    both = pd.concat([cells[~cells["unit"].isin(more["unit"])], more])
+    order = index.get_indexer(pd.Index(both["unit"])).argsort(kind="stable")
+    return both.iloc[order].reset_index(drop=True)
 
 
 def _treated(

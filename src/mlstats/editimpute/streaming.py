@@ -77,7 +77,21 @@ class _Sums:
             part = found.review.record_statistics()
             self.parts.setdefault("review", []).append(part)
 
-    def total(self, name: str, by: list[str], what: str) -> pd.DataFrame:
+    def summary(self, files: tuple[Path, Path], donors: int) -> ProcessedFile:
+        """Return the sums as what was done to the file."""
+        by_cell = ["variable", "selection", "status", "method", "reason"]
+        edits = self._total("edits", ["edit", "reason"], "records")
+        return ProcessedFile(
+            *files,
+            records=self.records,
+            donors=donors,
+            blocks=self.blocks,
+            review=self._total("review", ["status"], "records"),
+            counts=self._total("counts", by_cell, "cells"),
+            edits=edits[["edit", "records", "reason"]],
+        )
+
+    def _total(self, name: str, by: list[str], what: str) -> pd.DataFrame:
         parts = [part for part in self.parts.get(name, []) if len(part)]
         if not parts:
             return pd.DataFrame(columns=[*by, what])
@@ -146,45 +160,43 @@ def process_file(
     named = {*numeric, *(edits.numeric if edits is not None else ())}
     blocks = Blocks(Path(source), unit, block_rows, named, separator, decimal, encoding)
     pool = _pool(blocks, edits, structural, period, seed, pool_rows, by, class_rows)
+    asked = {"donors": pool, "weights": weights, "limit": limit, "period": period}
     sums = _Sums()
-
-    def treated() -> Iterator[Processed]:
-        for number, frame in enumerate(progress(blocks, None, "Treating the file")):
-            found = process(
-                frame,
-                edits,
-                imputer,
-                mask=mask and mask(frame),
-                structural=structural and structural(frame),
-                weights=weights,
-                limit=limit,
-                seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
-                period=period,
-                donors=pool,
-            )
-            sums.add(found)
-            yield found
-
+    treated = _treated(blocks, sums, edits, imputer, mask, structural, seed, asked)
     folder = Path(target)
     files = folder / "values.parquet", folder / "cells.parquet"
     write_atomic(
         files[0],
         lambda values: write_atomic(
-            files[1], lambda cells: _write(treated(), values, cells, blocks)
+            files[1], lambda cells: _write(treated, values, cells, blocks)
         ),
     )
-    by_cell = ["variable", "selection", "status", "method", "reason"]
-    return ProcessedFile(
-        *files,
-        records=sums.records,
-        donors=len(pool),
-        blocks=sums.blocks,
-        review=sums.total("review", ["status"], "records"),
-        counts=sums.total("counts", by_cell, "cells"),
-        edits=sums.total("edits", ["edit", "reason"], "records")[
-            ["edit", "records", "reason"]
-        ],
-    )
+    return sums.summary(files, len(pool))
+
+
+def _treated(
+    blocks: Blocks,
+    sums: _Sums,
+    edits: EditSet | None,
+    imputer: Any,
+    mask: CellsOf | None,
+    structural: CellsOf | None,
+    seed: int,
+    asked: Mapping[str, Any],
+) -> Iterator[Processed]:
+    """Yield the treated blocks and add up what was done."""
+    for number, frame in enumerate(progress(blocks, None, "Treating the file")):
+        found = process(
+            frame,
+            edits,
+            imputer,
+            mask=mask and mask(frame),
+            structural=structural and structural(frame),
+            seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
+            **asked,
+        )
+        sums.add(found)
+        yield found
 
 
 def _pool(

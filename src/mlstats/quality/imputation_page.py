@@ -10,7 +10,7 @@ import pandas as pd
 from mlstats.quality.figures import Cell, indicator_name, write, write_difference
 from mlstats.quality.indicator_names import HEADLINES
 from mlstats.quality.plots import PlotRow, interval_plot
-from mlstats.quality.result_page import markdown_table, standing_alone
+from mlstats.quality.result_page import markdown_table, with_style
 
 __all__ = ["ImputationPage"]
 
@@ -217,7 +217,7 @@ class ImputationPage:
             axis=f"{names}, %" if scale == 100 else names,
             remark="synthetic data" if self.pilot["data"]["synthetic"] else "",
         )
-        return standing_alone(drawn)
+        return with_style(drawn)
 
 
 def _said(value: Any) -> str:

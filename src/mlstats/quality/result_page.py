@@ -14,11 +14,7 @@ from mlstats import io
 from mlstats.quality.figures import Cell, level_name, write, write_difference
 from mlstats.quality.plots import PlotRow, interval_plot
 
-<<<<<<< HEAD
-__all__ = ["markdown_table", "standing_alone", "write_result_page"]
-=======
-__all__ = ["with_style", "write_result_page"]
->>>>>>> selective
+__all__ = ["markdown_table", "with_style", "write_result_page"]
 
 _COLUMNS = (
     ("accuracy", "accuracy"),
@@ -196,19 +192,11 @@ class _Page:
             limits=(0, 100),
             remark="synthetic data" if self.pilot["data"]["synthetic"] else "",
         )
-<<<<<<< HEAD
-        return standing_alone(drawn)
-
-
-def standing_alone(drawn: str) -> str:
-    """Return a plot of the report as a file of its own, with its style."""
-=======
         return with_style(drawn)
 
 
 def with_style(drawn: str) -> str:
-    """Return a plot of the report as a file of its own, with its style sheet."""
->>>>>>> selective
+    """Return a plot of the report as a file of its own, with its style."""
     opened = drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     if "xmlns=" in drawn.split(">", 1)[0]:
         opened = drawn
