@@ -143,7 +143,7 @@ def _limits(pilot: Pilot) -> str:
             "The truth is what clerks made of the reported values, their errors "
             "included."
             if pilot.evaluate.past_edits
-            else "The truth is the data as they are; what was really missing may differ "
+            else "The truth is the data as they are; what is really missing may differ "
             "from what the mechanism hid."
         )
         return (

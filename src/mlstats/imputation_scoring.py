@@ -172,15 +172,15 @@ def _damage(pilot: Pilot, records: Records) -> pd.DataFrame:
     for case in cases(pilot, records, first=1):
         assert case.truth is not None
         known = case.truth.notna()
-        for name in case.mask.columns:
-            rows.append(
-                {
-                    "variable": name,
-                    "values": int(known[name].sum()),
-                    "made missing": int((case.mask[name] & known[name]).sum()),
-                    "made wrong": int(case.wrong[name].sum()),
-                }
-            )
+        rows += [
+            {
+                "variable": name,
+                "values": int(known[name].sum()),
+                "made missing": int((case.mask[name] & known[name]).sum()),
+                "made wrong": int(case.wrong[name].sum()),
+            }
+            for name in case.mask.columns
+        ]
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows).groupby("variable", sort=False).mean().reset_index()

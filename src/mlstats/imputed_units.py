@@ -119,7 +119,7 @@ def _of_method(
         default="left",
     )
     prediction[empty] = None
-    nothing = pd.Series([[]] * len(rows), about.index[rows], dtype=object)
+    nothing: pd.Series[Any] = pd.Series([[]] * len(rows), about.index[rows])
     return about.iloc[rows].assign(
         method=name,
         fold="test",

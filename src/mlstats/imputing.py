@@ -170,7 +170,7 @@ def ready(pilot: Pilot, records: Records) -> list[str]:
     hidden = {roles.unit_id, roles.cluster} & set(columns_of(pilot, records))
     if hidden:
         raise ConfigError(
-            f"The column {min(map(str, hidden))!r} is an id and an input of the methods",
+            f"The column {min(map(str, hidden))!r} is an id and an input of methods",
             where="data.roles.auxiliary",
             hint="an id tells a method nothing that holds for another unit",
         )

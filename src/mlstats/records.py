@@ -110,7 +110,8 @@ def _selected(frame: pd.DataFrame, only: str, cautions: list[str]) -> pd.DataFra
     kept = review(frame, EditSet.from_texts({"data.only": only})).by_record == PASS
     left_out = len(frame) - int(kept.sum())
     cautions.append(f"{left_out:,} records do not keep {only} and take no part")
-    return frame[kept].reset_index(drop=True)
+    kept_frame: pd.DataFrame = frame[kept].reset_index(drop=True)
+    return kept_frame
 
 
 def _with_history(
@@ -136,7 +137,8 @@ def _with_history(
         )
     met = int(frame[unit].isin(earlier.index).sum())
     cautions.append(f"{met:,} of {len(frame):,} records have an earlier period")
-    return pd.DataFrame(frame.join(earlier, on=unit))
+    joined: pd.DataFrame = frame.join(earlier, on=unit)
+    return joined
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:

@@ -68,11 +68,10 @@ def choose_cells(
     absent = frame.isna()
     if edits is not None:
         for name in edits.missing_allowed & set(frame.columns):
-            # Whoever asks for such a cell knows that a value is there.
-            asked = mask is not None and name in mask
-            given = False
+            given = np.zeros(len(frame), dtype=bool)
             if mask is not None and name in mask:
-                given = mask[name].map(_said) != ""
+                # Whoever asks for such a cell knows that a value is there.
+                given = (mask[name].map(_said) != "").to_numpy()
             never[name] |= absent[name] & ~given
     why = _stated(frame, mask, absent, never.to_numpy())
     reason = np.full(len(frame), "", dtype=object)

@@ -58,7 +58,7 @@ def write_result_page(folder: Path, target: Path) -> list[Path]:
     pilot = yaml.safe_load((folder / "pilot.yaml").read_text(encoding="utf-8"))
     scorecard = pd.read_parquet(folder / "scorecard.parquet")
     page: Any = _Page(pilot, scorecard)
-    if pilot["theme"] == "editimpute":
+    if pilot.get("theme") == "editimpute":
         from mlstats.quality.imputation_page import ImputationPage
 
         page = ImputationPage(pilot, scorecard, folder)
