@@ -24,6 +24,8 @@ from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary
 from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
 from mlstats.quality.figures import Cell, write, write_difference
+from mlstats.quality.imputation_plots import distribution_table
+from mlstats.quality.imputation_section import DISTRIBUTIONS
 from mlstats.quality.indicator_names import named
 from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard
@@ -82,8 +84,10 @@ def evaluate_methods(
     estimates = estimates.assign(
         run_id=run.run_id, period=str(units["period"].max()) if len(units) else ""
     )
+    kinds = variable_kinds(pilot, records)
     tables = {
         "aggregates": aggregates,
+        "distributions": distribution_table(units, variables=kinds),
         **process_tables(pilot, records, runs),
         **tables,
         **cost_tables(pilot, run.sheets, first),
@@ -198,6 +202,7 @@ def build_report(
 
 
 _TITLES = {
+    "distributions": DISTRIBUTIONS,
     "edits": "Edits",
     "selection": "Selection",
     "treatment": "Treatment",

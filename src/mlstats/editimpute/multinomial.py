@@ -126,7 +126,7 @@ class MultinomialImputer:
         from sklearn.linear_model import LogisticRegression
 
         rows = rng.choice(seen, len(seen)) if self.bootstrap else seen
-        codes, found = pd.factorize(column[rows], sort=True)
+        codes, found = pd.factorize(pd.Index(column[rows]), sort=True)
         if len(found) == 1:
             return found[np.zeros(len(wanted), int)]
         model = LogisticRegression(C=1 / self.penalty, max_iter=500)

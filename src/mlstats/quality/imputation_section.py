@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import pandas as pd
@@ -16,16 +16,21 @@ from mlstats.quality.figures import (
     Figure,
     as_text,
     indicator_name,
-    number,
     write,
     write_difference,
 )
+from mlstats.quality.imputation_plots import distribution_plot, imputation_plot
 from mlstats.quality.indicator_names import HEADLINES
-from mlstats.quality.plots import PlotRow, interval_plot
 from mlstats.quality.report import RunReport
-from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS, told
+from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 
-__all__ = ["Variable", "headline_of", "imputation_section", "variables_of"]
+__all__ = [
+    "DISTRIBUTIONS",
+    "Variable",
+    "headline_of",
+    "imputation_section",
+    "variables_of",
+]
 
 _NUMERIC: Final = (
     "nrmse", "rank_correlation", "ks", "mean_bias", "spread_ratio", "total_bias",
@@ -48,16 +53,9 @@ _LEVELS: Final = {
     "total_bias": "estimation",
     "imputed_share": "plausibility",
 }
-# measure, title, axis, whether zero is drawn, in percent
-_PLOTS: Final = (
-    ("nrmse", "Error of prediction (nRMSE)", "RMSE over standard deviation", False, 1),
-    ("accuracy", "Accuracy", "accuracy, %", False, 100),
-    ("mean_bias", "Bias of the mean of imputed values", "bias, %", True, 100),
-    ("ks", "Distance of distributions (Kolmogorov-Smirnov)", "largest gap", False, 1),
-    ("total_variation", "Distance of the margins", "total variation", False, 1),
-)  # fmt: skip
 _NULLS: Final = {"ks": "ks_null", "total_variation": "total_variation_null"}
 _TABLE_ROWS: Final = 40
+DISTRIBUTIONS: Final = "Distributions"
 
 
 @dataclass(frozen=True)
@@ -88,29 +86,36 @@ def imputation_section(report: RunReport) -> dict[str, Any]:
     Returns
     -------
     dict
-        variables, plots (title, svg), domains, totals, tables (title, head, rows).
+        variables, plots (title, svg), domains, tables (title, head, rows), plausible.
     """
     if report.theme != "editimpute":
         return {}
     names = variables_of(report)
     return {
         "variables": [_variable(report, name) for name in names],
-        "plots": [
-            (title, Markup(svg))
-            for measure, title, axis, zero, scale in _PLOTS
-            if (svg := _plot(report, names, measure, (title, axis, zero, scale)))
-        ],
+        "plots": _plots(report),
         "domains": _domains(report, names),
-        "totals": _totals(report),
         "tables": [
             (title, list(map(str, table.columns)), _rows(table), len(table))
             for title, table in report.tables.items()
+            if title != DISTRIBUTIONS
         ],
         "plausible": [
             (name, write(report.cell("edits_failing", name)))
             for name in report.method_names
         ],
     }
+
+
+def _plots(report: RunReport) -> list[tuple[str, Markup]]:
+    remark = "synthetic data" if report.synthetic else ""
+    cells = [asdict(cell) for cell in report.cells.values()]
+    found = [("Error, distance and bias", imputation_plot(cells, remark=remark))]
+    table = report.tables.get(DISTRIBUTIONS)
+    if table is not None:
+        drawn = distribution_plot(table, kinds=report.kinds, remark=remark)
+        found.append(("Distribution of imputed against true values", drawn))
+    return [(title, Markup(svg)) for title, svg in found if svg]
 
 
 def headline_of(report: RunReport, variable: str) -> str:
@@ -174,48 +179,6 @@ def _cells(cell: Cell | None) -> str:
     return f"{cell.n:,} cells{clusters}"
 
 
-def _plot(
-    report: RunReport,
-    names: Sequence[str],
-    measure: str,
-    look: tuple[str, str, bool, int],
-) -> str:
-    title, axis, zero, scale = look
-    rows = []
-    for name in names:
-        for method in report.method_names:
-            cell = report.cell(measure, method, level=name)
-            if cell is None or not cell.measured:
-                continue
-            figure = write(cell, level=name)
-            text = figure.text + (f" ({figure.interval})" if figure.interval else "")
-            parts = (scale * cell.value, scale * cell.lower, scale * cell.upper)
-            kind = report.kinds.get(method, "")
-            rows.append(PlotRow(method, *parts, text=text, kind=kind, group=name))
-        rows += _null_row(report, name, measure, scale) if rows else []
-    if not rows:
-        return ""
-    return interval_plot(
-        rows,
-        key=f"plot-{measure}",
-        title=title,
-        description="A dot per variable and method with its 95 % interval; the same "
-        "numbers stand in the tables.",
-        axis=axis,
-        zero=zero,
-        remark="synthetic data" if report.synthetic else "",
-    )
-
-
-def _null_row(report: RunReport, name: str, measure: str, scale: int) -> list[PlotRow]:
-    cell = report.cell(_NULLS.get(measure, ""), report.focus, level=name)
-    if cell is None or not cell.measured:
-        return []
-    value, nan = scale * cell.value, math.nan
-    text = write(cell, level=name).text
-    return [PlotRow("a perfect draw", value, nan, nan, text, "", name, hollow=True)]
-
-
 def _domains(report: RunReport, names: Sequence[str]) -> list[Any]:
     """Return (variable, domain, cells, baseline, candidate, difference) per domain."""
     rows = []
@@ -247,65 +210,6 @@ def _domains(report: RunReport, names: Sequence[str]) -> list[Any]:
                 )
             )
     return rows
-
-
-def _totals(report: RunReport) -> list[Any]:
-    """Return (variable, class, domain, truth, baseline, candidate) of the figures."""
-    shown = told(report.aggregates)
-    if shown.empty:
-        return []
-    arms: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-    for row in shown.to_dict("records"):
-        place = tuple(as_text(row[c]) for c in ("level", "variable", "domain"))
-        cells = {str(name): value for name, value in row.items()}
-        arms.setdefault(place, {})[as_text(row["arm"])] = cells
-    rows = []
-    for (variable, kind, domain), found in arms.items():
-        truth = next((r for r in found.values() if as_text(r["kind"]) == "truth"), None)
-        share = kind != "total"
-        rows.append(
-            (
-                variable,
-                kind,
-                domain,
-                _amount(truth, share),
-                _arm(found.get(report.baseline), truth, share),
-                _arm(found.get(report.focus), truth, share),
-            )
-        )
-    return rows
-
-
-def _amount(row: dict[str, Any] | None, share: bool) -> Figure:
-    if row is None or as_text(row["status"]) != "measured":
-        why = as_text(row["note"]) if row else "no such row"
-        return Figure(DASH, missing=why or "not measured")
-    value = number(row["value"])
-    return Figure(f"{100 * value:.1f}\u202f%" if share else f"{value:,.0f}")
-
-
-def _arm(
-    row: dict[str, Any] | None, truth: dict[str, Any] | None, share: bool
-) -> Figure:
-    """Write by how much an arm moves a figure: in points, or relative to the truth."""
-    if row is None or truth is None or as_text(row["status"]) != "measured":
-        why = as_text(row["note"]) if row else "no such arm"
-        return Figure(DASH, missing=why or "not measured")
-    scale = 100.0 if share else 100.0 / (abs(number(truth["value"])) or math.nan)
-    parts = [
-        scale * number(row[name])
-        for name in ("difference", "difference_lower", "difference_upper")
-    ]
-    unit = " points" if share else "\u202f%"
-    interval = ""
-    if all(map(math.isfinite, parts)):
-        interval = f"{_signed(parts[1])} to {_signed(parts[2])}"
-    return Figure(_signed(parts[0]) + unit, interval)
-
-
-def _signed(value: float) -> str:
-    text = f"{value:+.2f}"
-    return ("0.00" if float(text) == 0 else text).replace("-", "\u2212")
 
 
 def _rows(table: pd.DataFrame) -> list[list[str]]:

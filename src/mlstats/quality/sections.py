@@ -90,7 +90,7 @@ def sections(report: RunReport) -> dict[str, Any]:
         "domain_rows": _domain_rows(report),
         "importance_rows": importance_rows(report.importances),
         "drift_lines": drift_lines(report.drift),
-        "published": {} if imputed else aggregate_section(report),
+        "published": aggregate_section(report),
         "imputed": imputed,
         "indexed": index_section(report),
         "previous": previous_section(report),

@@ -27,7 +27,8 @@ _WORST_FIRST: Final = ("fail", "inconclusive", "not_measured", "waived", "pass")
 _AT_A_GLANCE: Final = {
     "accuracy": (
         "accuracy", "accuracy_unseen", "automation_guaranteed", "accuracy_hybrid",
-        "ece_debiased", "candidates_hold_truth", "share_mse", "bias_ratio",
+        "ece_debiased", "candidates_hold_truth", "share_mse", "bias_ratio", "nrmse",
+        "ks", "total_variation", "total_bias", "edits_failing", "errors_accepted",
     ),
     "cost": (
         "cost_per_correct", "cost_total", "clerical_minutes_saved",
