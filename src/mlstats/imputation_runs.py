@@ -16,6 +16,7 @@ from mlstats import io, previous
 from mlstats.cards import method_table
 from mlstats.evaluate import project_key
 from mlstats.imputation_scoring import accuracy_rows, process_rows, process_tables
+from mlstats.imputation_selective import selective_table
 from mlstats.imputation_uncertainty import uncertainty
 from mlstats.imputed_units import NUMERIC, judged_units, variable_kinds
 from mlstats.imputing import ImputationRun
@@ -88,6 +89,7 @@ def evaluate_methods(
     tables = {
         "aggregates": aggregates,
         "distributions": distribution_table(units, variables=kinds),
+        "selective": selective_table(pilot, records),
         **process_tables(pilot, records, runs),
         **tables,
         **cost_tables(pilot, run.sheets, first),

@@ -93,7 +93,7 @@ def _places(told: TreatedCase, case: Case) -> np.ndarray:
 
 def _judged(case: Case, treated: dict[str, TreatedCase]) -> np.ndarray:
     assert case.truth is not None
-    asked = (case.mask | case.wrong).to_numpy().ravel()
+    asked = (case.mask | case.wrong).to_numpy(copy=True).ravel()
     for told in treated.values():
         asked[_places(told, case)] = True
     known = case.truth[list(case.mask.columns)].notna().to_numpy().ravel()

@@ -315,7 +315,8 @@ def treat(pilot: Pilot, records: Records, method: Any, case: Case) -> Processed:
     method would treat them.
     """
     spec, edits = pilot.data.edits, records.edits
-    named = [] if edits is None else [*edits.numeric, *edits.categorical]
+    hard = None if edits is None else edits.hard()
+    named = [] if hard is None else [*hard.numeric, *hard.categorical]
     weights = {v: np.inf for v in named if v not in case.mask.columns}
     frame, corrections, why = selected(case.frame, case.mask, pilot.data.selection)
     found = process(
