@@ -348,3 +348,31 @@ def test_a_record_that_nothing_can_complete_is_searched_for_more():
     pd.testing.assert_frame_equal(apply_cells(frame, found.cells), found.values)
     limited = process(frame, edits, HotDeck(), seed=1, limit=1)
     assert limited.edits["records"].sum() >= 1
+
+
+@pytest.mark.parametrize("dtype", ["str", "string", "category", object])
+def test_categories_of_any_type_are_treated(dtype):
+    frame, holes = survey(120)
+    names = ["sector", "legal"]
+    typed = holes.astype(dict.fromkeys(names, dtype))
+    found = process(typed, EDITS, HotDeck(), seed=1)
+    plain = process(holes, EDITS, HotDeck(), seed=1)
+    assert found.edits.empty
+    for name in names:
+        assert found.values[name].tolist() == plain.values[name].tolist()
+        assert found.values[name].dtype == typed[name].dtype
+
+
+def test_only_the_edits_of_the_period_are_kept():
+    late = EDITS.edits[0].__class__(
+        "late",
+        "a <= 5",
+        EditSet.from_texts(["a <= 5"]).edits[0].clauses,
+        valid_from="2025",
+    )
+    frame = pd.DataFrame({"a": [1.0, 9.0, 4.0]})
+    before = process(frame, EditSet((late,)), HotDeck(), period="2024")
+    assert before.cells.empty
+    after = process(frame, EditSet((late,)), HotDeck(), period="2025")
+    assert after.cells["unit"].tolist() == [1]
+    assert (after.values["a"] <= 5).all()

@@ -4,7 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlstats.editimpute import EditSet, HotDeck, NearestDonor, Variable, review
+from mlstats.editimpute import (
+    ChainedImputer,
+    EditSet,
+    HotDeck,
+    NearestDonor,
+    Variable,
+    review,
+)
 from mlstats.editimpute.streaming import process_file
 from mlstats.errors import ConfigError, ContractError, SourceError
 
@@ -80,6 +87,27 @@ def test_donors_and_selection_do_not_depend_on_the_blocks(frame, tmp_path):
         donors.append(found.donors)
     pd.testing.assert_series_equal(*weight)
     assert donors[0] == donors[1] >= 100
+
+
+def test_models_name_a_donor_of_the_pool_or_of_the_block(frame, tmp_path):
+    source = tmp_path / "records.parquet"
+    frame["count"] = frame["count"].where(np.arange(1_000) % 5 > 0)
+    frame.to_parquet(source, index=False)
+    how = {"unit": "id", "pool_rows": 60, "block_rows": 400, "seed": 2}
+    imputer = ChainedImputer(["a", "b", "c", "kind", "count"], trees=5)
+    found = process_file(source, tmp_path / "out", EDITS, imputer, **how)
+    cells = pd.read_parquet(found.cells)
+    assert found.edits.empty
+    matched = cells[cells["method"] == "chained boosting"].dropna(subset="donor")
+    given = frame.set_index("id")
+    for row in matched.itertuples():
+        assert given.loc[row.donor, row.variable] == float(row.after)
+    # Some come from records that lack another value, and none from elsewhere.
+    complete = frame[frame.notna().all(axis=1)]
+    complete = complete[review(complete, EDITS).by_record == 0]["id"]
+    assert len(matched) > 100
+    assert matched["donor"].isin(frame["id"]).all()
+    assert not matched["donor"].isin(complete).all()
 
 
 def test_text_in_a_number_is_replaced_or_missing_and_told(frame, tmp_path):

@@ -5,8 +5,9 @@ Review: :func:`read_edits`, :func:`verify` and :func:`review`. Selection:
 errors of the unit (:func:`thousand_pounds`, :func:`unit_errors`). Treatment: imputers
 (:class:`Deterministic`, :class:`NearestDonor`, :class:`HotDeck`,
 :class:`EstimatorImputer`, :class:`ChainedImputer`) and :class:`EditConsistent`, which
-leaves every edit holding. All in one: :func:`process`, and :func:`impact` for what it
-did. What is named here is imported when it is used.
+leaves every edit holding. All in one: :func:`process`, :func:`process_file` for files
+larger than memory, and :func:`impact` for what it did. What is named here is imported
+when it is used.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ _HOMES = {
     "multiple_imputations": "multiple",
     "optimal_l": "winsorisation",
     "process": "processing",
+    "process_file": "streaming",
     "read_edits": "edit_files",
     "remaining_error": "below_cut",
     "review": "status",
@@ -101,6 +103,7 @@ __all__ = [
     "multiple_imputations",
     "optimal_l",
     "process",
+    "process_file",
     "read_edits",
     "remaining_error",
     "review",

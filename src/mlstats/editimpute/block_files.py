@@ -162,13 +162,16 @@ class Blocks:
         return pa.schema(list(zip(schema.names, kinds, strict=True)))
 
     def _frame(self, table: Any) -> pd.DataFrame:
+        import pyarrow as pa
+
         columns = {}
         for name in table.schema.names:
             column = table.column(name)
-            kind = str(column.type)
             if name in self.numeric:
                 columns[name] = self._numbers(column)
-            elif "int" in kind and not kind.startswith("dictionary"):
+            elif pa.types.is_floating(column.type):
+                columns[name] = pd.Series(column.to_numpy(), dtype=float)
+            elif pa.types.is_integer(column.type):
                 columns[name] = column.to_pandas(types_mapper=lambda _: pd.Int64Dtype())
             else:
                 columns[name] = column.to_pandas().astype(object)

@@ -113,8 +113,9 @@ def process(
         Of the ties of the selection and of the imputer.
     donors : DataFrame, optional
         Records with the same columns that pass and give values; the records of
-        `frame` then give none, so that it can be a part of a larger file. A donor is
-        named by its label here.
+        `frame` in which nothing is selected then give none, so that it can be a part
+        of a larger file. A donor is named by its label here; models may also match
+        the values of other selected records.
 
     Raises
     ------
@@ -253,7 +254,9 @@ def _with_donors(
         np.asarray(cells["unit"], dtype=int) - len(donors)
     )
     given = cells["donor"].notna()
-    labels = donors.index.to_numpy(dtype=object)
+    # A model also matches records that lack another value.
+    own = work.index.take(rows).to_numpy(dtype=object)
+    labels = np.concatenate([donors.index.to_numpy(dtype=object), own])
     cells.loc[given, "donor"] = labels[cells.loc[given, "donor"].astype(int)]
     values = found.values.iloc[len(donors) :].set_axis(work.index.take(rows))
     if not isinstance(found, Treated):

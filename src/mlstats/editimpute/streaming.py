@@ -5,7 +5,8 @@ does not depend on the size of the blocks: the donors (a seeded draw of the reco
 pass, in the order of the file), the review, and which weight of cells is selected. What
 does: ties of the selection and draws of the imputer, which are seeded by the number of
 the block; ranks, which are taken over the donors and the recipients of the block; and
-models, which are fitted for each block on the donors and its recipients.
+models, which are fitted for each block on the donors and on what its recipients have,
+and may match either.
 """
 
 from __future__ import annotations
