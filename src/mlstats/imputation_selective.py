@@ -7,6 +7,8 @@ the first so many records are put right.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 
@@ -79,7 +81,9 @@ def _scores(
     assert spec is not None
     name = spec.variable
     y, w = frame[name], frame["_weight"]
-    how = "median" if spec.auxiliary is None else "median_ratio"
+    how: Literal["median", "median_ratio"] = (
+        "median" if spec.auxiliary is None else "median_ratio"
+    )
     usual = anticipate(frame, name, how, by=spec.by, auxiliary=spec.auxiliary)
     usual = usual.fillna(anticipate(frame, name, "median", by=spec.by))
     usual = usual.fillna(y.median())
