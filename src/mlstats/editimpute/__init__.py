@@ -4,17 +4,11 @@ Review: :func:`read_edits`, :func:`verify` and :func:`review`. Selection:
 :func:`localise`, outliers (:func:`hb_current`, :func:`hb_ratio`, :func:`sigma_gap`) and
 errors of the unit (:func:`thousand_pounds`, :func:`unit_errors`). Treatment: imputers
 (:class:`Deterministic`, :class:`NearestDonor`, :class:`HotDeck`,
-<<<<<<< HEAD
-:class:`EstimatorImputer`, :class:`ChainedImputer`) and :class:`EditConsistent`, which
-leaves every edit holding. All in one: :func:`process`, :func:`process_file` for files
-larger than memory, and :func:`impact` for what it did. What is named here is imported
-when it is used.
-=======
 :class:`EstimatorImputer`, :class:`MultinomialImputer`, :class:`ChainedImputer`) and
 :class:`EditConsistent`, which leaves every edit holding; :func:`imputation_error` for
-what they add to the error of a figure. All in one: :func:`process`, and :func:`impact`
-for what it did. What is named here is imported when it is used.
->>>>>>> accuracy
+what they add to the error of a figure. All in one: :func:`process`, :func:`process_file`
+for files larger than memory, and :func:`impact` for what it did. What is named here is
+imported when it is used.
 """
 
 from __future__ import annotations
