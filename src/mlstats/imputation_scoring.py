@@ -41,14 +41,29 @@ def accuracy_rows(
     key : bytes
         Secret of the project.
     """
+    kinds = {name: spec.kind for name, spec in pilot.methods.items()}
+    variables = variable_kinds(pilot, records)
     rows, aggregates = imputation_rows(
         units,
         baseline=pilot.baseline,
-        kinds={name: spec.kind for name, spec in pilot.methods.items()},
-        variables=variable_kinds(pilot, records),
+        kinds=kinds,
+        variables=variables,
         totals=totals_of(pilot, records),
         seed=pilot.evaluate.seed,
     )
+    for other in dict.fromkeys(r.versus for r in pilot.gates):
+        if other is None or other in {pilot.baseline, pilot.candidate}:
+            continue
+        # What a gate compares with another method than the baseline.
+        pair = {name: kinds[name] for name in (pilot.candidate, other)}
+        found, _ = imputation_rows(
+            units[units["method"].isin(list(pair))],
+            baseline=other,
+            kinds=pair,
+            variables=variables,
+            seed=pilot.evaluate.seed,
+        )
+        rows += [row for row in found if row.get("versus") == other]
     flags = flags_of(pilot, records, runs, key)
     if len(flags):
         rows += detection_rows(flags, seed=pilot.evaluate.seed)

@@ -7,6 +7,7 @@ the first so many records are put right.
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
 import numpy as np
@@ -16,11 +17,14 @@ from mlstats.config import Pilot
 from mlstats.editimpute.anticipation import anticipate, cross_predicted
 from mlstats.editimpute.detection import ErrorDetector, error_features
 from mlstats.editimpute.selective import impact_table
+from mlstats.errors import ContractError
 from mlstats.imputing import Case, cases, columns_of
 from mlstats.records import Records
 from mlstats.split import cluster_ids
 
 __all__ = ["selective_table"]
+
+_log = logging.getLogger(__name__)
 
 
 def selective_table(pilot: Pilot, records: Records) -> pd.DataFrame:
@@ -91,17 +95,33 @@ def _scores(
     edited = frame.assign(**{name: y.where(~past, truth)})
     others = [c for c in columns_of(pilot, records) if c not in case.mask.columns]
     model = cross_predicted(edited, name, others, cluster="_cluster", random_state=1)
+    scores = {
+        f"traditional: w |y - {how.replace('_', ' ')}|": w * (y - usual).abs(),
+        "ML: w |y - boosting|": w * (y - model).abs(),
+    }
+    chance = _chance(frame, name, others, model, y != truth, past)
+    if chance is not None:
+        scores["ML: p(error)"] = chance
+        scores["ML: p(error) x score"] = chance * w * (y - model).abs()
+    return scores | {"the largest errors (not to be had)": w * (y - truth).abs()}
+
+
+def _chance(
+    frame: pd.DataFrame,
+    name: str,
+    others: list[str],
+    model: pd.Series,
+    wrong: pd.Series,
+    past: pd.Series,
+) -> pd.Series | None:
+    """Return the probability of an error, None where the past has too few of them."""
     features = error_features(
         frame[[name]], model.to_frame(name), auxiliary=frame[others]
     )
-    wrong = y != truth
     detector = ErrorDetector(random_state=1)
-    detector.fit(features[past], wrong[past], cluster=frame.loc[past, "_cluster"])
-    chance = pd.Series(np.asarray(detector.probability(features)), frame.index)
-    return {
-        f"traditional: w |y - {how.replace('_', ' ')}|": w * (y - usual).abs(),
-        "ML: w |y - boosting|": w * (y - model).abs(),
-        "ML: p(error)": chance,
-        "ML: p(error) x score": chance * w * (y - model).abs(),
-        "the largest errors (not to be had)": w * (y - truth).abs(),
-    }
+    try:
+        detector.fit(features[past], wrong[past], cluster=frame.loc[past, "_cluster"])
+    except ContractError as error:
+        _log.warning("selective editing without a probability: %s", error.title)
+        return None
+    return pd.Series(np.asarray(detector.probability(features)), frame.index)

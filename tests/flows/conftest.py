@@ -129,15 +129,20 @@ def run_pilot(
         "code,title,parent\n01,food,\n03,clothes,\n"
         "01.1,food,01\n01.2,drinks,01\n03.1,clothing,03\n"
     )
+    return finish(project, "canary", *options)
+
+
+def finish(project: Path, pilot: str, *options: str) -> Finished:
+    """Run a pilot of a project by the command line, offline."""
     inputs = {path for path in project.rglob("*") if path.is_file()}
-    attempts = folder / "attempts.txt"
+    attempts = project.parent / "attempts.txt"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith(SETTINGS)},
         "PYTHONPATH": str(HERE / "offline"),
         "OFFLINE_ATTEMPTS": str(attempts),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "mlstats", "run", "canary", *options],
+        [sys.executable, "-m", "mlstats", "run", pilot, *options],
         cwd=project,
         env=environment,
         capture_output=True,
@@ -146,10 +151,10 @@ def run_pilot(
         check=False,
     )
     output = done.stdout + done.stderr
-    assert done.returncode == 0, output
+    assert done.returncode in {0, 1}, output
     (project / "terminal.log").write_text(output)
-    runs = [p for p in (project / ".mlstats/runs/canary").iterdir() if p.is_dir()]
-    assert len(runs) == 1
+    runs = [p for p in (project / ".mlstats/runs" / pilot).iterdir() if p.is_dir()]
+    assert len(runs) == 1, output
     tried = attempts.read_text() if attempts.exists() else ""
     return Finished(project, runs[0], output, inputs, tried, environment)
 
@@ -157,7 +162,9 @@ def run_pilot(
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Run the planted pilot as it is."""
-    return run_pilot(tmp_path_factory.mktemp("office"), frame=diaries())
+    done = run_pilot(tmp_path_factory.mktemp("office"), frame=diaries())
+    assert "The gate to shadow is passed" in done.output, done.output
+    return done
 
 
 @pytest.fixture(scope="session")

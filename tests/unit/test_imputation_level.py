@@ -364,3 +364,66 @@ def test_totals_must_name_domains_and_categories_of_the_cells(units):
         rows_of(units, totals=totals[totals["category"] != "high"])
     with pytest.raises(ContractError, match="lack n"):
         rows_of(units, totals=totals.drop(columns="n"))
+
+
+def test_a_method_that_does_not_impute_a_variable_takes_no_cells_from_the_others():
+    rng = np.random.default_rng(0)
+    n = 200
+    truth = rng.normal(10, 2, n)
+    kept = pd.DataFrame(
+        {
+            "replicate": 1,
+            "unit": np.arange(n).astype(str),
+            "cluster": np.arange(n).astype(str),
+            "stratum": "",
+            "variable": "x",
+            "truth": truth,
+            "weight": 1.0,
+        }
+    )
+    answers = {
+        "base": truth + 1,
+        "other": truth - 1,
+        "absent": np.where(np.arange(n) < 40, truth, np.nan),
+    }
+    units = pd.concat([kept.assign(method=m, prediction=p) for m, p in answers.items()])
+    kinds = dict.fromkeys(answers, "traditional")
+    rows, _ = imputation_rows(
+        units, baseline="base", kinds=kinds, variables={"x": "numeric"}
+    )
+    found = {(r["indicator"], r["method"]): r for r in rows if r["domain"] == ""}
+    assert found["nrmse", "base"]["n"] == n
+    assert found["nrmse", "other"]["n"] == n
+    assert found["nrmse", "absent"]["status"] == "not_measured"
+    assert found["imputed_share", "absent"]["value"] == 0.2
+    assert ("ks", "absent") not in found
+
+
+def test_a_true_total_of_zero_has_no_relative_bias():
+    kept = pd.DataFrame(
+        {
+            "replicate": 1,
+            "unit": np.arange(40).astype(str),
+            "cluster": np.arange(40).astype(str),
+            "stratum": "",
+            "variable": "x",
+            "truth": 0.0,
+            "weight": 1.0,
+        }
+    )
+    units = pd.concat(
+        [kept.assign(method=m, prediction=p) for m, p in (("a", 0.0), ("b", 1.0))]
+    )
+    totals = pd.DataFrame(
+        {"variable": ["x"], "domain": "", "category": "", "total": [0.0], "n": [40]}
+    )
+    rows, _ = imputation_rows(
+        units,
+        baseline="a",
+        kinds={"a": "traditional", "b": "ml"},
+        variables={"x": "numeric"},
+        totals=totals,
+    )
+    of_total = [r for r in rows if r["indicator"] == "total_bias"]
+    assert {r["status"] for r in of_total} == {"not_measured"}
+    assert {r["note"] for r in of_total} == {"the true total is zero"}

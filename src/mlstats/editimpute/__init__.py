@@ -6,9 +6,9 @@ errors of the unit (:func:`thousand_pounds`, :func:`unit_errors`). Treatment: im
 (:class:`Deterministic`, :class:`NearestDonor`, :class:`HotDeck`,
 :class:`EstimatorImputer`, :class:`MultinomialImputer`, :class:`ChainedImputer`) and
 :class:`EditConsistent`, which leaves every edit holding; :func:`imputation_error` for
-what they add to the error of a figure. All in one: :func:`process`, :func:`process_file`
-for files larger than memory, and :func:`impact` for what it did. What is named here is
-imported when it is used.
+what they add to the error of a figure. All in one: :func:`process`, and
+:func:`process_file` for files larger than memory; :func:`impact` for what it did. What
+is named here is imported when it is used.
 """
 
 from __future__ import annotations

@@ -3,13 +3,15 @@
 All arms are judged on the same cells. A method that leaves cells empty must not look
 better for it: what any method left empty is left out for all, the row
 ``imputed_share`` tells how much that is, and totals are not told where it is not
-negligible. Plausibility, the fifth level, is in :mod:`mlstats.quality.plausibility`.
+negligible. A method that leaves more than half of a variable's cells empty does not
+impute it, and is not compared on it. Plausibility, the fifth level, is in
+:mod:`mlstats.quality.plausibility`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -52,6 +54,7 @@ _LIMITS: Final[Mapping[str, tuple[float, float]]] = {
     "ordinal_distance": (0.0, 1.0),
     "imputed_share": (0.0, 1.0),
 }
+_HALF: Final = 0.5  # of the cells: a method with fewer does not impute a variable
 _BY_DOMAIN: Final = ("nrmse", "mean_bias", "accuracy")
 _READ: Final = frozenset(
     {"method", "replicate", "unit", "cluster", "stratum", "variable", "prediction"}
@@ -123,7 +126,9 @@ def imputation_rows(
     own = units.loc[units["method"].isin(list(kinds)), read]
     held = imputed_variables(own, scales=variables, orders=orders or {}, seed=seed)
     aggregates = totals_table(held, totals, baseline, kinds)
-    rows = [row for variable in held for row in _rows(variable, baseline, seed)]
+    rows = [row for variable in held for row in _left_out(variable, baseline)]
+    held = [_compared(variable, baseline) for variable in held]
+    rows += [row for variable in held for row in _rows(variable, baseline, seed)]
     if totals is not None:
         rows += [row for v in held for row in total_rows(v, totals, baseline)]
     return [row | {"kind": kinds[row["method"]]} for row in rows], aggregates
@@ -194,6 +199,41 @@ def _rows(
             continue
         few = {method: part.few_measures(method) for method in variable.imputed}
         yield from _measure_rows(part, few, baseline, name)
+
+
+def _gives(variable: ImputedVariable, method: str) -> bool:
+    """Whether a method gives values to at least half of a variable's cells."""
+    return bool(variable.given[method].mean() >= _HALF)
+
+
+def _compared(variable: ImputedVariable, baseline: str) -> ImputedVariable:
+    """Leave out the methods that do not impute the variable, but for the baseline.
+
+    Else nothing would be left to compare the others on.
+    """
+    kept = [m for m in variable.given if m == baseline or _gives(variable, m)]
+    return replace(
+        variable,
+        imputed={m: variable.imputed[m] for m in kept},
+        given={m: variable.given[m] for m in kept},
+    )
+
+
+def _left_out(variable: ImputedVariable, baseline: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the methods that do not impute the variable."""
+    measure = "nrmse" if variable.scale == "numeric" else "accuracy"
+    for method in variable.given:
+        if method == baseline or _gives(variable, method):
+            continue
+        share = float(variable.given[method].mean())
+        note = f"the method gives a value to {share:.0%} of the cells"
+        found = Indicator("accuracy", measure, absent("not_measured", note))
+        row = found.row(method=method, level=variable.name)
+        yield row | {"versus": baseline}
+        given = exact(share, n=len(variable.truth), note=note)
+        yield Indicator("accuracy", "imputed_share", given).row(
+            method=method, level=variable.name
+        )
 
 
 def _nothing(cells: _Cells, baseline: str) -> Iterator[dict[str, Any]]:

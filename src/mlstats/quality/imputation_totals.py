@@ -50,12 +50,14 @@ def total_rows(
         return
     for row in _of(variable, totals).to_dict("records"):
         domain, total = str(row["domain"]), abs(float(row["total"]))
-        scale = total if row["n"] >= LEAST_UNITS else np.nan
+        scale = total if row["n"] >= LEAST_UNITS and total > 0 else np.nan
         gaps = {m: _gap(variable, m, domain, "", scale) for m in variable.imputed}
         for method, own in gaps.items():
             found = _difference(variable, own, domain, [method])
             if row["n"] < LEAST_UNITS:
                 found = absent("not_measured", KEPT_BACK)
+            elif total == 0:
+                found = absent("not_measured", "the true total is zero")
             cells = Indicator("accuracy", "total_bias", found, domain).row(
                 method=method, level=variable.name
             )
