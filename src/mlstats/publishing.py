@@ -28,7 +28,10 @@ __all__ = ["conclude", "publish"]
 
 _log = logging.getLogger(__name__)
 
-NAMES = ("accuracy", "macro_f1", "coverage", "accuracy_unseen", "automation_guaranteed")
+NAMES = (
+    "accuracy", "macro_f1", "coverage", "accuracy_unseen", "automation_guaranteed",
+    "nrmse", "ks", "total_variation", "total_bias", "edits_failing",
+)  # fmt: skip
 
 
 def publish(
