@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from mlstats.config_editimpute import (
-    Damage,
-    Edits,
-    History,
-    Recode,
-    Selection,
-    Selective,
+from mlstats.config_data import (
+    ClassificationSpec,
+    Data,
+    Roles,
+    Source,
+    Strict,
+    Word,
+    as_range,
+    unquoted,
 )
+from mlstats.config_editimpute import Damage, Selective
 from mlstats.errors import ConfigError, nearest
-from mlstats.period import PeriodRange
 
 __all__ = [
     "ClassificationSpec",
@@ -32,137 +34,8 @@ __all__ = [
     "Split",
 ]
 
-Frequency = Literal["A", "S", "Q", "M"]
 
-
-def _unquoted(value: Any) -> Any:
-    """Take a number that YAML made of an unquoted word, as in ``periods: 2026``."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{value:g}" if is_number else value
-
-
-Word = Annotated[str, BeforeValidator(_unquoted)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Roles(_Strict):
-    """The columns of a contract by role (GSIM unit data structure)."""
-
-    unit_id: str
-    text: tuple[str, ...] = ()
-    target: str | None = None
-    weight: str | None = None
-    stratum: str | None = None
-    cluster: str | None = None
-    fraction: str | None = None
-    period: str | None = None
-    variables: tuple[str, ...] = ()
-    auxiliary: tuple[str, ...] = ()
-    domain: tuple[str, ...] = ()
-    confidential: tuple[str, ...] = ()
-
-    def columns(self) -> list[str]:
-        """Return every column named, each once, in the order of the roles."""
-        named: dict[str, None] = {}
-        for value in self.model_dump().values():
-            for column in [value] if isinstance(value, str) else value or ():
-                named[column] = None
-        return list(named)
-
-    def codes(self) -> list[str]:
-        """Return the columns that are read as strings whatever they look like."""
-        single = [self.unit_id, self.target, self.stratum, self.cluster, self.period]
-        return [*self.text, *(c for c in single if c), *self.domain]
-
-
-class Source(_Strict):
-    """How the file is read where the reader's own inference is not wanted."""
-
-    sheet: str | None = None
-    encoding: str | None = None
-    separator: str | None = None
-    decimal: str | None = None
-
-
-class ClassificationSpec(_Strict):
-    """Where the classification lies and how its levels are told."""
-
-    file: str
-    code: str = "code"
-    title: str | None = "title"
-    parent: str | None = None
-    level_columns: tuple[str, ...] = ()
-    digits: tuple[int, ...] = ()
-    separator: str | None = None
-    levels: tuple[str, ...] = ()
-    version: Word | None = None
-
-    @model_validator(mode="after")
-    def _one_structure(self) -> Self:
-        named = sum(map(bool, (self.parent, self.level_columns, self.digits)))
-        if named != 1:
-            raise ValueError("name exactly one of parent, level_columns and digits")
-        return self
-
-
-class Tolerance(_Strict):
-    """The share of rows that may break a rule before a check fails."""
-
-    empty_text: float = Field(0.0, ge=0, le=1)
-    missing_target: float = Field(0.0, ge=0, le=1)
-    unknown_code: float = Field(0.0, ge=0, le=1)
-
-
-class Uncodable(_Strict):
-    """What cannot be coded: beginnings of codes that say so, and a list of texts."""
-
-    codes: tuple[str, ...] = ()
-    texts: str | None = None
-
-
-class Data(_Strict):
-    """The data of a pilot."""
-
-    source: str
-    periods: Word | None = None
-    frequency: Frequency | None = None
-    roles: Roles
-    classification: ClassificationSpec | None = None
-    edits: Edits | None = None
-    selection: Selection = Selection()
-    recode: dict[str, Recode] = Field(default_factory=dict)
-    only: str | None = None
-    history: History | None = None
-    uncodable: Uncodable = Uncodable()
-    tolerate: Tolerance = Tolerance()
-    read: Source = Source()
-    single_cluster: Literal["adjust", "refuse"] = "adjust"
-    synthetic: bool = False
-
-    @model_validator(mode="after")
-    def _periods_of_the_source(self) -> Self:
-        if "{period}" in self.source and self.periods is None:
-            raise ValueError("a source with {period} needs data.periods")
-        if self.periods is not None:
-            span = _range(self.periods)
-            if self.frequency not in (None, span.first.frequency):
-                raise ValueError(
-                    f"data.periods {self.periods} are not of frequency {self.frequency}"
-                )
-        return self
-
-
-def _range(text: str) -> PeriodRange:
-    try:
-        return PeriodRange.parse(text)
-    except ConfigError as error:  # so that the place in the file is told
-        raise ValueError(f"{error.title}; expected {error.expected}") from None
-
-
-class MethodSpec(_Strict):
+class MethodSpec(Strict):
     """One method: a scikit-learn estimator and what kind of method it is."""
 
     kind: Literal["traditional", "ml"]
@@ -170,7 +43,7 @@ class MethodSpec(_Strict):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class Split(_Strict):
+class Split(Strict):
     """How units are parted into train, valid and test."""
 
     by: Literal["period", "group", "space", "column", "random"] = "random"
@@ -181,14 +54,14 @@ class Split(_Strict):
     @property
     def test_periods(self) -> str:
         """The periods of the test part, where the split is by period."""
-        return str(_unquoted(self.test))
+        return str(unquoted(self.test))
 
     @model_validator(mode="after")
     def _test_fits_by(self) -> Self:
         if self.by in {"column", "space"} and not self.column:
             raise ValueError(f"split by {self.by} needs split.column")
         if self.by == "period":
-            _range(self.test_periods)
+            as_range(self.test_periods)
         elif self.by in {"group", "random", "space"} and not (
             isinstance(self.test, float) and 0 < self.test < 1
         ):
@@ -196,14 +69,14 @@ class Split(_Strict):
         return self
 
 
-class AutomaticStep(_Strict):
+class AutomaticStep(Strict):
     """A depth of automatic coding and the accuracy that has to be shown for it."""
 
     level: str
     target: float = Field(0.95, gt=0, lt=1)
 
 
-class Automatic(_Strict):
+class Automatic(Strict):
     """What may be coded without a clerk; see :mod:`mlstats.quality.routing`."""
 
     steps: tuple[AutomaticStep, ...] = Field(min_length=1)
@@ -211,7 +84,7 @@ class Automatic(_Strict):
     joint: bool = False
 
 
-class DoubleCoded(_Strict):
+class DoubleCoded(Strict):
     """A file of units that two coders have coded, and its columns."""
 
     file: str
@@ -220,7 +93,7 @@ class DoubleCoded(_Strict):
     cluster: str | None = None
 
 
-class Index(_Strict):
+class Index(Strict):
     """An index published from the codes: the weighted mean of their scores."""
 
     name: str = Field("diffusion", pattern=r"^[a-z][a-z0-9_]*$")
@@ -228,7 +101,7 @@ class Index(_Strict):
     by: Literal["period"] = "period"
 
 
-class Evaluate(_Strict):
+class Evaluate(Strict):
     """What is measured and how."""
 
     split: Split = Split()
@@ -256,7 +129,7 @@ class Evaluate(_Strict):
         return self
 
 
-class GateRule(_Strict):
+class GateRule(Strict):
     """A rule on rows of the scorecard; see :mod:`mlstats.quality.gate`."""
 
     measure: str = Field(pattern=r"^[a-z_0-9]+(@[\w.]+)?$")
@@ -287,7 +160,7 @@ class GateRule(_Strict):
         return self.measure.partition("@")[2] or None
 
 
-class Sheets(_Strict):
+class Sheets(Strict):
     """What no run can measure: costs, times, and the waivers that were signed."""
 
     costs: str | None = None
@@ -295,7 +168,7 @@ class Sheets(_Strict):
     waivers: str | None = None
 
 
-class Owner(_Strict):
+class Owner(Strict):
     """Who is responsible."""
 
     author: str
@@ -304,7 +177,7 @@ class Owner(_Strict):
     )
 
 
-class Drift(_Strict):
+class Drift(Strict):
     """References of the drift tests and the reaction to an alarm."""
 
     references: tuple[
@@ -313,7 +186,7 @@ class Drift(_Strict):
     on_alarm: Literal["more_audit"] = "more_audit"
 
 
-class ReviewPlan(_Strict):
+class ReviewPlan(Strict):
     """What clerks see of a period."""
 
     target_accuracy: float = Field(0.95, gt=0, lt=1)
@@ -321,7 +194,7 @@ class ReviewPlan(_Strict):
     double_code: float = Field(0.1, ge=0, le=1)
 
 
-class Production(_Strict):
+class Production(Strict):
     """The plan of production, used by the verbs of the production team."""
 
     schedule: str | None = None
@@ -330,7 +203,7 @@ class Production(_Strict):
     review: ReviewPlan = ReviewPlan()
 
 
-class Pilot(_Strict):
+class Pilot(Strict):
     """One pilot: theme, data, methods, gates and production."""
 
     pilot: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
