@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 
+import mlstats
 from mlstats import io, previous
 from mlstats.cards import method_table
 from mlstats.evaluate import project_key
@@ -24,6 +25,7 @@ from mlstats.provenance import provenance
 from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
 from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
+from mlstats.quality.evidence import digest
 from mlstats.quality.figures import Cell, write, write_difference
 from mlstats.quality.imputation_plots import distribution_table
 from mlstats.quality.imputation_section import DISTRIBUTIONS
@@ -274,7 +276,10 @@ def write_cells(run: Run, records: Records, runs: Sequence[ImputationRun]) -> No
     """Write each method's provenance of the data into the confidential folder.
 
     ``cells_METHOD.parquet`` has a row per cell of the data that was asked for or
-    changed, with the unit's own id; it joins back to the file.
+    changed, with the unit's own id; it joins back to the file. ``model_version`` is the
+    method's name and a digest of all that decides its values: class, parameters, edits
+    and selection of the pilot, seed, data and mlstats. The models are fitted in the run
+    and not kept: the same version gives the same values again.
     """
     ids = records.frame[run.pilot.data.roles.unit_id]
     for one in runs:
@@ -287,4 +292,22 @@ def write_cells(run: Run, records: Records, runs: Sequence[ImputationRun]) -> No
             # One column holds values of many variables: text, as in a flat file.
             cells[column] = [None if pd.isna(v) else str(v) for v in cells[column]]
         cells["donor"] = [None if pd.isna(v) else str(v) for v in cells["donor"]]
+        cells["model_version"] = _version(run, records, one.name)
         io.write_parquet(run.confidential / f"cells_{one.name}.parquet", cells)
+
+
+def _version(run: Run, records: Records, name: str) -> str:
+    pilot = run.pilot
+    decides = {
+        "method": pilot.methods[name].model_dump(mode="json"),
+        "edits": [e.text for e in records.edits.edits] if records.edits else [],
+        "localisation": pilot.data.edits.model_dump(mode="json")
+        if pilot.data.edits
+        else None,
+        "selection": pilot.data.selection.model_dump(mode="json"),
+        "variables": list(pilot.data.roles.variables),
+        "seed": pilot.evaluate.seed,
+        "data": records.digest,
+        "mlstats": mlstats.__version__,
+    }
+    return f"{name}@{digest(decides)[:12]}"

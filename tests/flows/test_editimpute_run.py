@@ -179,6 +179,7 @@ def test_provenance_joins_back_to_the_file_and_makes_every_edit_hold(
         assert set(failing["severity"]) <= {"soft"}
         assert (found.status == "pass").all()
         assert set(cells["selection"]) <= {"missing", "edit"}
+        assert cells["model_version"].str.fullmatch(rf"{name}@[0-9a-f]{{12}}").all()
 
 
 def test_all_methods_are_judged_on_the_same_cells(treated: Finished) -> None:
