@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mlstats.config import Pilot
-from mlstats.imputed_units import flags_of, totals_of, variable_kinds
+from mlstats.imputed_units import flags_of, judged_kinds, totals_of
 from mlstats.imputing import ImputationRun, cases
 from mlstats.quality.data_light import contract_kept, truth_sample
 from mlstats.quality.detection import detection_rows
@@ -41,17 +41,26 @@ def accuracy_rows(
     key : bytes
         Secret of the project.
     """
+    kinds = {name: spec.kind for name, spec in pilot.methods.items()}
+    seed, base = pilot.evaluate.seed, pilot.baseline
+    judged = judged_kinds(pilot, records, units)
+    totals = totals_of(pilot, records)
     rows, aggregates = imputation_rows(
         units,
-        baseline=pilot.baseline,
-        kinds={name: spec.kind for name, spec in pilot.methods.items()},
-        variables=variable_kinds(pilot, records),
-        totals=totals_of(pilot, records),
-        seed=pilot.evaluate.seed,
+        baseline=base,
+        kinds=kinds,
+        variables=judged,
+        totals=totals[totals["variable"].isin(list(judged))],
+        versus=[
+            (pilot.candidate, rule.versus)
+            for rule in pilot.gates
+            if rule.versus not in (None, base, pilot.candidate)
+        ],
+        seed=seed,
     )
     flags = flags_of(pilot, records, runs, key)
     if len(flags):
-        rows += detection_rows(flags, seed=pilot.evaluate.seed)
+        rows += detection_rows(flags, kinds=kinds, baseline=base, seed=seed)
     counts = [
         {
             "method": run.name,

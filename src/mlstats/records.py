@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from mlstats import contract, io
@@ -75,6 +76,12 @@ def load(
         Where a variable that the edits compute with holds text, or has no value.
     """
     spec, roles = pilot.data.edits, pilot.data.roles
+    if period is not None and roles.period is None:
+        raise ConfigError(
+            "A period was asked for and the pilot does not say which column holds it",
+            where="data.roles.period",
+            hint="leave --period out, or name the column",
+        )
     edits = read_edits(finder(settings)(spec.file)) if spec else None
     codes = [] if edits is None else [*edits.categorical]
     source = read_source(
@@ -171,11 +178,21 @@ def _check_variables(frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None) -
         if column.notna().sum() == 0:
             raise ContractError(f"The variable {name!r} has no value in any record")
         if name in numeric and not pd.api.types.is_numeric_dtype(column):
-            text = pd.to_numeric(column, errors="coerce").isna() & column.notna()
+            read = pd.to_numeric(column, errors="coerce").astype(float)
+            text = ~np.isfinite(read) & column.notna()
             rows = ", ".join(str(row + 1) for row in text.to_numpy().nonzero()[0][:5])
             raise ContractError(
-                f"{name!r} holds text where the edits compute with numbers "
+                f"{name!r} holds text or infinity where the edits compute with numbers "
                 f"({int(text.sum())} records, first in rows {rows})",
-                expected="numbers, with missing values empty",
+                expected="finite numbers, with missing values empty",
                 hint="mend the data, or data.read.decimal of the pilot",
+            )
+    for name, column_of in pilot.evaluate.past_edits.items():
+        pair = [frame[name], frame[column_of]]
+        numbers = [pd.api.types.is_numeric_dtype(side) for side in pair]
+        if numbers[0] != numbers[1]:
+            raise ContractError(
+                f"One of {name!r} and {column_of!r} holds numbers, the other text",
+                where=f"evaluate.past_edits.{name}",
+                expected="values of one kind, with missing values empty",
             )
