@@ -7,6 +7,7 @@ the first so many records are put right.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from mlstats.config import Pilot
 from mlstats.editimpute.anticipation import anticipate, cross_predicted
 from mlstats.editimpute.detection import ErrorDetector, error_features
 from mlstats.editimpute.selective import impact_table
+from mlstats.errors import ContractError
 from mlstats.imputing import Case, cases, columns_of
 from mlstats.records import Records
 from mlstats.split import cluster_ids
@@ -95,13 +97,15 @@ def _scores(
         frame[[name]], model.to_frame(name), auxiliary=frame[others]
     )
     wrong = y != truth
-    detector = ErrorDetector(random_state=1)
-    detector.fit(features[past], wrong[past], cluster=frame.loc[past, "_cluster"])
-    chance = pd.Series(np.asarray(detector.probability(features)), frame.index)
-    return {
+    found = {
         f"traditional: w |y - {how.replace('_', ' ')}|": w * (y - usual).abs(),
         "ML: w |y - boosting|": w * (y - model).abs(),
-        "ML: p(error)": chance,
-        "ML: p(error) x score": chance * w * (y - model).abs(),
-        "the largest errors (not to be had)": w * (y - truth).abs(),
     }
+    detector = ErrorDetector(random_state=1)
+    # Too few errors teach no probability; the other rankings can be told.
+    with suppress(ContractError):
+        detector.fit(features[past], wrong[past], cluster=frame.loc[past, "_cluster"])
+        chance = pd.Series(np.asarray(detector.probability(features)), frame.index)
+        found["ML: p(error)"] = chance
+        found["ML: p(error) x score"] = chance * w * (y - model).abs()
+    return found | {"the largest errors (not to be had)": w * (y - truth).abs()}

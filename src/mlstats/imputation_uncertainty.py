@@ -25,7 +25,7 @@ from mlstats.imputing import Case, ImputationRun, cases
 from mlstats.quality.estimate import absent, t_estimate
 from mlstats.quality.evaluation import ESTIMATES
 from mlstats.quality.indicator import Indicator
-from mlstats.quality.report_tables import LEAST_UNITS
+from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 from mlstats.records import Records
 
 __all__ = ["uncertainty"]
@@ -111,7 +111,7 @@ def _errors(
         method = EditConsistent(method, records.edits)
     frame, _, _ = selected(case.frame, case.mask, pilot.data.selection)
     frame = frame.assign(**{v: frame[v].mask(mask[v]) for v in asked})
-    return imputation_error(
+    table = imputation_error(
         method,
         frame,
         mask,
@@ -122,6 +122,12 @@ def _errors(
         replicates=replicates,
         structural=case.structural,
     )
+    few = [v for v in asked if int(mask[v].sum()) < LEAST_UNITS]
+    held = [str(name).partition("=")[0] in few for name in table["variable"]]
+    # Less the total that was reported it would tell what these few were given.
+    table.loc[held, ["total", "se", "imputation_se", "lower", "upper"]] = np.nan
+    table.loc[held, "note"] = KEPT_BACK
+    return table
 
 
 def _weight(pilot: Pilot, records: Records) -> np.ndarray:

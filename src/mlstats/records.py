@@ -82,7 +82,7 @@ def load(
             where="data.roles.period",
             hint="leave --period out, or name the column",
         )
-    edits = read_edits(finder(settings)(spec.file)) if spec else None
+    edits = read_edits(finder(settings)(spec.file)).at(period) if spec else None
     codes = [] if edits is None else [*edits.categorical]
     source = read_source(
         pilot, settings, sample=sample, period=period, text_columns=codes
@@ -174,25 +174,33 @@ def _check_variables(frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None) -
             )
     numeric = set() if edits is None else set(edits.numeric)
     for name in dict.fromkeys([*pilot.data.roles.variables, *numeric]):
-        column = frame[name]
-        if column.notna().sum() == 0:
+        if frame[name].notna().sum() == 0:
             raise ContractError(f"The variable {name!r} has no value in any record")
-        if name in numeric and not pd.api.types.is_numeric_dtype(column):
-            read = pd.to_numeric(column, errors="coerce").astype(float)
-            text = ~np.isfinite(read) & column.notna()
-            rows = ", ".join(str(row + 1) for row in text.to_numpy().nonzero()[0][:5])
+        _check_numbers(frame[name], computed=name in numeric)
+    for name, after in pilot.evaluate.past_edits.items():
+        sides = [pd.api.types.is_numeric_dtype(frame[c]) for c in (name, after)]
+        if sides[0] != sides[1]:
             raise ContractError(
-                f"{name!r} holds text or infinity where the edits compute with numbers "
-                f"({int(text.sum())} records, first in rows {rows})",
-                expected="finite numbers, with missing values empty",
-                hint="mend the data, or data.read.decimal of the pilot",
-            )
-    for name, column_of in pilot.evaluate.past_edits.items():
-        pair = [frame[name], frame[column_of]]
-        numbers = [pd.api.types.is_numeric_dtype(side) for side in pair]
-        if numbers[0] != numbers[1]:
-            raise ContractError(
-                f"One of {name!r} and {column_of!r} holds numbers, the other text",
+                f"One of {name!r} and {after!r} holds numbers, the other text",
                 where=f"evaluate.past_edits.{name}",
                 expected="values of one kind, with missing values empty",
             )
+
+
+def _check_numbers(column: pd.Series, *, computed: bool) -> None:
+    """Refuse infinities, and text where the edits compute."""
+    as_numbers = pd.api.types.is_numeric_dtype(column)
+    if not (computed or as_numbers):
+        return
+    read = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    wrong = ~np.isfinite(read) & column.notna().to_numpy()
+    if not as_numbers and not wrong.any():
+        wrong = column.notna().to_numpy()  # digits, but read as text
+    if wrong.any():
+        rows = ", ".join(str(row + 1) for row in wrong.nonzero()[0][:5])
+        raise ContractError(
+            f"{column.name!r} holds text or infinity where there must be numbers "
+            f"({int(wrong.sum())} records, first in rows {rows})",
+            expected="finite numbers, with missing values empty",
+            hint="mend the data, or data.read.decimal of the pilot",
+        )
