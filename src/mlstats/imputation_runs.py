@@ -19,7 +19,12 @@ from mlstats.evaluate import project_key
 from mlstats.imputation_scoring import accuracy_rows, process_rows, process_tables
 from mlstats.imputation_selective import selective_table
 from mlstats.imputation_uncertainty import uncertainty
-from mlstats.imputed_units import NUMERIC, judged_units, variable_kinds
+from mlstats.imputed_units import (
+    NUMERIC,
+    judged_kinds,
+    judged_units,
+    variable_kinds,
+)
 from mlstats.imputing import ImputationRun
 from mlstats.provenance import provenance
 from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
@@ -87,7 +92,7 @@ def evaluate_methods(
     estimates = estimates.assign(
         run_id=run.run_id, period=str(units["period"].max()) if len(units) else ""
     )
-    kinds = variable_kinds(pilot, records)
+    kinds = judged_kinds(pilot, records, units)
     tables = {
         "aggregates": aggregates,
         "distributions": distribution_table(units, variables=kinds),
@@ -256,6 +261,7 @@ def _verdict(run: Run, scorecard: pd.DataFrame, gates: pd.DataFrame) -> str:
         & (scorecard["method"] == pilot.candidate)
         & (scorecard["level"] == (rule.level or pilot.level))
         & (scorecard["domain"] == "")
+        & (scorecard["versus"] == rule.versus)
     ]
     if len(rows) == 0:
         return f"{said}."

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from mlstats.config import Pilot
-from mlstats.imputed_units import flags_of, totals_of, variable_kinds
+from mlstats.imputed_units import flags_of, judged_kinds, totals_of
 from mlstats.imputing import ImputationRun, cases
 from mlstats.quality.data_light import contract_kept, truth_sample
 from mlstats.quality.detection import detection_rows
@@ -42,31 +42,25 @@ def accuracy_rows(
         Secret of the project.
     """
     kinds = {name: spec.kind for name, spec in pilot.methods.items()}
-    variables = variable_kinds(pilot, records)
+    seed, base = pilot.evaluate.seed, pilot.baseline
+    judged = judged_kinds(pilot, records, units)
+    totals = totals_of(pilot, records)
     rows, aggregates = imputation_rows(
         units,
-        baseline=pilot.baseline,
+        baseline=base,
         kinds=kinds,
-        variables=variables,
-        totals=totals_of(pilot, records),
-        seed=pilot.evaluate.seed,
+        variables=judged,
+        totals=totals[totals["variable"].isin(list(judged))],
+        versus=[
+            (pilot.candidate, rule.versus)
+            for rule in pilot.gates
+            if rule.versus not in (None, base, pilot.candidate)
+        ],
+        seed=seed,
     )
-    for other in dict.fromkeys(r.versus for r in pilot.gates):
-        if other is None or other in {pilot.baseline, pilot.candidate}:
-            continue
-        # What a gate compares with another method than the baseline.
-        pair = {name: kinds[name] for name in (pilot.candidate, other)}
-        found, _ = imputation_rows(
-            units[units["method"].isin(list(pair))],
-            baseline=other,
-            kinds=pair,
-            variables=variables,
-            seed=pilot.evaluate.seed,
-        )
-        rows += [row for row in found if row.get("versus") == other]
     flags = flags_of(pilot, records, runs, key)
     if len(flags):
-        rows += detection_rows(flags, seed=pilot.evaluate.seed)
+        rows += detection_rows(flags, kinds=kinds, baseline=base, seed=seed)
     counts = [
         {
             "method": run.name,

@@ -1,7 +1,8 @@
 """What imputation adds to the error of a published figure, and what if it is wrong.
 
-Both are told of the data as they are where something was imputed in them, else of the
-first damaged copy.
+Both are told of the data as they are where something was selected in them, else of the
+first damaged copy: of the case that each run shows. What was found wrong in it is
+imputed again with what was missing, or the errors would stay in the figure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pandas as pd
 from mlstats.config import Pilot
 from mlstats.editimpute.cell_provenance import impact
 from mlstats.editimpute.consistent import EditConsistent
-from mlstats.editimpute.flagging import selected
+from mlstats.editimpute.flagging import UNIT, selected
 from mlstats.editimpute.imputed_totals import imputation_error
 from mlstats.editimpute.multiple import delta_sensitivity
 from mlstats.imputed_units import NUMERIC, variable_kinds
@@ -24,7 +25,7 @@ from mlstats.imputing import Case, ImputationRun, cases
 from mlstats.quality.estimate import absent, t_estimate
 from mlstats.quality.evaluation import ESTIMATES
 from mlstats.quality.indicator import Indicator
-from mlstats.quality.report_tables import LEAST_UNITS
+from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 from mlstats.records import Records
 
 __all__ = ["uncertainty"]
@@ -56,7 +57,7 @@ def uncertainty(
     tables : dict
         imputation_variance, delta, and impact by variable and domain.
     """
-    case = next(c for c in cases(pilot, records) if c.mask.to_numpy().any() or c.number)
+    case = _shown(pilot, records, runs)
     found, rows = [], []
     for run in runs:
         table = _errors(pilot, records, run, case, full=full)
@@ -81,19 +82,39 @@ def uncertainty(
     return rows, estimates, tables | {"impact": _impact(pilot, records, runs)}
 
 
+def _shown(pilot: Pilot, records: Records, runs: Sequence[ImputationRun]) -> Case:
+    """Return the case that the runs show; the selection is the same for all methods."""
+    as_they_are = any(run.shown is run.data for run in runs)
+    return next(cases(pilot, records, first=0 if as_they_are else 1))
+
+
+def _imputed(run: ImputationRun, case: Case) -> pd.DataFrame:
+    """Return the cells that were missing or that the method imputed."""
+    cells = run.shown.cells
+    # What was divided by a thousand is known, not imputed.
+    own = (cells["status"] == "imputed") & (cells["selection"] != UNIT)
+    own &= cells["variable"].isin(case.mask.columns)
+    mask, done = case.mask.to_numpy(copy=True), cells[own]
+    rows = case.mask.index.get_indexer(pd.Index(done["unit"]))
+    mask[rows, case.mask.columns.get_indexer(pd.Index(done["variable"]))] = True
+    return pd.DataFrame(mask, case.mask.index, case.mask.columns)
+
+
 def _errors(
     pilot: Pilot, records: Records, run: ImputationRun, case: Case, *, full: bool
 ) -> pd.DataFrame:
     m, replicates = _MANY if full else _FEW
-    asked = [v for v in case.mask.columns if case.mask[v].any()]
+    mask = _imputed(run, case)
+    asked = [v for v in mask.columns if mask[v].any()]
     method = run.method
     if records.edits is not None:
         method = EditConsistent(method, records.edits)
     frame, _, _ = selected(case.frame, case.mask, pilot.data.selection)
-    return imputation_error(
+    frame = frame.assign(**{v: frame[v].mask(mask[v]) for v in asked})
+    table = imputation_error(
         method,
         frame,
-        case.mask,
+        mask,
         _weight(pilot, records),
         asked,
         seed=case.seed,
@@ -101,6 +122,12 @@ def _errors(
         replicates=replicates,
         structural=case.structural,
     )
+    few = [v for v in asked if int(mask[v].sum()) < LEAST_UNITS]
+    held = [str(name).partition("=")[0] in few for name in table["variable"]]
+    # Less the total that was reported it would tell what these few were given.
+    table.loc[held, ["total", "se", "imputation_se", "lower", "upper"]] = np.nan
+    table.loc[held, "note"] = KEPT_BACK
+    return table
 
 
 def _weight(pilot: Pilot, records: Records) -> np.ndarray:
@@ -143,6 +170,9 @@ def _delta(
                 return float(np.nansum(weight * values))
 
             table = delta_sensitivity(run.shown.values, case.mask, name, total, DELTAS)
+            if int(case.mask[name].sum()) < LEAST_UNITS:
+                # Two deltas tell the sum of the imputed values, which donors gave.
+                table[["figure", "change"]] = np.nan
             rows.append(table.assign(method=run.name, variable=name))
     if not rows:
         return pd.DataFrame()

@@ -21,7 +21,13 @@ from mlstats.quality.evaluation import UNITS
 from mlstats.quality.imputed_cells import Scale
 from mlstats.records import Records
 
-__all__ = ["flags_of", "judged_units", "totals_of", "variable_kinds"]
+__all__ = [
+    "flags_of",
+    "judged_kinds",
+    "judged_units",
+    "totals_of",
+    "variable_kinds",
+]
 
 NUMERIC: Final = "numeric"
 CATEGORICAL: Final = "categorical"
@@ -34,6 +40,18 @@ def variable_kinds(pilot: Pilot, records: Records) -> dict[str, Scale]:
         name: NUMERIC if pd.api.types.is_numeric_dtype(frame[name]) else CATEGORICAL
         for name in pilot.data.roles.variables
     }
+
+
+def judged_kinds(
+    pilot: Pilot, records: Records, units: pd.DataFrame
+) -> dict[str, Scale]:
+    """Return the kind of each variable that has a judged cell.
+
+    Nothing can be told of the others: nothing was missing, wrong or changed in them.
+    """
+    seen = set(units["variable"])
+    kinds = variable_kinds(pilot, records)
+    return {name: kind for name, kind in kinds.items() if name in seen}
 
 
 def judged_units(
@@ -156,8 +174,8 @@ def flags_of(
     -------
     pandas.DataFrame
         A row per method, case and reported value with a known truth: method,
-        replicate, unit, cluster, stratum, variable, error, flagged, weight, impact
-        (what is left of the error after treatment, weighted) and truth; no row where
+        replicate, unit, cluster, stratum, variable, error, flagged, weight and impact
+        (by how much a reported number is off, missing for a category); no row where
         the pilot knows of no error.
     """
     about = _about(pilot, records, key)[["unit", "cluster", "stratum", "weight"]]
@@ -182,21 +200,16 @@ def _flags(
     assert case.truth is not None
     flagged = np.zeros(len(case.frame), dtype=bool)
     flagged[cells["row"].to_numpy(dtype=int)] = True
-    truth, value = case.truth[name], case.frame[name].copy()
+    truth, value = case.truth[name], case.frame[name]
     reported = (truth.notna() & value.notna()).to_numpy()
-    left = np.full(len(case.frame), np.nan)
+    off = np.full(len(case.frame), np.nan)
     if kind == NUMERIC:
-        after = value.to_numpy(dtype=float, na_value=np.nan).copy()
-        filled = pd.to_numeric(cells["after"]).to_numpy(dtype=float)
-        after[cells["row"].to_numpy(dtype=int)] = filled
+        # What stays is told as if all that is flagged were put right: the value that a
+        # method gave instead has no part in it.
         true = truth.to_numpy(dtype=float, na_value=np.nan)
-        left = about["weight"].to_numpy() * np.abs(after - true)
-    return about.assign(
-        error=case.wrong[name].to_numpy(),
-        flagged=flagged,
-        impact=left,
-        truth=truth.to_numpy(dtype=object),
-    )[reported]
+        off = np.abs(value.to_numpy(dtype=float, na_value=np.nan) - true)
+    error = case.wrong[name].to_numpy()
+    return about.assign(error=error, flagged=flagged, impact=off)[reported]
 
 
 def totals_of(pilot: Pilot, records: Records) -> pd.DataFrame:

@@ -174,8 +174,27 @@ def ready(pilot: Pilot, records: Records) -> list[str]:
             where="data.roles.auxiliary",
             hint="an id tells a method nothing that holds for another unit",
         )
+    _selective_fits(pilot, records)
     next(cases(pilot, records, first=1), None)  # a damage that does not fit is told now
     return list(roles.variables)
+
+
+def _selective_fits(pilot: Pilot, records: Records) -> None:
+    spec, held = pilot.evaluate.selective, columns_of(pilot, records)
+    if spec is None:
+        return
+    where = "evaluate.selective"
+    for name in [*spec.by, *([spec.auxiliary] if spec.auxiliary else [])]:
+        if name not in held:
+            raise ConfigError(
+                f"The column {name!r} is no input of methods",
+                where=where,
+                nearest=nearest(name, held),
+                hint="name it in data.roles.auxiliary",
+            )
+    for name in filter(None, [spec.variable, spec.auxiliary]):
+        if not pd.api.types.is_numeric_dtype(records.frame[name]):
+            raise ConfigError(f"{name!r} holds no numbers to score", where=where)
 
 
 # -- cases -------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 
 from mlstats import contract, io
@@ -75,7 +76,13 @@ def load(
         Where a variable that the edits compute with holds text, or has no value.
     """
     spec, roles = pilot.data.edits, pilot.data.roles
-    edits = read_edits(finder(settings)(spec.file)) if spec else None
+    if period is not None and roles.period is None:
+        raise ConfigError(
+            "A period was asked for and the pilot does not say which column holds it",
+            where="data.roles.period",
+            hint="leave --period out, or name the column",
+        )
+    edits = read_edits(finder(settings)(spec.file)).at(period) if spec else None
     codes = [] if edits is None else [*edits.categorical]
     source = read_source(
         pilot, settings, sample=sample, period=period, text_columns=codes
@@ -167,15 +174,33 @@ def _check_variables(frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None) -
             )
     numeric = set() if edits is None else set(edits.numeric)
     for name in dict.fromkeys([*pilot.data.roles.variables, *numeric]):
-        column = frame[name]
-        if column.notna().sum() == 0:
+        if frame[name].notna().sum() == 0:
             raise ContractError(f"The variable {name!r} has no value in any record")
-        if name in numeric and not pd.api.types.is_numeric_dtype(column):
-            text = pd.to_numeric(column, errors="coerce").isna() & column.notna()
-            rows = ", ".join(str(row + 1) for row in text.to_numpy().nonzero()[0][:5])
+        _check_numbers(frame[name], computed=name in numeric)
+    for name, after in pilot.evaluate.past_edits.items():
+        sides = [pd.api.types.is_numeric_dtype(frame[c]) for c in (name, after)]
+        if sides[0] != sides[1]:
             raise ContractError(
-                f"{name!r} holds text where the edits compute with numbers "
-                f"({int(text.sum())} records, first in rows {rows})",
-                expected="numbers, with missing values empty",
-                hint="mend the data, or data.read.decimal of the pilot",
+                f"One of {name!r} and {after!r} holds numbers, the other text",
+                where=f"evaluate.past_edits.{name}",
+                expected="values of one kind, with missing values empty",
             )
+
+
+def _check_numbers(column: pd.Series, *, computed: bool) -> None:
+    """Refuse infinities, and text where the edits compute."""
+    as_numbers = pd.api.types.is_numeric_dtype(column)
+    if not (computed or as_numbers):
+        return
+    read = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    wrong = ~np.isfinite(read) & column.notna().to_numpy()
+    if not as_numbers and not wrong.any():
+        wrong = column.notna().to_numpy()  # digits, but read as text
+    if wrong.any():
+        rows = ", ".join(str(row + 1) for row in wrong.nonzero()[0][:5])
+        raise ContractError(
+            f"{column.name!r} holds text or infinity where there must be numbers "
+            f"({int(wrong.sum())} records, first in rows {rows})",
+            expected="finite numbers, with missing values empty",
+            hint="mend the data, or data.read.decimal of the pilot",
+        )

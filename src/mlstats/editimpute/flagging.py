@@ -19,7 +19,13 @@ from mlstats.editimpute.processing import PROVENANCE_COLUMNS, Processed
 from mlstats.editimpute.unit_of_measure import thousand_pounds
 from mlstats.errors import ConfigError, nearest
 
-__all__ = ["corrected_units", "flagged_outliers", "selected", "with_corrections"]
+__all__ = [
+    "UNIT",
+    "corrected_units",
+    "flagged_outliers",
+    "selected",
+    "with_corrections",
+]
 
 UNIT, OUTLIER = "unit of measure", "outlier"
 

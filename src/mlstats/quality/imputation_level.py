@@ -55,6 +55,8 @@ _LIMITS: Final[Mapping[str, tuple[float, float]]] = {
     "imputed_share": (0.0, 1.0),
 }
 _HALF: Final = 0.5  # of the cells: a method with fewer does not impute a variable
+# A method, and the one that its difference refers to, "" for none.
+Pairs = Sequence[tuple[str, str]]
 _BY_DOMAIN: Final = ("nrmse", "mean_bias", "accuracy")
 _READ: Final = frozenset(
     {"method", "replicate", "unit", "cluster", "stratum", "variable", "prediction"}
@@ -70,6 +72,7 @@ def imputation_rows(
     variables: Mapping[str, Scale],
     orders: Mapping[str, Sequence[str]] | None = None,
     totals: pd.DataFrame | None = None,
+    versus: Sequence[tuple[str, str]] = (),
     seed: int = 0,
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Return the measures of imputed values, and totals and shares under every arm.
@@ -91,6 +94,8 @@ def imputation_rows(
     totals : pandas.DataFrame, optional
         True design-weighted totals of the whole file: columns variable, domain ("" or
         "name: value"), category ("" for a number), total and n, its units.
+    versus : sequence of (str, str)
+        Further pairs (method, other one) that have a row with their difference.
     seed : int
         Of the groups of clusters and of the simulated nulls.
 
@@ -128,7 +133,9 @@ def imputation_rows(
     aggregates = totals_table(held, totals, baseline, kinds)
     rows = [row for variable in held for row in _left_out(variable, baseline)]
     held = [_compared(variable, baseline) for variable in held]
-    rows += [row for variable in held for row in _rows(variable, baseline, seed)]
+    pairs = [(m, "" if m == baseline else baseline) for m in own["method"].unique()]
+    pairs += [pair for pair in dict.fromkeys(versus) if pair not in pairs]
+    rows += [r for variable in held for r in _rows(variable, baseline, pairs, seed)]
     if totals is not None:
         rows += [row for v in held for row in total_rows(v, totals, baseline)]
     return [row | {"kind": kinds[row["method"]]} for row in rows], aggregates
@@ -181,24 +188,26 @@ class _Cells:
 
 
 def _rows(
-    variable: ImputedVariable, baseline: str, seed: int
+    variable: ImputedVariable, baseline: str, pairs: Pairs, seed: int
 ) -> Iterator[dict[str, Any]]:
     everywhere = np.ones(len(variable.truth), dtype=bool)
+    compared = {*variable.imputed, ""}
+    pairs = [pair for pair in pairs if compared.issuperset(pair)]
     yield from _share_rows(variable, baseline)
     whole = _Cells.of(variable, everywhere)
     if whole.n == 0:
-        yield from _nothing(whole, baseline)
+        yield from _nothing(whole, pairs)
         return
     found = {method: whole.measures(method) for method in variable.imputed}
-    yield from _measure_rows(whole, found, baseline, "")
+    yield from _measure_rows(whole, found, pairs, "")
     yield from _null_rows(whole, seed)
     for name, inside in variable.each_domain():
         part = _Cells.of(variable, inside)
         if part.n < LEAST_UNITS:
-            yield from _kept_back(part, baseline, name)
+            yield from _kept_back(part, pairs, name)
             continue
         few = {method: part.few_measures(method) for method in variable.imputed}
-        yield from _measure_rows(part, few, baseline, name)
+        yield from _measure_rows(part, few, pairs, name)
 
 
 def _gives(variable: ImputedVariable, method: str) -> bool:
@@ -236,44 +245,43 @@ def _left_out(variable: ImputedVariable, baseline: str) -> Iterator[dict[str, An
         )
 
 
-def _nothing(cells: _Cells, baseline: str) -> Iterator[dict[str, Any]]:
+def _nothing(cells: _Cells, pairs: Pairs) -> Iterator[dict[str, Any]]:
     names = ("nrmse",) if cells.variable.scale == "numeric" else ("accuracy",)
     missing = absent("not_measured", f"a mask without a cell to compare; {cells.note}")
-    yield from _absent(cells, names, missing, baseline, "")
+    yield from _absent(cells, names, missing, pairs, "")
 
 
-def _kept_back(cells: _Cells, baseline: str, domain: str) -> Iterator[dict[str, Any]]:
+def _kept_back(cells: _Cells, pairs: Pairs, domain: str) -> Iterator[dict[str, Any]]:
     numeric = cells.variable.scale == "numeric"
     names = ("nrmse", "mean_bias") if numeric else ("accuracy",)
     missing = absent("not_measured", KEPT_BACK)
-    yield from _absent(cells, names, missing, baseline, domain)
+    yield from _absent(cells, names, missing, pairs, domain)
 
 
 def _absent(
-    cells: _Cells, names: Sequence[str], missing: Estimate, baseline: str, domain: str
+    cells: _Cells, names: Sequence[str], missing: Estimate, pairs: Pairs, domain: str
 ) -> Iterator[dict[str, Any]]:
     """Yield rows without a figure: a gate that compares must find them."""
-    for method in cells.variable.imputed:
+    for method, other in pairs:
         for name in names:
             yield Indicator("accuracy", name, missing, domain).row(
                 method=method, level=cells.variable.name
-            ) | {"versus": "" if method == baseline else baseline}
+            ) | {"versus": other}
 
 
 def _measure_rows(
     cells: _Cells,
     found: Mapping[str, Mapping[str, np.ndarray]],
-    baseline: str,
+    pairs: Pairs,
     domain: str,
 ) -> Iterator[dict[str, Any]]:
-    for method, measures in found.items():
+    for pair in pairs:
+        measures, base = (found.get(method, {}) for method in pair)
         for name, theta in measures.items():
-            other = None if method == baseline else found[baseline][name]
-            yield _row(cells, name, domain, (method, baseline), theta, other)
+            yield _row(cells, name, domain, pair, theta, base.get(name))
         if not domain and "mean_bias" in measures:
-            other = None if method == baseline else found[baseline]["mean_bias"]
-            pair = (method, baseline)
-            yield _absolute(cells, pair, measures["mean_bias"], other)
+            bias = "mean_bias"
+            yield _absolute(cells, pair, measures[bias], base.get(bias))
 
 
 def _row(

@@ -171,6 +171,8 @@ def distribution_table(
 def _shares(
     truth: np.ndarray, imputed: np.ndarray, weight: np.ndarray, masks: int
 ) -> list[tuple[float, float]]:
+    if len(truth) == 0:  # a method gave no value at all
+        return []
     least = LEAST_UNITS * max(masks, 1)
     points = np.unique(np.quantile(truth, np.arange(1, _BINS) / _BINS))
     sides = []
