@@ -60,7 +60,14 @@ def accuracy_rows(
     )
     flags = flags_of(pilot, records, runs, key)
     if len(flags):
-        rows += detection_rows(flags, kinds=kinds, baseline=base, seed=seed)
+        of_all = totals[(totals["domain"] == "") & (totals["category"] == "")]
+        rows += detection_rows(
+            flags,
+            kinds=kinds,
+            baseline=base,
+            totals=dict(zip(of_all["variable"], of_all["total"].abs(), strict=True)),
+            seed=seed,
+        )
     counts = [
         {
             "method": run.name,

@@ -219,7 +219,7 @@ def totals_of(pilot: Pilot, records: Records) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns variable, domain (empty, or ``NAME: value``), category (empty for a
-        number), total (weights of the category, for a category) and n.
+        number), total (weights of the category, for a category) and n (its records).
     """
     roles, frame = pilot.data.roles, records.frame
     weight = frame[roles.weight].astype(float) if roles.weight else 1.0
@@ -237,16 +237,21 @@ def totals_of(pilot: Pilot, records: Records) -> pd.DataFrame:
             for value, part in table.groupby(f"domain_{domain}", sort=True)
         ]
         for domain, part in whole:
-            for category, total in _totals(part, kind):
-                rows.append(
-                    {"variable": name, "domain": domain, "category": category}
-                    | {"total": total, "n": len(part)}
-                )
+            rows += [
+                {"variable": name, "domain": domain, "category": category}
+                | {"total": total, "n": n}
+                for category, total, n in _totals(part, kind)
+            ]
     return pd.DataFrame(rows)
 
 
-def _totals(part: pd.DataFrame, kind: str) -> list[tuple[str, float]]:
+def _totals(part: pd.DataFrame, kind: str) -> list[tuple[str, float, int]]:
     if kind == NUMERIC:
-        return [("", float((part["w"] * part["truth"].astype(float)).sum()))]
-    sums = part.groupby("truth", sort=True)["w"].sum()
-    return [(str(code), float(total)) for code, total in sums.items()]
+        total = float((part["w"] * part["truth"].astype(float)).sum())
+        return [("", total, len(part))]
+    # A category of few records is kept back, however large the domain is.
+    sums = part.groupby("truth", sort=True)["w"].agg(["sum", "size"])
+    return [
+        (str(code), float(row["sum"]), int(row["size"]))
+        for code, row in sums.iterrows()
+    ]

@@ -43,6 +43,15 @@ __all__ = [
 _log = logging.getLogger(__name__)
 _confidential = logging.getLogger("mlstats.confidential")
 
+# What is best at a value between, and a measure of the same that is best at its least.
+_SIGNED = {
+    "mean_bias": "abs_mean_bias",
+    "total_bias": "abs_mean_bias",
+    "second_moment_bias": "abs_mean_bias",
+    "spread_ratio": "ks",
+    "slope": "nrmse",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -163,6 +172,12 @@ def ready(pilot: Pilot, records: Records) -> list[str]:
                 f"A gate measures {rule.indicator!r}, which no scorecard has",
                 where="gates",
                 nearest=nearest(rule.indicator, INDICATORS),
+            )
+        if rule.versus is not None and rule.indicator in _SIGNED:
+            raise ConfigError(
+                f"A gate compares {rule.indicator!r}, of which neither sign is better",
+                where="gates",
+                nearest=_SIGNED[rule.indicator],
             )
     for name, spec in pilot.methods.items():
         build_imputer(name, spec, records.edits)

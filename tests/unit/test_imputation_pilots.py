@@ -14,7 +14,7 @@ from mlstats.errors import ConfigError, ContractError
 from mlstats.imputation_scoring import accuracy_rows
 from mlstats.imputation_selective import selective_table
 from mlstats.imputation_uncertainty import uncertainty
-from mlstats.imputed_units import flags_of, judged_units
+from mlstats.imputed_units import flags_of, judged_units, totals_of
 from mlstats.imputing import cases, ready, run_method
 from mlstats.quality.imputation_plots import distribution_table
 from mlstats.quality.report_tables import KEPT_BACK
@@ -308,3 +308,41 @@ def test_digits_that_were_read_as_text_are_no_numbers(project):
     frame = file_of(20).assign(pay=lambda f: f["pay"].round().astype(int).astype(str))
     with pytest.raises(ContractError, match=r"'pay' holds text .*\(20 records"):
         loaded(project, frame, parquet=True)
+
+
+def test_a_category_of_few_records_is_kept_back_under_every_arm():
+    """Its share would be the weight of one record."""
+    rng = np.random.default_rng(3)
+    n = 300
+    frame = pd.DataFrame(
+        {
+            "id": [str(i) for i in range(n)],
+            "kind": rng.choice(["a", "b"], n),
+            "w": rng.uniform(1, 3, n),
+        }
+    )
+    frame.loc[5, "kind"] = "rare"
+    found = totals_of(_pilot_of(), Records(frame, "d", []))
+    counts = found.set_index("category")["n"].to_dict()
+    assert counts["rare"] == 1
+    assert counts["a"] + counts["b"] == n - 1
+
+
+def _pilot_of() -> Pilot:
+    tree = {
+        "pilot": "rare",
+        "theme": "editimpute",
+        "owner": {"author": "tests"},
+        "data": {
+            "source": "x.csv",
+            "roles": {"unit_id": "id", "variables": ["kind"], "weight": "w"},
+        },
+        "methods": {
+            "deck": {"kind": "traditional", "use": "mlstats.editimpute.HotDeck"},
+            "chain": {"kind": "ml", "use": "mlstats.editimpute.ChainedImputer"},
+        },
+        "baseline": "deck",
+        "candidate": "chain",
+        "evaluate": {"damage": {"missing": {}}},
+    }
+    return Pilot.model_validate(tree)

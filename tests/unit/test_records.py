@@ -134,6 +134,7 @@ def test_what_clerks_left_is_the_truth_and_tells_what_was_wrong(project):
         ("methods.deck.use=mlstats.coding.ExactIndex", "does not impute"),
         ("gates=[{measure: nrms@x, at_most: 1}]", "nrms"),
         ("gates=[{measure: nrmse@y, at_most: 1}]", "'y' is not among"),
+        ("gates=[{measure: total_bias@x, versus: deck}]", "neither sign is better"),
         ("evaluate.damage.missing={mechanism: MAR, by: agee}", "agee"),
         ("data.roles.auxiliary=[id]", "is an id and an input"),
     ],
