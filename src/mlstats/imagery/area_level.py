@@ -157,15 +157,11 @@ def fay_herriot(
     psi = np.where(known, psi, np.nan)
     sigma2 = _between(design, y, psi, method)
     table = _predict(design, y, psi, sigma2)
-    beta, covariance = weighted_fit(
-        design[known], y[known], 1 / (sigma2 + psi[known])
-    )
+    beta, covariance = weighted_fit(design[known], y[known], 1 / (sigma2 + psi[known]))
     table = table.join(_errors(design, psi, sigma2, covariance, method))
     table.insert(0, "area", areas[area].to_numpy())
     table["status"] = _status(known, sigma2)
-    return AreaLevelFit(
-        table, beta, covariance, sigma2, method, design, y, psi
-    )
+    return AreaLevelFit(table, beta, covariance, sigma2, method, design, y, psi)
 
 
 def smooth_variances(variance: Floats, n: Floats) -> Floats:
@@ -208,7 +204,9 @@ def _between(design: Floats, y: Floats, psi: Floats, method: AreaMethod) -> floa
     if method == "moment":
         return _moment(x, y, psi)
     deviance, slope = _likelihood(x, y, psi, restricted=method == "reml")
-    return most_likely(deviance, slope, scale=float(np.median(psi)))
+    residual = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    scale = max(float(np.median(psi)), float(np.mean(residual**2)))
+    return most_likely(deviance, slope, scale=scale)
 
 
 def _likelihood(
@@ -307,7 +305,7 @@ def _quadratic(x: Floats, covariance: Floats) -> Floats:
 
 
 def _status(known: np.ndarray, sigma2: float) -> list[str]:
-    sampled = "eblup" if sigma2 > 0 else (
-        "synthetic: variance between areas estimated 0"
+    sampled = (
+        "eblup" if sigma2 > 0 else ("synthetic: variance between areas estimated 0")
     )
     return [sampled if k else "synthetic: no direct estimate" for k in known]

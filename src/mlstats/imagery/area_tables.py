@@ -38,9 +38,7 @@ def check_columns(
     for name in covariates:
         gone = int((~np.isfinite(table[name].to_numpy(float))).sum())
         if gone:
-            raise ContractError(
-                f"{gone} rows have no number", where=f"column {name}"
-            )
+            raise ContractError(f"{gone} rows have no number", where=f"column {name}")
 
 
 def design_matrix(

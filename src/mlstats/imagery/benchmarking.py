@@ -28,9 +28,7 @@ class _Fitted(Protocol):
     @property
     def df(self) -> int: ...
     def estimates(self, variable: str) -> pd.DataFrame: ...
-    def replicate(
-        self, rng: np.random.Generator
-    ) -> tuple[Floats, Floats, Floats]: ...
+    def replicate(self, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]: ...
 
 
 def bootstrap_mse(fit: _Fitted, *, replicates: int = 400, seed: int = 0) -> Floats:
@@ -112,7 +110,9 @@ def benchmarked(
     squares = np.zeros(len(areas))
     for _ in range(replicates):
         truth, estimate, direct = fit.replicate(rng)
-        outside = None if total is None else truth @ sizes + rng.normal(0, total_se)
+        outside = None
+        if total is not None:
+            outside = float(truth @ sizes) + rng.normal(0, total_se)
         drawn = _total(direct, sizes, outside)
         squares += (_adjust(estimate, sizes, drawn, how) - truth) ** 2
     table["mse"] = squares / replicates

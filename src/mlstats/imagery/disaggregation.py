@@ -149,10 +149,9 @@ def pycnophylactic(
 
     Notes
     -----
-    Start from areal weighting; each round takes the mean of the four neighbours and
-    multiplies every zone so that its total holds (Tobler 1979, equation of the mean;
-    his densities are moved by addition and clipped at 0, which ends in the same
-    constraint).
+    Start from areal weighting; each round moves every cell half-way to the mean of
+    its four neighbours and multiplies every zone so that its total holds. Tobler moves
+    zones by addition and clips at 0; both keep totals and densities of at least 0.
 
     References
     ----------
@@ -175,11 +174,14 @@ def pycnophylactic(
         mean = np.divide(
             _around(density), neighbours, out=density.copy(), where=neighbours > 0
         )
-        sums = np.bincount(place, np.where(inside, mean * areas, 0.0).ravel(), zones)
+        # Half of the cell itself: the mean alone swings between two patterns, and
+        # empties a zone of one cell among empty ones. The limit is the same.
+        smooth = np.where(inside, (density + mean) / 2, 0.0)
+        sums = np.bincount(place, (smooth * areas).ravel(), zones)
         factor = np.divide(amounts, sums, out=np.zeros_like(sums), where=sums > 0)
-        mean = np.where(inside, mean * factor[place].reshape(labels.shape), 0.0)
-        change = np.abs(mean - density).max(initial=0.0)
-        density = mean
+        smooth *= factor[place].reshape(labels.shape)
+        change = np.abs(smooth - density).max(initial=0.0)
+        density = smooth
         if change <= tolerance * density.max(initial=0.0):
             break
     values = np.where(inside, density * areas, np.nan)
@@ -216,7 +218,7 @@ def _places(
     extra = pd.Index(found).difference(totals.index, sort=False)
     known = totals.index.append(extra)
     amounts = np.concatenate([totals.to_numpy(float), np.full(len(extra), np.nan)])
-    return known.get_indexer(found)[codes], amounts, known
+    return known.get_indexer(pd.Index(found))[codes], amounts, known
 
 
 def _zones(

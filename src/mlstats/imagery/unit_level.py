@@ -215,7 +215,8 @@ def battese_harter_fuller(
 def _solve(sums: _Sums, ratio: float) -> tuple[Floats, Floats, float]:
     """Return beta, (X' W X)^-1 and the residual y'Py for V = se2 (I + ratio J)."""
     cut = ratio * sums.n**2 / (1 + sums.n * ratio)
-    inverse = np.linalg.inv(sums.xx - (sums.x * cut[:, None]).T @ sums.x)
+    cross = sums.xx - (sums.x * cut[:, None]).T @ sums.x
+    inverse: Floats = np.asarray(np.linalg.inv(cross), float)
     right = sums.xy - sums.x.T @ (cut * sums.y)
     beta = inverse @ right
     return beta, inverse, float(sums.yy - cut @ sums.y**2 - right @ beta)

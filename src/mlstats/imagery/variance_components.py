@@ -19,7 +19,7 @@ from mlstats.errors import MethodError
 __all__ = ["Floats", "most_likely", "weighted_fit"]
 
 Floats = npt.NDArray[np.float64]
-GRID = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 73)])
+GRID = np.concatenate([[0.0], np.geomspace(1e-6, 1e6, 49)])
 
 
 def most_likely(
@@ -74,5 +74,5 @@ def weighted_fit(
     covariance : ndarray of shape (coefficients, coefficients)
     """
     cross = (design * weight[:, None]).T
-    covariance = np.linalg.inv(cross @ design)
+    covariance: Floats = np.asarray(np.linalg.inv(cross @ design), float)
     return covariance @ (cross @ response), covariance

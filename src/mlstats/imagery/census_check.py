@@ -77,9 +77,7 @@ def disaggregation_errors(
     return pd.DataFrame(table).assign(zones=len(zones), units=len(units))
 
 
-def _measures(
-    figures: Floats, codes: np.ndarray, count: int
-) -> tuple[Floats, Floats]:
+def _measures(figures: Floats, codes: np.ndarray, count: int) -> tuple[Floats, Floats]:
     """Both measures of all arms, whole and without each zone."""
     truth, error = figures[:, :1], figures[:, 1:] - figures[:, :1]
     columns = np.hstack([truth, np.ones_like(truth), np.abs(error), error**2])
