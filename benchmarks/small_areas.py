@@ -113,7 +113,7 @@ def districts(folder: Path) -> pd.DataFrame:
 
 
 def _features(table: pd.DataFrame) -> pd.DataFrame:
-    # One building more: eight districts without any have a logarithm, too.
+    # One building more: three districts without any have a logarithm, too.
     buildings = table["buildings"] + 1
     return table.assign(
         log_density=np.log(buildings / table["km2"]),

@@ -144,3 +144,9 @@ def test_a_small_population_and_one_unit_per_area_are_refused():
         _fit(sample, population.assign(size=3))
     with pytest.raises(ContractError, match="cannot be told apart"):
         _fit(sample.drop_duplicates("area"), population)
+
+
+def test_a_response_among_the_covariates_is_refused():
+    _, sample, population = _draw(np.random.default_rng(7), 0.5)
+    with pytest.raises(MethodError, match="determine the response"):
+        _fit(sample.assign(y=3 * sample["x"] + 1), population)

@@ -34,8 +34,8 @@ class AreaLevelFit:
         One row per area in the given order: area, direct, variance (of the direct
         estimate), synthetic, gamma (weight of the direct estimate), estimate, g1, g2,
         g3, mse, status. The status is ``eblup``; ``synthetic: no direct estimate``; or
-        ``synthetic: variance between areas estimated 0``, where g1 is 0 and the mse
-        rests on g2 and g3 alone.
+        ``synthetic: variance between areas estimated 0``, where g1 is 0, the mse
+        rests on g2 and g3 alone and may be several times too small.
     beta, beta_covariance : ndarray
         Coefficients, the intercept first, and their covariance.
     sigma2_u : float

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from mlstats.errors import ContractError
+from mlstats.errors import ContractError, MethodError
 from mlstats.imagery.area_tables import check_columns, design_matrix, estimates_table
 from mlstats.imagery.variance_components import Floats, most_likely
 
@@ -157,7 +157,7 @@ def battese_harter_fuller(
         Missing numbers, an area of the sample that the population lacks, a population
         smaller than its sample.
     MethodError
-        Too few units or covariates that determine each other.
+        Too few units, or covariates that determine each other or the response.
 
     Notes
     -----
@@ -225,6 +225,11 @@ def _solve(sums: _Sums, ratio: float) -> tuple[Floats, Floats, float]:
 def _fit(sums: _Sums, method: UnitMethod) -> _Fit:
     restricted = method == "reml"
     free = sums.n.sum() - (sums.x.shape[1] if restricted else 0)
+    if _solve(sums, 0.0)[2] <= 1e-12 * sums.yy:
+        raise MethodError(
+            "the covariates determine the response",
+            hint="is the response among the covariates?",
+        )
     deviance, slope = _likelihood(sums, free, restricted=restricted)
     ratio = most_likely(deviance, slope, scale=1.0)
     beta, inverse, residual = _solve(sums, ratio)
