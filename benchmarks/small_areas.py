@@ -4,8 +4,8 @@
 
 Iowa: direct, synthetic and nested-error estimates of corn by county, Hardin's row 33
 out and in. Sumatra: regencies spread over districts by area, by buildings and by
-densities learnt from regencies of other provinces, against the census of districts.
-Needs the extra ``imagery`` (geopandas, exactextract). The data lie in the folder of
+densities learnt from regencies of other provinces, against the census of districts;
+and as a smooth surface. Needs the extra ``imagery``; the data lie in the folder of
 MLSTATS_DATA.
 """
 
@@ -33,6 +33,7 @@ from mlstats.imagery import (
     dasymetric,
     disaggregation_errors,
     learned_weights,
+    pycnophylactic,
 )
 
 EQUAL_AREA = "EPSG:6933"
@@ -151,9 +152,45 @@ def sumatra(folder: Path) -> None:
         print(table.round(4).to_string())
 
 
+def surface(folder: Path, *, factor: int = 8) -> None:
+    """Print the errors of the pycnophylactic surface on cells of 24 arc seconds."""
+    import geopandas
+    import rasterio
+    from rasterio.features import rasterize
+
+    frame = geopandas.read_file(folder / "districts_census.gpkg")
+    shapes = frame.geometry.make_valid(method="structure", keep_collapsed=False)
+    with rasterio.open(folder / "building_count_100m.tif") as raster:
+        at, shape = raster.transform, (raster.height, raster.width)
+    shape = (shape[0] // factor + 1, shape[1] // factor + 1)
+    label = rasterize(
+        zip(shapes, range(1, len(frame) + 1), strict=True),
+        out_shape=shape,
+        transform=at * at.scale(factor, factor),
+        dtype="int32",
+    )
+    codes, _ = pd.factorize(frame["regency"])
+    zone = np.concatenate([[-1], codes])[label]
+    totals = frame.groupby(codes)["population"].sum()
+    latitude = at.f + at.e * factor * (np.arange(shape[0]) + 0.5)
+    area = np.repeat(np.cos(np.radians(latitude))[:, None], shape[1], axis=1)
+    units = pd.DataFrame(frame[["regency", "population"]])
+    for name, found in (
+        ("areal", areal_weighting(zone, totals, area=area)),
+        ("pycnophylactic", pycnophylactic(zone, totals, area=area)),
+    ):
+        values = np.nan_to_num(found.values).ravel()
+        units[name] = np.bincount(label.ravel(), values, len(frame) + 1)[1:]
+        print(name, "not placed:", found.unplaced)
+    arms = ["areal", "pycnophylactic"]
+    table = disaggregation_errors(units, arms, truth="population", zone="regency")
+    print(table.round(4).to_string())
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default=os.environ.get("MLSTATS_DATA", "."))
     data = Path(parser.parse_args().data) / "imagery"
     iowa(data / "iowa_segments")
     sumatra(data / "indonesia_population")
+    surface(data / "indonesia_population")

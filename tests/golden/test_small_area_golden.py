@@ -11,7 +11,7 @@ from mlstats.imagery.area_level import fay_herriot
 from mlstats.imagery.unit_level import battese_harter_fuller
 
 FOLDER = Path(__file__).parent / "small_area"
-# Table 3 of Battese, Harter and Fuller (1988): hectares of corn per segment and their
+# Battese, Harter and Fuller (1988), quoted without the paper at hand: hectares of corn per segment and their
 # standard errors, by county in the order of the data; variances by fitting of
 # constants, so that REML is close and not equal.
 PUBLISHED = [
