@@ -11,9 +11,9 @@ from mlstats.imagery.area_level import fay_herriot
 from mlstats.imagery.unit_level import battese_harter_fuller
 
 FOLDER = Path(__file__).parent / "small_area"
-# Battese, Harter and Fuller (1988), quoted without the paper at hand: hectares of corn per segment and their
-# standard errors, by county in the order of the data; variances by fitting of
-# constants, so that REML is close and not equal.
+# Battese, Harter and Fuller (1988), quoted without the paper at hand: hectares of corn
+# per segment and standard errors, by county in the order of the data; variances by
+# fitting of constants, so that REML is close and not equal.
 PUBLISHED = [
     (122.2, 9.6), (126.3, 9.5), (106.2, 9.3), (108.0, 8.1), (145.0, 6.5), (112.6, 6.6),
     (112.4, 6.6), (122.1, 6.7), (115.8, 5.8), (124.3, 5.3), (106.3, 5.2), (143.6, 5.7),

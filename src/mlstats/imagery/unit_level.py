@@ -183,16 +183,7 @@ def battese_harter_fuller(
     design = design_matrix(sample, covariates, least=len(covariates) + 3)
     sums = _Sums.of(design, sample[response].to_numpy(float), place, len(population))
     sizes = population[size].to_numpy(float)
-    if (sums.n > sizes).any() or not (sizes > 0).all():
-        raise ContractError(
-            "an area has more units in the sample than in the population",
-            where=f"column {size}",
-        )
-    if (sums.n > 0).sum() < 2 or sums.n.max() < 2:
-        raise ContractError(
-            "variances between and within areas cannot be told apart",
-            expected="two areas in the sample, one of them with two units",
-        )
+    _check_sizes(sums.n, sizes, size)
     means = design_matrix(population, covariates)
     fit = _fit(sums, method)
     table = _predict(sums, fit, means, sizes)
@@ -210,6 +201,19 @@ def battese_harter_fuller(
         place,
         means,
     )
+
+
+def _check_sizes(n: Floats, sizes: Floats, name: str) -> None:
+    if (n > sizes).any() or not (sizes > 0).all():
+        raise ContractError(
+            "an area has more units in the sample than in the population",
+            where=f"column {name}",
+        )
+    if (n > 0).sum() < 2 or n.max() < 2:
+        raise ContractError(
+            "variances between and within areas cannot be told apart",
+            expected="two areas in the sample, one of them with two units",
+        )
 
 
 def _solve(sums: _Sums, ratio: float) -> tuple[Floats, Floats, float]:
