@@ -164,7 +164,7 @@ def test_prefect_that_does_not_answer(
     def unreachable(*args: object, **kwargs: object) -> None:
         raise ConnectionError("nobody at http://name:secret@127.0.0.1:9/api")
 
-    monkeypatch.setattr(pipelines.start, "coding", unreachable)
+    monkeypatch.setitem(pipelines.start._FLOWS, "coding", unreachable)
     monkeypatch.setenv("PREFECT_API_URL", "http://name:secret@127.0.0.1:9/api")
     with pytest.raises(ServiceError, match="ConnectionError") as caught:
         run()
