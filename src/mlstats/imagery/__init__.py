@@ -1,5 +1,75 @@
 """Satellite images joined with survey, census and administrative data.
 
-Here will live: rasters, features, classify, zonal, area, small_area, disaggregate and
-metrics.
+Estimators of areas: :class:`AreaSample` holds surveyed and classified segments,
+:func:`choose_estimator` tells what their number allows and :func:`estimate_area`
+estimates by it; :func:`compare_estimators` puts all beside each other, with the pixel
+count. :func:`cross_fitted` and :func:`greg` take any model's predictions. Reference
+pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_areas`.
+Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`. What is
+named here is imported when it is used.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "AreaEstimate": "estimator_choice",
+    "AreaSample": "area_sample",
+    "Assisted": "model_assisted",
+    "BreakEven": "efficiency",
+    "Choice": "estimator_choice",
+    "CrossFitted": "model_assisted",
+    "MapAccuracy": "map_assessment",
+    "accuracy_of_counts": "map_assessment",
+    "allocate": "sample_design",
+    "calibrated_areas": "calibrating",
+    "choose_estimator": "estimator_choice",
+    "compare_estimators": "estimator_choice",
+    "cost_break_even": "efficiency",
+    "cross_fitted": "model_assisted",
+    "estimate_area": "estimator_choice",
+    "expected_error": "sample_design",
+    "greg": "model_assisted",
+    "horvitz_thompson": "segment_estimates",
+    "map_accuracy": "map_assessment",
+    "map_sample": "sample_design",
+    "pixel_count": "segment_estimates",
+    "relative_efficiency": "efficiency",
+    "sample_size": "sample_design",
+    "segment_estimate": "segment_estimates",
+}
+
+__all__ = [
+    "AreaEstimate",
+    "AreaSample",
+    "Assisted",
+    "BreakEven",
+    "Choice",
+    "CrossFitted",
+    "MapAccuracy",
+    "accuracy_of_counts",
+    "allocate",
+    "calibrated_areas",
+    "choose_estimator",
+    "compare_estimators",
+    "cost_break_even",
+    "cross_fitted",
+    "estimate_area",
+    "expected_error",
+    "greg",
+    "horvitz_thompson",
+    "map_accuracy",
+    "map_sample",
+    "pixel_count",
+    "relative_efficiency",
+    "sample_size",
+    "segment_estimate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"mlstats.imagery.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'mlstats.imagery' has no attribute {name!r}")

@@ -121,7 +121,7 @@ class AreaSample:
         ]
         if short:
             raise ContractError(
-                f"The frame holds fewer segments than were drawn in {len(short)} strata",
+                f"{len(short)} strata of the frame hold fewer segments than were drawn",
                 where=f"stratum {short[0]!r}",
                 expected="a positive number of segments, no less than the sample's",
             )

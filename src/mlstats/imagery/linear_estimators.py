@@ -129,8 +129,13 @@ def powered(sample: AreaSample, counts: np.ndarray) -> Linear:
         ends = np.where(high, getattr(full, name).T, getattr(free, name).T)
         return np.asarray(np.where(low, getattr(none, name).T, ends).T)
 
-    names = ("value", "variance", "model_variance", "parts")
-    return Linear(*(chosen(name) for name in names), np.clip(free.slope, 0, 1))
+    return Linear(
+        chosen("value"),
+        chosen("variance"),
+        chosen("model_variance"),
+        chosen("parts"),
+        np.clip(free.slope, 0, 1),
+    )
 
 
 def ratio(sample: AreaSample, counts: np.ndarray) -> Linear:
@@ -155,9 +160,7 @@ def ratio(sample: AreaSample, counts: np.ndarray) -> Linear:
         factor = (1 - sample.fraction[h]) * drawn / max(drawn - 1, 1)
         variance += factor * (c * (each[inside] * apart) ** 2).sum(axis=1)
     variance *= scale**2
-    return Linear(
-        slope * mean, variance, variance, variance[:, None], slope[:, None]
-    )
+    return Linear(slope * mean, variance, variance, variance[:, None], slope[:, None])
 
 
 LINEAR: dict[str, Callable[[AreaSample, np.ndarray], Linear]] = {

@@ -27,6 +27,7 @@ __all__ = [
     "SegmentMethod",
     "horvitz_thompson",
     "pixel_count",
+    "resample_counts",
     "segment_estimate",
 ]
 
@@ -256,7 +257,7 @@ def _freedom(sample: AreaSample, method: str, found: Linear) -> float:
     p = sample.x.shape[1]
     if method != "separate_regression":
         fitted = {"combined_regression": p, "prediction_powered": 1}.get(method, 0)
-        return sample.n - len(sample.names) - fitted
+        return float(sample.n - len(sample.names) - fitted)
     parts, each = found.parts[0], sample.drawn - 1 - p
     varied = parts > 0
     if not varied.any() or (each[varied] < 1).any():
@@ -282,7 +283,7 @@ def _quantile(
     reached = []
     for first in range(0, resamples, block):
         size = min(block, resamples - first)
-        again = LINEAR[method](endless, _counts(sample, size, generator))
+        again = LINEAR[method](endless, resample_counts(sample, size, generator))
         apart, se = np.abs(again.value - found.value[0]), np.sqrt(again.variance)
         with np.errstate(divide="ignore", invalid="ignore"):
             t = apart / se
@@ -292,9 +293,24 @@ def _quantile(
     return float(np.partition(np.concatenate(reached), rank)[rank])
 
 
-def _counts(
+def resample_counts(
     sample: AreaSample, size: int, generator: np.random.Generator
 ) -> np.ndarray:
+    """Return how often each segment counts in resamples within strata.
+
+    Parameters
+    ----------
+    sample : AreaSample
+        Segments.
+    size : int
+        Resamples.
+    generator : numpy.random.Generator
+        Source of chance.
+
+    Returns
+    -------
+    numpy.ndarray, shape (size, n)
+    """
     counts = np.empty((size, sample.n))
     for h, drawn in enumerate(sample.drawn):
         if drawn:
