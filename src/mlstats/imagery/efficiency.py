@@ -34,8 +34,8 @@ def relative_efficiency(
 
     The interval is the bootstrap's for the logarithm, reflected about the estimate
     (Davison and Hinkley 1997, Bootstrap Methods and their Application, section 5.2).
-    How often it covers is in docs/area-estimation.md: with few segments a relative
-    efficiency is an order of magnitude.
+    It covers about .90 where it says .95, and the estimate is too high with few
+    segments (docs/area-estimation.md): an order of magnitude, no more.
 
     Parameters
     ----------

@@ -182,8 +182,8 @@ def greg(
     g = 1 + z @ inverse @ (known - z.T @ w)
     leverage = w * np.einsum("ij,jk,ik->i", z, inverse, z)
     design = Design.of(w, stratum=stratum, fraction=fraction)
-    drawn = np.bincount(design.stratum)[design.stratum[design.cluster]]
-    corrected = e * (1 - 1 / drawn) / np.maximum(1 - leverage, 1e-8)
+    # The design's variance makes up for the mean, the leverage for the slopes.
+    corrected = e * (1 - w / w.sum()) / np.maximum(1 - leverage, 1e-8)
     se = float(np.sqrt(design.covariance((w * g * corrected)[:, None])[0, 0]))
     df = design.degrees_of_freedom() - columns.shape[1]
     value = float(known @ slope + w @ e)

@@ -27,8 +27,8 @@ def sample_size(
     """Return the units that give a mean or a share a standard error.
 
     Neyman: ``(sum W S)**2 / (se**2 + sum W S**2 / N)``; proportional: ``sum W S**2``
-    in the numerator (Cochran 1977, equations 5.60 and 5.61). With N infinite the
-    first is equation 13 of Olofsson et al. 2014.
+    in the numerator (Cochran 1977, section 5.9). With N infinite the first is equation
+    13 of Olofsson et al. 2014.
 
     Parameters
     ----------
@@ -56,15 +56,35 @@ def sample_size(
     w, s = _strata(share, spread)
     if not se > 0 or not units > 0:
         raise ConfigError("A standard error or a population size is not positive")
-    within = float(w @ s**2)
-    if allocation not in ("neyman", "proportional"):
+    if allocation == "neyman":
+        needed = _neyman_size(w, s, se, units)
+    elif allocation == "proportional":
+        within = float(w @ s**2)
+        needed = within / (se**2 + within / units)
+    else:
         raise ConfigError(
             f"There is no sample size for the allocation {allocation!r}",
             expected="neyman or proportional",
         )
-    top = float(w @ s) ** 2 if allocation == "neyman" else within
-    needed = top / (se**2 + within / units)
     return int(min(max(ceil(needed - 1e-9), 1), units))
+
+
+def _neyman_size(w: np.ndarray, s: np.ndarray, se: float, units: float) -> float:
+    """Return the size; a stratum that would need more than it has is drawn whole.
+
+    Cochran 1977, section 5.8.
+    """
+    whole = np.zeros(len(w), dtype=bool)
+    while True:
+        left = ~whole
+        pull = float(w[left] @ s[left])
+        needed = pull**2 / (se**2 + float(w[left] @ s[left] ** 2) / units)
+        share = np.where(left, w * s / pull, 0.0) if pull > 0 else np.zeros(len(w))
+        with np.errstate(invalid="ignore"):
+            over = left & (needed * share > w * units)
+        if not over.any():
+            return float(needed + (w[whole] * units).sum()) if whole.any() else needed
+        whole |= over
 
 
 def allocate(
@@ -132,7 +152,7 @@ def expected_error(
 ) -> float:
     """Return the standard error to expect of a stratified mean or share.
 
-    ``sqrt(sum W**2 (1 - n/N) S**2 / n)`` (Cochran 1977, equation 5.6).
+    ``sqrt(sum W**2 (1 - n/N) S**2 / n)`` (Cochran 1977, section 5.3).
 
     Parameters
     ----------

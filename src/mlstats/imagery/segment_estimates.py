@@ -103,7 +103,8 @@ def segment_estimate(
     if gone:
         return absent("not_measured", gone, sample.n)
     scale = 1.0 if per_segment else sample.total_segments
-    if method == "direct":
+    # Nothing is left to regress where every segment was surveyed.
+    if method == "direct" or (sample.fraction == 1).all():
         return _direct(sample, scale, confidence)
     found = LINEAR[method](sample, np.ones((1, sample.n)))
     if not np.isfinite(found.value[0]):
@@ -225,7 +226,7 @@ def _check_names(sample: AreaSample, method: str, interval: str) -> None:
 def _direct(sample: AreaSample, scale: float, confidence: float) -> Estimate:
     share = scale / sample.total_segments
     found = sample.design().total(sample.y * share, confidence=confidence)
-    if not found.interval:
+    if found.interval != "t":
         return found
     return replace(found, interval="t, expansion")
 
