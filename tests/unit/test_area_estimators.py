@@ -19,6 +19,8 @@ from mlstats.imagery import (
     relative_efficiency,
     segment_estimate,
 )
+from mlstats.imagery import linear_estimators as linear
+from mlstats.imagery.segment_estimates import resample_counts
 from mlstats.quality.evaluation import ESTIMATES
 
 
@@ -187,9 +189,47 @@ def test_the_bootstrap_interval_lies_between_t_and_the_direct_expansion():
     half = stats.t.ppf(0.975, boot.df) * boot.se
     assert boot.upper - boot.value == pytest.approx(half)
     assert boot == segment_estimate(sample, "combined_regression")
+    assert "fewer than 15 segments" not in estimate_area(sample).estimate.note
+    assert "fewer than 15 segments" in estimate_area(_drawn(14)).estimate.note
     other = segment_estimate(sample, "combined_regression", seed=1)
     assert other.value == boot.value
     assert other.upper != boot.upper
+
+
+def test_the_bootstrap_never_is_shorter_than_t():
+    rng = np.random.default_rng(1)
+    # Errors of one size have lighter tails than t allows for.
+    for _ in range(5):
+        x = rng.uniform(0, 9, 40)
+        y = x + rng.choice([-1.0, 1.0], 40)
+        sample = AreaSample.of(y, x, segments=400, x_mean=4.5)
+        boot, t = (
+            segment_estimate(sample, "combined_regression", interval=interval)
+            for interval in ("bootstrap", "leverage")
+        )
+        assert boot.upper - boot.lower >= t.upper - t.lower
+        assert boot.df <= t.df
+
+
+def test_the_bootstrap_does_not_see_the_finite_population():
+    sample, endless = _drawn(15), _drawn(15, finite=False)
+    one, other = (
+        segment_estimate(part, "combined_regression") for part in (sample, endless)
+    )
+    quantile = [(found.upper - found.value) / found.se for found in (one, other)]
+    assert quantile[0] == pytest.approx(quantile[1])
+    assert one.se == pytest.approx(other.se * np.sqrt(1 - 15 / 400))
+
+
+def test_resamples_without_an_error_widen_the_interval_to_the_direct_one():
+    x = np.array([0.0] * 12 + [0.5, 0.9, 0.2])
+    y = np.where(x == 0.9, 0.7, x)
+    sample = AreaSample.of(y, x, segments=300, x_mean=0.1)
+    boot, bare = (
+        segment_estimate(sample, m) for m in ("combined_regression", "direct")
+    )
+    assert boot.upper - boot.lower == pytest.approx(bare.upper - bare.lower)
+    assert "bound by the direct" in boot.note
 
 
 def test_the_bootstrap_is_the_same_with_one_resample_at_a_time(monkeypatch):
@@ -465,7 +505,15 @@ def test_relative_efficiency_and_the_equivalent_sample():
     )
     assert found.value == pytest.approx((direct.se / regression.se) ** 2)
     assert found.n_effective == pytest.approx(40 * found.value)
-    assert found.lower < found.value < found.upper
+    counts = resample_counts(sample, 99, np.random.default_rng(4))
+    logs = np.log(
+        linear.direct(sample, counts).variance
+        / linear.combined(sample, counts).variance
+    )
+    low, high = np.exp(np.quantile(logs, [0.025, 0.975]))
+    again = relative_efficiency(sample, resamples=99, seed=4)
+    assert again.lower == pytest.approx(found.value**2 / high)
+    assert again.upper == pytest.approx(found.value**2 / low)
     few = relative_efficiency(_drawn(9))
     assert np.isfinite(few.value)
     assert np.isnan(few.lower)

@@ -159,6 +159,10 @@ def test_calibration_inverse_and_direct():
     assert counted["value"].to_numpy() == pytest.approx(AREAS)
     assert counted["bias"].to_numpy() == pytest.approx(AREAS - forms[0])
     assert counted["lower"].isna().all()
+    squared = counted["bias"] ** 2 - counted["bias_se"] ** 2
+    assert counted["mse"].to_numpy() == pytest.approx(squared.to_numpy())
+    inverse = found.loc["inverse"]
+    assert inverse["mse"].to_numpy() == pytest.approx(inverse["se"].to_numpy() ** 2)
 
 
 def test_direct_calibration_carries_a_confusion_to_another_year():

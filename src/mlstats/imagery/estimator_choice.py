@@ -40,6 +40,8 @@ LEAST_RATIO: Final = 5
 # Share of the variation of x in a stratum that one segment may make up: beyond it the
 # slope of the stratum is that segment's, and intervals cover too little.
 MOST_LEVERAGE: Final = 0.5
+# With fewer no interval was seen to hold (docs/area-estimation.md).
+LEAST_COVERED: Final = 15
 # Estimators by how much they ask of the sample, the most first.
 _ORDER: Final[Sequence[SegmentMethod]] = (
     "separate_regression",
@@ -180,7 +182,10 @@ def estimate_area(
         sample, asked, interval=interval, per_segment=per_segment,
         confidence=confidence, resamples=resamples, seed=seed,
     )  # fmt: skip
-    told = "; ".join(part for part in (found.note, choice.reason) if part)
+    few = ""
+    if sample.n < LEAST_COVERED and found.has_error:
+        few = f"fewer than {LEAST_COVERED} segments: the interval may cover too little"
+    told = "; ".join(part for part in (found.note, choice.reason, few) if part)
     return AreaEstimate(replace(found, note=told), asked, choice)
 
 
