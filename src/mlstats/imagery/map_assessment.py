@@ -95,35 +95,34 @@ def map_accuracy(
     sample = ReferenceUnits.of(
         reference, mapped, areas, stratum=stratum, units=units
     )  # fmt: skip
-    rows: list[tuple[dict[str, str], Estimate]] = []
-    right = (sample.reference == sample.mapped).astype(float)
-    ones = np.ones(len(right))
-
-    def add(
-        measure: str, name: str, y: np.ndarray, x: np.ndarray, *, own: bool = False
-    ) -> None:
-        found = _ratio(sample, y, x, name if own else None, confidence)
-        rows.append(({"measure": measure, "class": name}, found))
-
-    add("overall", "", right, ones)
-    for name in sample.map_classes:
-        inside = (sample.mapped == name).astype(float)
-        if name in unclassified:
-            gone = absent("not_applicable", "the map has no class here")
-            rows.append(({"measure": "users", "class": name}, gone))
-        else:
-            add("users", name, right * inside, inside, own=True)
-    for name in sample.reference_classes:
-        inside = (sample.reference == name).astype(float)
-        add("producers", name, right * inside, inside)
-        add("area_share", name, inside, ones)
-        share = rows[-1][1]
-        area = ({"measure": "area", "class": name}, _scaled(share, sample.total_area))
-        rows.append(area)
+    rows = _rows(sample, set(unclassified), confidence)
     table = as_table(rows, ["measure", "class"])
     order = table["measure"].map({name: i for i, name in enumerate(MEASURES)})
     table = table.iloc[np.argsort(order.to_numpy(), kind="stable")]
     return MapAccuracy(table.reset_index(drop=True), sample.matrix())
+
+
+def _rows(
+    sample: ReferenceUnits, unclassified: Collection[str], confidence: float
+) -> list[tuple[dict[str, str], Estimate]]:
+    right = (sample.reference == sample.mapped).astype(float)
+    ones = np.ones(len(right))
+    found = {("overall", ""): _ratio(sample, right, ones, None, confidence)}
+    for name in sample.map_classes:
+        inside = (sample.mapped == name).astype(float)
+        found["users", name] = (
+            absent("not_applicable", "the map has no class here")
+            if name in unclassified
+            else _ratio(sample, right * inside, inside, name, confidence)
+        )
+    for name in sample.reference_classes:
+        inside = (sample.reference == name).astype(float)
+        among = _ratio(sample, right * inside, inside, None, confidence)
+        share = _ratio(sample, inside, ones, None, confidence)
+        found["producers", name] = among
+        found["area_share", name] = share
+        found["area", name] = _scaled(share, sample.total_area)
+    return [({"measure": m, "class": name}, e) for (m, name), e in found.items()]
 
 
 def accuracy_of_counts(

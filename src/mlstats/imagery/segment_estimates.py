@@ -46,6 +46,8 @@ SOURCES: Final = {
     "prediction_powered": "power-tuned difference (Angelopoulos et al. 2023)",
 }
 RESAMPLES: Final = 999
+_STILL: Final = "x does not vary within the strata: no slope"
+_NO_SLOPE: Final = {"ratio": "the classified area of the sample is zero: no ratio"}
 # Cells of a block of resamples, so that memory stays bounded.
 _CELLS: Final = 2_000_000
 
@@ -108,10 +110,7 @@ def segment_estimate(
         return _direct(sample, scale, confidence)
     found = LINEAR[method](sample, np.ones((1, sample.n)))
     if not np.isfinite(found.value[0]):
-        note = "x does not vary within the strata: no slope"
-        if method == "ratio":
-            note = "the classified area of the sample is zero: no ratio"
-        return absent("not_measured", note, sample.n)
+        return absent("not_measured", _NO_SLOPE.get(method, _STILL), sample.n)
     df = _freedom(sample, method, found)
     value, few = float(found.value[0]) * scale, _too_few(sample, method)
     if few or df < 1:
