@@ -42,6 +42,8 @@ def _segments(layers, size=20):
 
 
 def _textbook(y, x, mean, size):
+    if np.ptp(x) == 0:  # a sample without cleared land has no slope
+        return np.nan, np.nan
     slope, intercept = np.polyfit(x, y, 1)
     residual = y - intercept - slope * x
     n = len(y)
