@@ -1,6 +1,14 @@
 """Satellite images joined with survey, census and administrative data.
 
-Each name is imported when it is used.
+Estimators of areas: :class:`AreaSample` holds surveyed and classified segments,
+:func:`choose_estimator` tells what their number allows and :func:`estimate_area`
+estimates by it; :func:`compare_estimators` puts all beside each other, with the pixel
+count. :func:`cross_fitted` and :func:`greg` take any model's predictions. Reference
+pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_areas`.
+Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`. Small areas:
+:func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`. Totals spread
+over smaller zones: :func:`areal_weighting`, :func:`dasymetric`, :func:`pycnophylactic`.
+What is named here is imported when it is used.
 """
 
 from __future__ import annotations
@@ -9,19 +17,78 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "AreaEstimate": "estimator_choice",
+    "AreaSample": "area_sample",
+    "Assisted": "model_assisted",
+    "BreakEven": "efficiency",
+    "Choice": "estimator_choice",
+    "CrossFitted": "model_assisted",
+    "MapAccuracy": "map_assessment",
+    "accuracy_of_counts": "map_assessment",
+    "allocate": "sample_design",
     "areal_weighting": "disaggregation",
     "battese_harter_fuller": "unit_level",
     "benchmarked": "benchmarking",
     "bootstrap_mse": "benchmarking",
+    "calibrated_areas": "calibrating",
+    "choose_estimator": "estimator_choice",
+    "compare_estimators": "estimator_choice",
+    "cost_break_even": "efficiency",
+    "cross_fitted": "model_assisted",
     "dasymetric": "disaggregation",
     "disaggregation_errors": "census_check",
+    "estimate_area": "estimator_choice",
+    "expected_error": "sample_design",
     "fay_herriot": "area_level",
+    "greg": "model_assisted",
+    "horvitz_thompson": "segment_estimates",
     "learned_weights": "densities",
+    "map_accuracy": "map_assessment",
+    "map_sample": "sample_design",
+    "pixel_count": "segment_estimates",
     "pycnophylactic": "disaggregation",
+    "relative_efficiency": "efficiency",
+    "sample_size": "sample_design",
+    "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
 }
 
-__all__ = list(_HOMES)
+__all__ = [
+    "AreaEstimate",
+    "AreaSample",
+    "Assisted",
+    "BreakEven",
+    "Choice",
+    "CrossFitted",
+    "MapAccuracy",
+    "accuracy_of_counts",
+    "allocate",
+    "areal_weighting",
+    "battese_harter_fuller",
+    "benchmarked",
+    "bootstrap_mse",
+    "calibrated_areas",
+    "choose_estimator",
+    "compare_estimators",
+    "cost_break_even",
+    "cross_fitted",
+    "dasymetric",
+    "disaggregation_errors",
+    "estimate_area",
+    "expected_error",
+    "fay_herriot",
+    "greg",
+    "horvitz_thompson",
+    "learned_weights",
+    "map_accuracy",
+    "map_sample",
+    "pixel_count",
+    "pycnophylactic",
+    "relative_efficiency",
+    "sample_size",
+    "segment_estimate",
+    "smooth_variances",
+]
 
 
 def __getattr__(name: str) -> Any:
