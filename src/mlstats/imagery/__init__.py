@@ -5,10 +5,10 @@ Estimators of areas: :class:`AreaSample` holds surveyed and classified segments,
 estimates by it; :func:`compare_estimators` puts all beside each other, with the pixel
 count. :func:`cross_fitted` and :func:`greg` take any model's predictions. Reference
 pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_areas`.
-Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`. Small areas:
-:func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`. Totals spread
-over smaller zones: :func:`areal_weighting`, :func:`dasymetric`, :func:`pycnophylactic`.
-What is named here is imported when it is used.
+Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`.
+Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`.
+Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
+:func:`pycnophylactic`. What is named here is imported when it is used.
 """
 
 from __future__ import annotations
