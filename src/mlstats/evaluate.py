@@ -23,8 +23,8 @@ from mlstats.coding.text import seen
 from mlstats.coding.uncodable import UncodableTexts, has_uncodable_code
 from mlstats.config import Pilot
 from mlstats.dataset import Dataset, finder, read_double_codes
-from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
-from mlstats.guard import place
+from mlstats.errors import ConfigError, nearest
+from mlstats.guard import method_guard
 from mlstats.method import Incumbent, predict_top
 from mlstats.quality.estimates import class_shares
 from mlstats.quality.evaluation import TIMINGS, Evaluation
@@ -40,7 +40,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_confidential = logging.getLogger("mlstats.confidential")
 
 CANDIDATES = 5
 
@@ -125,7 +124,7 @@ def run_method(
     judged = dataset.folds.isin(["valid", "test"])
     groups = split.cluster_ids(dataset.frame, roles.cluster)
     clock = Clock(name)
-    try:
+    with method_guard(name):
         with clock("fit", int(train.sum())):
             _fit(method, X[train], label[train], groups[train])
         if valid.any() and hasattr(method, "calibrate"):
@@ -135,18 +134,6 @@ def run_method(
             codes, scores = predict_top(method, X[judged], CANDIDATES)
         rejected = _rejected(pilot, dataset.frame[judged], settings)
         codes[rejected], scores[rejected] = None, np.nan
-    except MlstatsError as error:
-        error.where = error.where or f"methods.{name}"
-        if error.__context__ is not None:
-            _confidential.error("method %s", name, exc_info=error.__context__)
-        raise
-    except Exception as error:
-        _confidential.exception("method %s", name)
-        raise MethodError(
-            f"The method {name!r} failed: {type(error).__name__}",
-            where=place(error),
-            hint="the confidential log holds the details",
-        ) from None
     numeric = set(X.select_dtypes("number").columns)
     inputs = {c: "double" if c in numeric else "string" for c in X.columns}
     return MethodRun(name, method, codes, scores, clock.rows, inputs, rejected)

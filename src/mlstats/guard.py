@@ -11,13 +11,14 @@ import errno
 import functools
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from mlstats.errors import MlstatsError, ServiceError
+from mlstats.errors import MethodError, MlstatsError, ServiceError
 
-__all__ = ["confidential_log", "guarded", "place"]
+__all__ = ["confidential_log", "guarded", "method_guard", "place"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -71,6 +72,37 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
             raise _internal(error, function.__name__) from None
 
     return call
+
+
+@contextmanager
+def method_guard(name: str) -> Iterator[None]:
+    """Replace every foreign exception of a method by one without content.
+
+    Parameters
+    ----------
+    name : str
+        Of the method in the pilot.
+
+    Raises
+    ------
+    MethodError
+        Where the method fails; its message does not repeat what the method said,
+        because that may hold records. The confidential log has it.
+    """
+    try:
+        yield
+    except MlstatsError as error:
+        error.where = error.where or f"methods.{name}"
+        if error.__context__ is not None:
+            _confidential.error("method %s", name, exc_info=error.__context__)
+        raise
+    except Exception as error:
+        _confidential.exception("method %s", name)
+        raise MethodError(
+            f"The method {name!r} failed: {type(error).__name__}",
+            where=place(error),
+            hint="the confidential log holds the details",
+        ) from None
 
 
 def _internal(error: Exception, step: str) -> MlstatsError:

@@ -7,13 +7,12 @@ on its own, from a notebook as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 
 import mlstats
-from mlstats import io, previous
+from mlstats import io
 from mlstats.cards import method_table
 from mlstats.evaluate import project_key
 from mlstats.imputation_scoring import accuracy_rows, process_rows, process_tables
@@ -39,7 +38,7 @@ from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.quality.waiver import waived_verdict
 from mlstats.records import Records
-from mlstats.runs import GATE_SAID, Compared, Run
+from mlstats.runs import GATE_SAID, Compared, Run, shared_parts
 from mlstats.sheets import cost_tables, sheet_rows
 from mlstats.split import cluster_ids
 
@@ -170,33 +169,11 @@ def build_report(
 ) -> RunReport:
     """Bring together what every form of the report shows."""
     pilot, units = run.pilot, evaluation.units
-    periods = sorted(set(units["period"]) - {""})
-    period = " to ".join(dict.fromkeys([*periods[:1], *periods[-1:]]))
-    changed, compared_with = previous.changes(
-        scorecard,
-        units,
-        runs=run.folder.parent,
-        confidential=run.confidential.parent,
-        period=period,
-        run_id=run.run_id,
-        clustered=pilot.data.roles.cluster is not None,
-    )
     apart = arms_apart(run, records, runs)
     tables = evaluation.tables
     return RunReport(
-        pilot=pilot.pilot,
-        title=pilot.title or pilot.pilot,
-        theme=pilot.theme,
-        period=period,
-        run_id=run.run_id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        synthetic=pilot.data.synthetic,
+        **shared_parts(run, units, scorecard, gates, units["period"]),
         verdict=_verdict(run, scorecard, gates),
-        baseline=pilot.baseline,
-        candidate=pilot.candidate,
-        level=pilot.level,
-        scorecard=scorecard,
-        gates=gates,
         methods=method_table(pilot, evaluation, runs),
         provenance=provenance(pilot, records.digest, run.settings),
         data_facts=_facts(run, records, runs),
@@ -204,8 +181,6 @@ def build_report(
         drift=apart.table(),
         drift_sentence=apart.sentence(),
         aggregates=tables["aggregates"],
-        previous=changed,
-        previous_run=compared_with,
         tables={_TITLES[n]: t for n, t in tables.items() if n in _TITLES and len(t)},
     )
 

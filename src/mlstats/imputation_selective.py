@@ -19,7 +19,7 @@ from mlstats.editimpute.detection import ErrorDetector, error_features
 from mlstats.editimpute.selective import impact_table
 from mlstats.errors import ContractError
 from mlstats.imputing import Case, cases, columns_of
-from mlstats.records import Records
+from mlstats.records import Records, weights_of
 from mlstats.split import cluster_ids
 
 __all__ = ["selective_table"]
@@ -50,7 +50,7 @@ def selective_table(pilot: Pilot, records: Records) -> pd.DataFrame:
     truth = case.truth.loc[known, spec.variable].reset_index(drop=True)
     roles = pilot.data.roles
     clusters = cluster_ids(records.frame, roles.cluster)[known].reset_index(drop=True)
-    weights = _weights(pilot, records)[known.to_numpy()]
+    weights = weights_of(pilot, records)[known.to_numpy()]
     frame = frame.assign(_weight=weights, _cluster=clusters)
     rng = np.random.default_rng(case.seed)
     names = rng.permutation(clusters.unique())
@@ -63,13 +63,6 @@ def selective_table(pilot: Pilot, records: Records) -> pd.DataFrame:
         frame.loc[other, "_weight"],
         {name: score[other] for name, score in scores.items()},
     )
-
-
-def _weights(pilot: Pilot, records: Records) -> np.ndarray:
-    column = pilot.data.roles.weight
-    if column is None:
-        return np.ones(len(records.frame))
-    return records.frame[column].to_numpy(dtype=float)
 
 
 def _scores(

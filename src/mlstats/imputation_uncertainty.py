@@ -26,7 +26,7 @@ from mlstats.quality.estimate import absent, t_estimate
 from mlstats.quality.evaluation import ESTIMATES
 from mlstats.quality.indicator import Indicator
 from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
-from mlstats.records import Records
+from mlstats.records import Records, weights_of
 
 __all__ = ["uncertainty"]
 
@@ -115,7 +115,7 @@ def _errors(
         method,
         frame,
         mask,
-        _weight(pilot, records),
+        weights_of(pilot, records),
         asked,
         seed=case.seed,
         m=m,
@@ -128,13 +128,6 @@ def _errors(
     table.loc[held, ["total", "se", "imputation_se", "lower", "upper"]] = np.nan
     table.loc[held, "note"] = KEPT_BACK
     return table
-
-
-def _weight(pilot: Pilot, records: Records) -> np.ndarray:
-    column = pilot.data.roles.weight
-    if column is None:
-        return np.ones(len(records.frame))
-    return records.frame[column].to_numpy(dtype=float)
 
 
 def _rows(pilot: Pilot, run: ImputationRun, table: pd.DataFrame, n: int) -> Rows:
@@ -159,7 +152,7 @@ def _rows(pilot: Pilot, run: ImputationRun, table: pd.DataFrame, n: int) -> Rows
 def _delta(
     pilot: Pilot, records: Records, runs: Sequence[ImputationRun], case: Case
 ) -> pd.DataFrame:
-    weight, rows = _weight(pilot, records), []
+    weight, rows = weights_of(pilot, records), []
     for run in runs:
         for name, kind in variable_kinds(pilot, records).items():
             if kind != NUMERIC or not case.mask[name].any():
@@ -185,7 +178,7 @@ def _impact(
 ) -> pd.DataFrame:
     """Return weighted totals before and after, for all and by each domain variable."""
     domains = records.frame[list(pilot.data.roles.domain)]
-    weight = pd.Series(_weight(pilot, records), records.frame.index)
+    weight = pd.Series(weights_of(pilot, records), records.frame.index)
     found = []
     for run in runs:
         if len(run.data.cells) == 0:

@@ -19,7 +19,7 @@ from mlstats.evaluate import keyed
 from mlstats.imputing import Case, ImputationRun, TreatedCase, cases, true_values
 from mlstats.quality.evaluation import UNITS
 from mlstats.quality.imputed_cells import Scale
-from mlstats.records import Records
+from mlstats.records import Records, weights_of
 
 __all__ = [
     "flags_of",
@@ -95,7 +95,7 @@ def _about(pilot: Pilot, records: Records, key: bytes) -> pd.DataFrame:
             "position": np.arange(len(frame)),
             "stratum": frame[roles.stratum].fillna("") if roles.stratum else "",
             "cluster": keyed(clusters, key),
-            "weight": frame[roles.weight].astype(float) if roles.weight else 1.0,
+            "weight": weights_of(pilot, records),
             "fraction": frame[roles.fraction].astype(float) if roles.fraction else 0.0,
             **{f"domain_{name}": frame[name].fillna("") for name in roles.domain},
         }
@@ -222,7 +222,7 @@ def totals_of(pilot: Pilot, records: Records) -> pd.DataFrame:
         number), total (weights of the category, for a category) and n (its records).
     """
     roles, frame = pilot.data.roles, records.frame
-    weight = frame[roles.weight].astype(float) if roles.weight else 1.0
+    weight = weights_of(pilot, records)
     rows: list[dict[str, Any]] = []
     true = true_values(pilot, records)
     for name, kind in variable_kinds(pilot, records).items():

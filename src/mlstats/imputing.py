@@ -23,8 +23,8 @@ from mlstats.editimpute.damage import damage
 from mlstats.editimpute.flagging import selected, with_corrections
 from mlstats.editimpute.processing import Processed, process
 from mlstats.editimpute.status import FAIL, PASS, review
-from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
-from mlstats.guard import place
+from mlstats.errors import ConfigError, nearest
+from mlstats.guard import method_guard
 from mlstats.quality.figures import INDICATORS
 from mlstats.records import Records
 
@@ -41,7 +41,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-_confidential = logging.getLogger("mlstats.confidential")
 
 # What is best at a value between, and a measure of the same that is best at its least.
 _SIGNED = {
@@ -312,7 +311,7 @@ def run_method(pilot: Pilot, name: str, records: Records) -> ImputationRun:
     clock, treated = Clock(name), []
     whole: list[Processed] = []
     changed = np.nan
-    try:
+    with method_guard(name):
         for case in cases(pilot, records):
             with clock("treat", len(case.frame)):
                 found = treat(pilot, records, method, case)
@@ -321,18 +320,6 @@ def run_method(pilot: Pilot, name: str, records: Records) -> ImputationRun:
             if case.number == (1 if pilot.evaluate.damage else 0):
                 again = treat(pilot, records, method, case)
                 changed = _changed(found, again, list(case.mask.columns))
-    except MlstatsError as error:
-        error.where = error.where or f"methods.{name}"
-        if error.__context__ is not None:
-            _confidential.error("method %s", name, exc_info=error.__context__)
-        raise
-    except Exception as error:
-        _confidential.exception("method %s", name)
-        raise MethodError(
-            f"The method {name!r} failed: {type(error).__name__}",
-            where=place(error),
-            hint="the confidential log holds the details",
-        ) from None
     frame = records.frame[columns_of(pilot, records)]
     numeric = set(frame.select_dtypes("number").columns)
     inputs = {str(c): "double" if c in numeric else "string" for c in frame.columns}

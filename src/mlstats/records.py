@@ -16,7 +16,7 @@ from mlstats.editimpute.status import PASS, review
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.settings import Settings
 
-__all__ = ["Records", "load"]
+__all__ = ["Records", "load", "weights_of"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,14 @@ def load(
         ),
         result,
     )
+
+
+def weights_of(pilot: Pilot, records: Records) -> np.ndarray:
+    """Return the design weight of each record, 1 where the pilot names none."""
+    column = pilot.data.roles.weight
+    if column is None:
+        return np.ones(len(records.frame))
+    return records.frame[column].to_numpy(dtype=float)
 
 
 def _selected(frame: pd.DataFrame, only: str, cautions: list[str]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,7 @@ __all__ = [
     "judge",
     "latest",
     "prepare",
+    "shared_parts",
     "working_folder",
 ]
 
@@ -332,6 +334,52 @@ def judge(run: Run, scorecard: pd.DataFrame) -> pd.DataFrame:
     return apply_waivers(gates, run.sheets.waivers, today())
 
 
+def shared_parts(
+    run: Run,
+    units: pd.DataFrame,
+    scorecard: pd.DataFrame,
+    gates: pd.DataFrame,
+    periods: pd.Series,
+) -> dict[str, Any]:
+    """Return what the reports of all themes say alike, as fields of a RunReport.
+
+    Parameters
+    ----------
+    units : pandas.DataFrame
+        Of the Evaluation; what has changed since an earlier run is told of them.
+    periods : pandas.Series of str
+        Reference periods that the figures are about.
+    """
+    pilot, known = run.pilot, sorted(set(periods) - {""})
+    period = " to ".join(dict.fromkeys([*known[:1], *known[-1:]]))
+    changed, compared_with = previous.changes(
+        scorecard,
+        units,
+        runs=run.folder.parent,
+        confidential=run.confidential.parent,
+        period=period,
+        run_id=run.run_id,
+        # Without clusters a row's number stands for it, which other data have too.
+        clustered=pilot.data.roles.cluster is not None,
+    )
+    return {
+        "pilot": pilot.pilot,
+        "title": pilot.title or pilot.pilot,
+        "theme": pilot.theme,
+        "period": period,
+        "run_id": run.run_id,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "synthetic": pilot.data.synthetic,
+        "baseline": pilot.baseline,
+        "candidate": pilot.candidate,
+        "level": pilot.level,
+        "scorecard": scorecard,
+        "gates": gates,
+        "previous": changed,
+        "previous_run": compared_with,
+    }
+
+
 def build_report(
     run: Run,
     dataset: Dataset,
@@ -354,32 +402,9 @@ def build_report(
     pilot = run.pilot
     test = evaluation.units[evaluation.units["fold"] == "test"]
     units = test[test["method"] == pilot.baseline]
-    periods = sorted(set(units["period"]) - {""})
-    period = " to ".join(dict.fromkeys([*periods[:1], *periods[-1:]]))
-    changed, compared_with = previous.changes(
-        scorecard,
-        evaluation.units,
-        runs=run.folder.parent,
-        confidential=run.confidential.parent,
-        period=period,
-        run_id=run.run_id,
-        # Without clusters a row's number stands for it, which other data have too.
-        clustered=pilot.data.roles.cluster is not None,
-    )
     return RunReport(
-        pilot=pilot.pilot,
-        title=pilot.title or pilot.pilot,
-        theme=pilot.theme,
-        period=period,
-        run_id=run.run_id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        synthetic=pilot.data.synthetic,
+        **shared_parts(run, evaluation.units, scorecard, gates, units["period"]),
         verdict=_verdict(run.pilot, scorecard, gates),
-        baseline=pilot.baseline,
-        candidate=pilot.candidate,
-        level=pilot.level,
-        scorecard=scorecard,
-        gates=gates,
         methods=method_table(pilot, evaluation, runs),
         provenance=provenance(pilot, dataset.digest, run.settings),
         data_facts=_facts(pilot, dataset, units),
@@ -390,8 +415,6 @@ def build_report(
         drift_sentence=f"{drifted.sentence()} {drifted.power()}".strip(),
         aggregates=evaluation.tables["aggregates"],
         index=evaluation.tables.get("index", empty(INDEX_COLUMNS)),
-        previous=changed,
-        previous_run=compared_with,
     )
 
 

@@ -1,5 +1,7 @@
 """Regencies of Sumatra spread over districts, against the census of districts."""
 
+import exactextract
+import geopandas
 import pandas as pd
 import pytest
 
@@ -12,8 +14,6 @@ def districts(real_data):
     folder = real_data / "imagery" / "indonesia_population"
     if not folder.exists():
         pytest.skip("the districts of Sumatra are not on this machine")
-    geopandas = pytest.importorskip("geopandas")
-    exactextract = pytest.importorskip("exactextract")
     frame = geopandas.read_file(folder / "districts_census.gpkg")
     frame["geometry"] = frame.geometry.make_valid(
         method="structure", keep_collapsed=False

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import rasterio
 from sklearn.tree import DecisionTreeRegressor
 
 from mlstats.imagery import (
@@ -16,7 +17,6 @@ from mlstats.imagery import (
 @pytest.fixture(scope="module")
 def rondonia(real_data):
     """Return whether each pixel is cleared: by the map, by the reference, known."""
-    rasterio = pytest.importorskip("rasterio")
     folder = real_data / "imagery" / "rondonia_map_reference"
     if not folder.is_dir():
         pytest.skip("the map of Rondonia is not on this machine")

@@ -17,6 +17,7 @@ from mlstats.editimpute.linear_edits import LinearEdits
 from mlstats.editimpute.mixed_edits import Mended, mend
 from mlstats.editimpute.post_edits import numbers_of
 from mlstats.editimpute.treatment import (
+    Imputer,
     Treatment,
     checked_mask,
     edits_after,
@@ -47,7 +48,7 @@ class Treated(Treatment):
     reasons: pd.Series
 
 
-class EditConsistent:
+class EditConsistent(Imputer):
     """Impute, then bring the imputed cells to keep the edits, moving them least.
 
     Parameters
@@ -73,8 +74,6 @@ class EditConsistent:
     steps taken for a set of edits are told in :mod:`mlstats.editimpute.mixed_edits`.
     """
 
-    kind_of_work = "impute"
-
     def __init__(
         self,
         imputer: Any,
@@ -94,12 +93,6 @@ class EditConsistent:
     def kind(self) -> str:
         """Traditional or ml, as the imputer is."""
         return str(getattr(self.imputer, "kind", "traditional"))
-
-    def impute(
-        self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
-    ) -> pd.DataFrame:
-        """Return `frame` with the cells filled where `mask` is true."""
-        return self.treat(frame, mask, seed).values
 
     def treat(
         self,

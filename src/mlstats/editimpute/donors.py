@@ -26,7 +26,7 @@ from mlstats.editimpute.post_edits import (
     linear_edits_of,
     passing_records,
 )
-from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
+from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError, ContractError, nearest
 
 __all__ = ["NearestDonor", "donor_limit", "rank_transform"]
@@ -88,7 +88,7 @@ class _Class:
     reasons: np.ndarray
 
 
-class NearestDonor:
+class NearestDonor(Imputer):
     """Impute the missing fields of a record from the nearest complete record.
 
     Parameters
@@ -131,7 +131,6 @@ class NearestDonor:
     """
 
     kind = "traditional"
-    kind_of_work = "impute"
 
     def __init__(
         self,
@@ -164,12 +163,6 @@ class NearestDonor:
         self.random = random
         self.collapse = collapse
         self.orders = {name: list(codes) for name, codes in (orders or {}).items()}
-
-    def impute(
-        self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
-    ) -> pd.DataFrame:
-        """Return `frame` with the cells filled where `mask` is true."""
-        return self.treat(frame, mask, seed).values
 
     def treat(
         self,

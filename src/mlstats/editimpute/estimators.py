@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.donors import class_rows
-from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
+from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError
 
 __all__ = ["ESTIMATORS", "EstimatorImputer", "EstimatorStep"]
@@ -84,7 +84,7 @@ class EstimatorStep:
             )
 
 
-class EstimatorImputer:
+class EstimatorImputer(Imputer):
     """Impute by estimators in order; see :class:`EstimatorStep`.
 
     Parameters
@@ -94,19 +94,12 @@ class EstimatorImputer:
     """
 
     kind = "traditional"
-    kind_of_work = "impute"
 
     def __init__(self, steps: Sequence[EstimatorStep | dict[str, object]]) -> None:
         self.steps = [
             s if isinstance(s, EstimatorStep) else EstimatorStep(**s)  # type: ignore[arg-type]
             for s in steps
         ]
-
-    def impute(
-        self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
-    ) -> pd.DataFrame:
-        """Return `frame` with the cells filled where `mask` is true."""
-        return self.treat(frame, mask, seed).values
 
     def treat(
         self,

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.donors import class_rows, copied
-from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
+from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError
 
 __all__ = ["HotDeck"]
 
 
-class HotDeck:
+class HotDeck(Imputer):
     """Impute all cells asked for in a record from one donor of its class.
 
     Parameters
@@ -36,7 +36,6 @@ class HotDeck:
     """
 
     kind = "traditional"
-    kind_of_work = "impute"
 
     def __init__(
         self,
@@ -50,12 +49,6 @@ class HotDeck:
         self.order = order
         self.collapse = collapse
         self.min_donors = min_donors
-
-    def impute(
-        self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
-    ) -> pd.DataFrame:
-        """Return `frame` with the cells filled where `mask` is true."""
-        return self.treat(frame, mask, seed).values
 
     def treat(
         self,

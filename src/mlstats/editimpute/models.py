@@ -23,7 +23,7 @@ from mlstats.editimpute.cross_fitting import (
 )
 from mlstats.editimpute.learners import Learner, drawn, sharpened
 from mlstats.editimpute.matching import matched_donors
-from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
+from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError
 
 __all__ = ["ChainedImputer"]
@@ -43,7 +43,7 @@ class _Target:
     observed: np.ndarray
 
 
-class ChainedImputer:
+class ChainedImputer(Imputer):
     """Impute by chained boosting or forests with predictive mean matching.
 
     Parameters
@@ -87,7 +87,6 @@ class ChainedImputer:
     """
 
     kind = "ml"
-    kind_of_work = "impute"
 
     def __init__(
         self,
@@ -115,12 +114,6 @@ class ChainedImputer:
         self.trees = trees
         self.leaves = leaves
         self.fit_rows = fit_rows
-
-    def impute(
-        self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
-    ) -> pd.DataFrame:
-        """Return `frame` with the cells filled where `mask` is true."""
-        return self.treat(frame, mask, seed).values
 
     def treat(
         self,

@@ -17,13 +17,13 @@ import pandas as pd
 from scipy import sparse
 
 from mlstats.editimpute.learners import drawn
-from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
+from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError, nearest
 
 __all__ = ["MultinomialImputer"]
 
 
-class MultinomialImputer:
+class MultinomialImputer(Imputer):
     """Draw categories with the probabilities of a multinomial logistic regression.
 
     Parameters
@@ -49,7 +49,6 @@ class MultinomialImputer:
     """
 
     kind = "traditional"
-    kind_of_work = "impute"
 
     def __init__(
         self,
@@ -65,12 +64,6 @@ class MultinomialImputer:
         self.classes = classes
         self.penalty = penalty
         self.bootstrap = bootstrap
-
-    def impute(
-        self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
-    ) -> pd.DataFrame:
-        """Return `frame` with the cells filled where `mask` is true."""
-        return self.treat(frame, mask, seed).values
 
     def treat(
         self,

@@ -15,6 +15,7 @@ from mlstats.errors import ConfigError, ContractError, nearest
 
 __all__ = [
     "CELL_COLUMNS",
+    "Imputer",
     "Treatment",
     "checked_mask",
     "edits_after",
@@ -56,6 +57,28 @@ class Treatment:
         """Return the number of cells by variable, method, status and reason."""
         by = ["variable", "method", "status", "reason"]
         return self.cells.groupby(by, dropna=False).size().rename("cells").reset_index()
+
+
+class Imputer:
+    """What treats cells; a subclass says in ``treat`` how."""
+
+    kind_of_work = "impute"
+
+    def impute(
+        self, frame: pd.DataFrame, mask: pd.DataFrame, seed: int
+    ) -> pd.DataFrame:
+        """Return `frame` with the cells filled where `mask` is true."""
+        return self.treat(frame, mask, seed).values
+
+    def treat(
+        self,
+        frame: pd.DataFrame,
+        mask: pd.DataFrame,
+        seed: int,
+        structural: pd.DataFrame | None = None,
+    ) -> Treatment:
+        """Return the treated values with their provenance."""
+        raise NotImplementedError
 
 
 def checked_mask(
