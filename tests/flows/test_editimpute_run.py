@@ -219,6 +219,7 @@ def test_gates_compare_with_the_baseline_and_with_another_method(
     gates = pd.read_parquet(treated.folder / "gates.parquet")
     assert list(gates["versus"]) == ["", "donor", "mean"] or gates["versus"].isna()[0]
     assert set(gates["result"]) <= {"pass", "fail", "inconclusive"}
+    assert treated.returncode == int((gates["result"] != "pass").any())
     assert gates["result"].iloc[0] == "pass"
 
 
