@@ -10,7 +10,10 @@ pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_a
 Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`.
 Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`.
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
-:func:`pycnophylactic`. What is named here is imported when it is used.
+:func:`pycnophylactic`.
+Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
+:func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`. What is
+named here is imported when it is used.
 """
 
 from __future__ import annotations
@@ -34,17 +37,20 @@ _HOMES = {
     "LearnedDensity": "spread_arms",
     "MapAccuracy": "map_assessment",
     "Mapped": "raster_map",
+    "MaximumLikelihood": "maximum_likelihood",
     "PixelCount": "segment_arms",
     "PreviousMap": "previous_map",
     "SegmentEstimator": "segment_arms",
     "SmallAreas": "segment_arms",
     "Stack": "images",
+    "Variogram": "blocks_and_seasons",
     "Window": "windows",
     "accuracy_of_counts": "map_assessment",
     "allocate": "sample_design",
     "areal_weighting": "disaggregation",
     "battese_harter_fuller": "unit_level",
     "benchmarked": "benchmarking",
+    "block_range": "blocks_and_seasons",
     "bootstrap_mse": "benchmarking",
     "calibrated_areas": "calibrating",
     "choose_estimator": "estimator_choice",
@@ -68,8 +74,14 @@ _HOMES = {
     "pycnophylactic": "disaggregation",
     "relative_efficiency": "efficiency",
     "sample_size": "sample_design",
+    "seasons": "blocks_and_seasons",
     "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
+    "spatial_blocks": "blocks_and_seasons",
+    "unlearnt_classes": "validation_report",
+    "validate_classifiers": "validation",
+    "validation_sentence": "validation_report",
+    "validation_table": "validation_report",
 }
 
 __all__ = [
@@ -88,17 +100,20 @@ __all__ = [
     "LearnedDensity",
     "MapAccuracy",
     "Mapped",
+    "MaximumLikelihood",
     "PixelCount",
     "PreviousMap",
     "SegmentEstimator",
     "SmallAreas",
     "Stack",
+    "Variogram",
     "Window",
     "accuracy_of_counts",
     "allocate",
     "areal_weighting",
     "battese_harter_fuller",
     "benchmarked",
+    "block_range",
     "bootstrap_mse",
     "calibrated_areas",
     "choose_estimator",
@@ -122,8 +137,14 @@ __all__ = [
     "pycnophylactic",
     "relative_efficiency",
     "sample_size",
+    "seasons",
     "segment_estimate",
     "smooth_variances",
+    "spatial_blocks",
+    "unlearnt_classes",
+    "validate_classifiers",
+    "validation_sentence",
+    "validation_table",
 ]
 
 
