@@ -80,7 +80,7 @@ class SceneImage(_Strict):
 
     file: str
     date: _Text | None = None
-    bands: tuple[str | int, ...] = ()
+    bands: dict[str, str | int] | tuple[str | int, ...] = ()
     scale: float = Field(1.0, gt=0)
     cloud: CloudMask | None = None
 
@@ -113,7 +113,10 @@ class Points(_Strict):
 
 
 class FrameSurvey(_Strict):
-    """Surveyed segments of the scene: a square of pixels each, by its upper left."""
+    """Surveyed segments of the scene, squares of pixels by their upper left one.
+
+    `file` holds the surveyed ones with their hectares by class, `frame` all of them.
+    """
 
     file: str
     id: str = "segment"
@@ -121,7 +124,7 @@ class FrameSurvey(_Strict):
     column: str = "col"
     size: int = Field(20, ge=1)
     stratum: str | None = None
-    strata: str | None = None
+    frame: str
     surveyed: dict[_Text, str] = Field(min_length=1)
 
 
@@ -133,10 +136,7 @@ class Scene(_Strict):
     features: Features = Features()
     points: Points | None = None
     columns: tuple[str, ...] = ()
-    class_column: str | None = None
     per_polygon: int = Field(200, ge=1)
-    grid: _Text | None = None
-    resolution: float | None = Field(None, gt=0)
     block: float | None = Field(None, gt=0)
     folds: int = Field(5, ge=2, le=20)
     previous: Map | None = None

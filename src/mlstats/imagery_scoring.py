@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.config import Pilot
-from mlstats.imagery_task import ArmRun, ImageryData
+from mlstats.imagery_task import ArmRun, ImageryData, count_bias
 from mlstats.quality.data_light import contract_kept, truth_sample
 from mlstats.quality.estimate import Estimate, absent, t_estimate
 from mlstats.quality.explain import method_class
@@ -79,28 +79,17 @@ def _noted(found: Estimate, note: str) -> Estimate:
 def _count_row(
     pilot: Pilot, run: ArmRun, runs: Sequence[ArmRun], variable: str
 ) -> dict[str, Any]:
-    """Return how far a pixel count lies from the candidate's estimate, as a share.
-
-    The count has no sampling error of its own: the interval is the estimate's.
-    """
-    counted = _total(run, variable)["estimate"]
     judge = next(one for one in runs if one.name == pilot.candidate)
-    row = _total(judge, variable)
-    value, low, high = (float(row[c]) for c in ("estimate", "lower", "upper"))
-    if not np.isfinite(low) or low <= 0:
-        found = absent("not_measured", f"{judge.name} has no interval to hold it to")
-    else:
-        se = float(row["standard_error"]) * counted / value**2
-        found = Estimate(
-            counted / value - 1,
-            se,
-            float(row["df"]),
-            counted / high - 1,
-            counted / low - 1,
+    held = [_total(one, variable) for one in (run, judge)]
+    counted, estimate = (
+        Estimate(
+            *(float(row[c]) for c in ("estimate", "standard_error", "df")),
+            *(float(row[c]) for c in ("lower", "upper")),
             int(row["n"]),
-            note=f"against the estimate of {judge.name}",
-            interval="that of the estimate",
         )
+        for row in held
+    )
+    found = count_bias(counted, estimate, judge.name)
     told = Indicator("accuracy", "count_bias", found)
     return told.row(method=run.name, level=variable)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from mlstats.quality.estimate import Estimate
+from mlstats.quality.estimate import Estimate, absent
 
-__all__ = ["ESTIMATE_COLUMNS", "ArmRun", "ImageryData", "estimate_row"]
+__all__ = ["ESTIMATE_COLUMNS", "ArmRun", "ImageryData", "count_bias", "estimate_row"]
 
 # The columns of the Evaluation's estimates, and what a reader needs beside them.
 ESTIMATE_COLUMNS: Final = (
@@ -69,6 +70,10 @@ class ArmRun:
         Share of the units that a second run with the same seed answered otherwise.
     tables : dict of str to pandas.DataFrame
         What else it found, publishable.
+    rows : list of dict
+        Rows of the scorecard that only the method itself can tell.
+    raster : pathlib.Path or None
+        The map that it made.
     notes : list of str
         What a reader of its figures must not miss.
     """
@@ -81,6 +86,8 @@ class ArmRun:
     inputs: dict[str, str]
     rerun_changed: float = np.nan
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    raster: Path | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -111,3 +118,24 @@ def estimate_row(
         "publishable": bool(publishable and found.has_error),
         "note": found.note,
     }
+
+
+def count_bias(counted: Estimate, estimate: Estimate, name: str) -> Estimate:
+    """Return how far a pixel count lies from an estimate, as a share of it.
+
+    The count has no sampling error of its own: the interval is the estimate's.
+    """
+    if not estimate.has_error or estimate.lower <= 0:
+        why = f"{name} has no interval to hold the count to"
+        return absent("not_measured", why, estimate.n)
+    value = counted.value
+    return Estimate(
+        value / estimate.value - 1,
+        estimate.se * value / estimate.value**2,
+        estimate.df,
+        value / estimate.upper - 1,
+        value / estimate.lower - 1,
+        estimate.n,
+        note=f"against the estimate of {name}",
+        interval="that of the estimate",
+    )
