@@ -7,6 +7,7 @@ count. :func:`cross_fitted` and :func:`greg` take any model's predictions. Refer
 pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_areas`.
 Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`.
 Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`.
+Pixels: :class:`PixelClassifier` makes any fitted classifier fast.
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
 :func:`pycnophylactic`. What is named here is imported when it is used.
 """
@@ -24,6 +25,7 @@ _HOMES = {
     "Choice": "estimator_choice",
     "CrossFitted": "model_assisted",
     "MapAccuracy": "map_assessment",
+    "PixelClassifier": "pixel_classifier",
     "accuracy_of_counts": "map_assessment",
     "allocate": "sample_design",
     "areal_weighting": "disaggregation",
@@ -61,6 +63,7 @@ __all__ = [
     "Choice",
     "CrossFitted",
     "MapAccuracy",
+    "PixelClassifier",
     "accuracy_of_counts",
     "allocate",
     "areal_weighting",
