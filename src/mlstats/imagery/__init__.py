@@ -10,8 +10,9 @@ Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmar
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
 :func:`pycnophylactic`.
 Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
-:func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`. What is
-named here is imported when it is used.
+:func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`;
+:class:`Applicability` and :func:`outside_share`. What is named here is imported when it
+is used.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "Applicability": "applicability",
     "AreaEstimate": "estimator_choice",
     "AreaSample": "area_sample",
     "Assisted": "model_assisted",
@@ -49,8 +51,13 @@ _HOMES = {
     "greg": "model_assisted",
     "horvitz_thompson": "segment_estimates",
     "learned_weights": "densities",
+    "least_confidence": "uncertainty",
     "map_accuracy": "map_assessment",
     "map_sample": "sample_design",
+    "margin_uncertainty": "uncertainty",
+    "normalised_entropy": "uncertainty",
+    "outside_share": "applicability",
+    "permutation_weights": "applicability",
     "pixel_count": "segment_estimates",
     "pycnophylactic": "disaggregation",
     "relative_efficiency": "efficiency",
@@ -66,6 +73,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Applicability",
     "AreaEstimate",
     "AreaSample",
     "Assisted",
@@ -95,8 +103,13 @@ __all__ = [
     "greg",
     "horvitz_thompson",
     "learned_weights",
+    "least_confidence",
     "map_accuracy",
     "map_sample",
+    "margin_uncertainty",
+    "normalised_entropy",
+    "outside_share",
+    "permutation_weights",
     "pixel_count",
     "pycnophylactic",
     "relative_efficiency",
