@@ -9,9 +9,14 @@ count. :func:`cross_fitted` and :func:`greg` take any model's predictions. Refer
 pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_areas`.
 Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`.
 Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`.
-Pixels: :class:`PixelClassifier` makes any fitted classifier fast.
+Pixels: :class:`PixelClassifier` makes any fitted classifier fast, and
+:func:`classify_raster` writes the map.
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
-:func:`pycnophylactic`. What is named here is imported when it is used.
+:func:`pycnophylactic`.
+Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
+:func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`;
+:class:`Applicability` and :func:`outside_share`. What is named here is imported when it
+is used.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "Applicability": "applicability",
     "AreaEstimate": "estimator_choice",
     "AreaSample": "area_sample",
     "Assisted": "model_assisted",
@@ -31,18 +37,22 @@ _HOMES = {
     "Grid": "grid",
     "Image": "images",
     "MapAccuracy": "map_assessment",
-    "PixelClassifier": "pixel_classifier",
     "Mapped": "raster_map",
+    "MaximumLikelihood": "maximum_likelihood",
+    "PixelClassifier": "pixel_classifier",
     "Stack": "images",
+    "Variogram": "blocks_and_seasons",
     "Window": "windows",
     "accuracy_of_counts": "map_assessment",
     "allocate": "sample_design",
     "areal_weighting": "disaggregation",
     "battese_harter_fuller": "unit_level",
     "benchmarked": "benchmarking",
+    "block_range": "blocks_and_seasons",
     "bootstrap_mse": "benchmarking",
     "calibrated_areas": "calibrating",
     "choose_estimator": "estimator_choice",
+    "classify_raster": "class_raster",
     "clear_share": "images",
     "common_grid": "grid",
     "compare_estimators": "estimator_choice",
@@ -56,18 +66,30 @@ _HOMES = {
     "greg": "model_assisted",
     "horvitz_thompson": "segment_estimates",
     "learned_weights": "densities",
+    "least_confidence": "uncertainty",
     "map_accuracy": "map_assessment",
     "map_raster": "raster_map",
     "map_sample": "sample_design",
+    "margin_uncertainty": "uncertainty",
+    "normalised_entropy": "uncertainty",
+    "outside_share": "applicability",
+    "permutation_weights": "applicability",
     "pixel_count": "segment_estimates",
     "pycnophylactic": "disaggregation",
     "relative_efficiency": "efficiency",
     "sample_size": "sample_design",
+    "seasons": "blocks_and_seasons",
     "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
+    "spatial_blocks": "blocks_and_seasons",
+    "unlearnt_classes": "validation_report",
+    "validate_classifiers": "validation",
+    "validation_sentence": "validation_report",
+    "validation_table": "validation_report",
 }
 
 __all__ = [
+    "Applicability",
     "AreaEstimate",
     "AreaSample",
     "Assisted",
@@ -79,18 +101,22 @@ __all__ = [
     "Grid",
     "Image",
     "MapAccuracy",
-    "PixelClassifier",
     "Mapped",
+    "MaximumLikelihood",
+    "PixelClassifier",
     "Stack",
+    "Variogram",
     "Window",
     "accuracy_of_counts",
     "allocate",
     "areal_weighting",
     "battese_harter_fuller",
     "benchmarked",
+    "block_range",
     "bootstrap_mse",
     "calibrated_areas",
     "choose_estimator",
+    "classify_raster",
     "clear_share",
     "common_grid",
     "compare_estimators",
@@ -104,15 +130,26 @@ __all__ = [
     "greg",
     "horvitz_thompson",
     "learned_weights",
+    "least_confidence",
     "map_accuracy",
     "map_raster",
     "map_sample",
+    "margin_uncertainty",
+    "normalised_entropy",
+    "outside_share",
+    "permutation_weights",
     "pixel_count",
     "pycnophylactic",
     "relative_efficiency",
     "sample_size",
+    "seasons",
     "segment_estimate",
     "smooth_variances",
+    "spatial_blocks",
+    "unlearnt_classes",
+    "validate_classifiers",
+    "validation_sentence",
+    "validation_table",
 ]
 
 

@@ -14,13 +14,14 @@ from mlstats.errors import ConfigError, ContractError, MethodError
 from mlstats.imagery.fitted_trees import FittedTrees, fitted_trees
 from mlstats.imagery.quadratic import Quadratic, quadratic
 
-__all__ = ["PixelClassifier"]
+__all__ = ["PIXEL_TYPES", "PixelClassifier"]
 
 _LOG = logging.getLogger(__name__)
-_TYPES = ("uint8", "uint16", "int16", "float32")
+PIXEL_TYPES = ("uint8", "uint16", "int16", "float32")
 _BLOCK = 1 << 14
 _CHUNK = 1 << 16
 _UNCLASSIFIED = (0, 255)
+_STATE = ("estimator", "unclassified", "lead")
 
 
 class _Way(Protocol):
@@ -88,6 +89,14 @@ class PixelClassifier:
         self._check()
         self._way = _way(estimator, lead)
         self.how = self._way.how
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tables and machine code are made again, sooner than they are sent.
+        return {name: getattr(self, name) for name in _STATE}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        estimator = state.pop("estimator")
+        self.__init__(estimator, **state)  # type: ignore[misc]
 
     def codes(self) -> dict[int, Any]:
         """Return the class of every code but that of unclassified pixels."""
@@ -181,11 +190,11 @@ class PixelClassifier:
             )
 
     def _flat(self, values: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-        if values.dtype.name not in _TYPES:
+        if values.dtype.name not in PIXEL_TYPES:
             raise ContractError(
                 f"Pixels cannot have values of type {values.dtype.name}",
                 where="values",
-                expected=", ".join(_TYPES),
+                expected=", ".join(PIXEL_TYPES),
                 hint="convert them with .astype('float32'), as images are read",
             )
         n_features = getattr(self.estimator, "n_features_in_", len(values))

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
+from mlstats.imagery.maximum_likelihood import MaximumLikelihood
+
 __all__ = ["Quadratic", "quadratic"]
 
 
@@ -32,15 +34,15 @@ def quadratic(estimator: Any) -> Quadratic | None:
     Parameters
     ----------
     estimator : object
-        A fitted quadratic discriminant analysis of scikit-learn, or any classifier
-        with a method ``quadratic()`` that returns means, factors and constants. One
-        that was fitted on float32 is left to scikit-learn, whose own rounding would
-        decide too many labels.
+        A fitted :class:`MaximumLikelihood` or scikit-learn's quadratic discriminant
+        analysis. One of the latter that was fitted on float32 is left to scikit-learn,
+        whose own rounding would decide too many labels.
     """
     if isinstance(estimator, QuadraticDiscriminantAnalysis):
         found = _of_analysis(estimator)
-    elif callable(getattr(estimator, "quadratic", None)):
-        found = Quadratic(*estimator.quadratic())
+    elif isinstance(estimator, MaximumLikelihood):
+        factors = estimator.factors_.swapaxes(1, 2)
+        found = Quadratic(estimator.means_, factors, estimator.offsets_)
     else:
         return None
     parts = (found.means, found.factors, found.constants)
