@@ -1,4 +1,4 @@
-"""Mato Grosso: maximum likelihood against R's MASS, folds against scikit-learn's."""
+"""Mato Grosso: classifier and dissimilarity against R, folds against scikit-learn."""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +7,7 @@ from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.model_selection import LeaveOneOut, StratifiedKFold, cross_val_predict
 
 from mlstats.imagery import (
+    Applicability,
     MaximumLikelihood,
     seasons,
     spatial_blocks,
@@ -70,3 +71,21 @@ def test_random_blocked_and_season(samples):
         {"scheme": "season", "class": "Soy_Corn", "units": 145},
     ]
     assert table["clusters"].to_dict() == {"random": 42, "blocked": 42, "season": 15}
+
+
+def test_area_of_applicability_by_r(samples):
+    """R 4.2: scale, dist, quantile and IQR after the definition of CAST's trainDI."""
+    X, _ = arrays(samples)
+    fold = np.floor(samples["longitude"].to_numpy())
+    weights = np.array([1, 2, 0, 4, 5, 6, 7, 8, 9, 10, 11, 12]) / 10
+    training = np.arange(len(X)) % 3 == 0
+    found = Applicability.learn(X[training], fold[training], weights)
+    assert found.mean_distance == pytest.approx(3.23466166182)
+    assert found.threshold == pytest.approx(0.586625308775)
+    expected = [0.283341982705, 0.147125254371, 0.724380594029]
+    np.testing.assert_allclose(found.training[[0, 99, 317]], expected)
+    new = found.dissimilarity(X[~training])
+    expected = [0.248127666471, 0.382336747252, 0.242086579689]
+    np.testing.assert_allclose(new[[0, 199, 634]], expected)
+    assert new.mean() == pytest.approx(0.236941091244)
+    assert found.inside(X[~training]).sum() == 628

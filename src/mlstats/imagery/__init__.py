@@ -9,11 +9,14 @@ count. :func:`cross_fitted` and :func:`greg` take any model's predictions. Refer
 pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_areas`.
 Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`.
 Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`.
+Pixels: :class:`PixelClassifier` makes any fitted classifier fast, and
+:func:`classify_raster` writes the map.
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
 :func:`pycnophylactic`.
 Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
-:func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`. What is
-named here is imported when it is used.
+:func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`;
+:class:`Applicability` and :func:`outside_share`. What is named here is imported when it
+is used.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "Applicability": "applicability",
     "AreaEstimate": "estimator_choice",
     "AreaSample": "area_sample",
     "ArealWeighting": "spread_arms",
@@ -38,6 +42,7 @@ _HOMES = {
     "MapAccuracy": "map_assessment",
     "Mapped": "raster_map",
     "MaximumLikelihood": "maximum_likelihood",
+    "PixelClassifier": "pixel_classifier",
     "PixelCount": "segment_arms",
     "PreviousMap": "previous_map",
     "SegmentEstimator": "segment_arms",
@@ -54,6 +59,7 @@ _HOMES = {
     "bootstrap_mse": "benchmarking",
     "calibrated_areas": "calibrating",
     "choose_estimator": "estimator_choice",
+    "classify_raster": "class_raster",
     "clear_share": "images",
     "common_grid": "grid",
     "compare_estimators": "estimator_choice",
@@ -67,9 +73,14 @@ _HOMES = {
     "greg": "model_assisted",
     "horvitz_thompson": "segment_estimates",
     "learned_weights": "densities",
+    "least_confidence": "uncertainty",
     "map_accuracy": "map_assessment",
     "map_raster": "raster_map",
     "map_sample": "sample_design",
+    "margin_uncertainty": "uncertainty",
+    "normalised_entropy": "uncertainty",
+    "outside_share": "applicability",
+    "permutation_weights": "applicability",
     "pixel_count": "segment_estimates",
     "pycnophylactic": "disaggregation",
     "relative_efficiency": "efficiency",
@@ -85,6 +96,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Applicability",
     "AreaEstimate",
     "AreaSample",
     "ArealWeighting",
@@ -101,6 +113,7 @@ __all__ = [
     "MapAccuracy",
     "Mapped",
     "MaximumLikelihood",
+    "PixelClassifier",
     "PixelCount",
     "PreviousMap",
     "SegmentEstimator",
@@ -117,6 +130,7 @@ __all__ = [
     "bootstrap_mse",
     "calibrated_areas",
     "choose_estimator",
+    "classify_raster",
     "clear_share",
     "common_grid",
     "compare_estimators",
@@ -130,9 +144,14 @@ __all__ = [
     "greg",
     "horvitz_thompson",
     "learned_weights",
+    "least_confidence",
     "map_accuracy",
     "map_raster",
     "map_sample",
+    "margin_uncertainty",
+    "normalised_entropy",
+    "outside_share",
+    "permutation_weights",
     "pixel_count",
     "pycnophylactic",
     "relative_efficiency",
