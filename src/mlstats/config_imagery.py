@@ -98,6 +98,7 @@ class Features(_Strict):
 
     bands: tuple[str, ...] | Literal["all"] = "all"
     indices: tuple[str, ...] = ()
+    dates: bool = True
     temporal: tuple[str, ...] = ()
     interpolate: bool = True
     min_valid: int = Field(1, ge=1)

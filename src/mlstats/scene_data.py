@@ -113,7 +113,7 @@ def load_scene(
     frame, notes, cautions = _units(pilot, spec, settings, stack, features, sample)
     if period is not None:
         frame = _of_period(frame, pilot, period)
-    names = list(spec.columns) or features.names(stack)
+    names = list(spec.columns) or list(features.names(stack))
     _same_features(spec, names, stack)
     previous = _previous(spec, find)
     if previous is not None:
@@ -162,6 +162,7 @@ def _features(spec: Features) -> FeatureSet:
     return FeatureSet(
         bands=spec.bands if spec.bands == "all" else list(spec.bands),
         indices=list(spec.indices),
+        dates=spec.dates,
         temporal=list(spec.temporal),
         interpolate=spec.interpolate,
         min_valid=spec.min_valid,

@@ -17,7 +17,7 @@ from mlstats.errors import ConfigError, MethodError
 from mlstats.guard import method_guard
 from mlstats.imagery import segment_arms
 from mlstats.imagery.area_sample import AreaSample
-from mlstats.imagery.classify_raster import classify_raster
+from mlstats.imagery.class_raster import classify_raster
 from mlstats.imagery.efficiency import relative_efficiency
 from mlstats.imagery.estimator_choice import choose_estimator
 from mlstats.imagery.pixel_classifier import PixelClassifier
@@ -206,7 +206,7 @@ def _mapped(fitted: Any, scene: SceneData, path: Path, pixels: int) -> pd.DataFr
     """Write the map and return the pixels of each class, the unclassified too."""
     if isinstance(fitted, PreviousMap):
         return _recoded(fitted, scene, path)
-    return classify_raster(
+    counts = classify_raster(
         scene.target,
         scene.features,
         PixelClassifier(fitted, unclassified=0),
@@ -214,6 +214,7 @@ def _mapped(fitted: Any, scene: SceneData, path: Path, pixels: int) -> pd.DataFr
         uncertainty="margin" if hasattr(fitted, "predict_proba") else None,
         workers=_workers() if pixels > 4_000_000 else 1,
     )
+    return counts.sort_values("code").reset_index(drop=True)  # a row's place: its code
 
 
 def _workers() -> int:
