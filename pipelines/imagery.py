@@ -57,8 +57,9 @@ def imagery(
     checked.raise_if_failed(pilot)
     ready(run.pilot, data)
     with runs.working_folder(run) as folder:
-        done = [run_method(run.pilot, name, data) for name in run.pilot.methods]
-        evaluation, scorecard = score(run, data, done)
+        methods = run.pilot.methods
+        done = [run_method(run.pilot, name, data, folder) for name in methods]
+        evaluation, scorecard = score(run, data, done, folder)
         gates = judge(run, scorecard)
         shown = report(run, data, evaluation, scorecard, gates, done)
         compared = imagery_runs.compared(run, data, done)

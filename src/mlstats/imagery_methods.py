@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mlstats import contract
 from mlstats.config import Pilot
 from mlstats.errors import ConfigError, nearest
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.imagery_units import cluster_column
 from mlstats.quality.figures import INDICATORS
+from mlstats.scene_data import load_scene
+from mlstats.scene_methods import build_classifier, run_classifier
 from mlstats.segment_frames import load_segments
 from mlstats.segment_methods import build_estimator, run_estimator
 from mlstats.settings import Settings
@@ -15,8 +19,12 @@ from mlstats.zone_data import build_spreader, load_zones, run_spreader
 
 __all__ = ["load", "ready", "run_method"]
 
-_LOAD = {"segments": load_segments, "zones": load_zones}
-_BUILD = {"segments": build_estimator, "zones": build_spreader}
+_LOAD = {"segments": load_segments, "scene": load_scene, "zones": load_zones}
+_BUILD = {
+    "segments": build_estimator,
+    "scene": build_classifier,
+    "zones": build_spreader,
+}
 _RUN = {"segments": run_estimator, "zones": run_spreader}
 
 
@@ -80,12 +88,21 @@ def ready(pilot: Pilot, data: ImageryData) -> list[str]:
     return list(pilot.data.roles.variables) or [str(pilot.data.roles.target)]
 
 
-def run_method(pilot: Pilot, name: str, data: ImageryData) -> ArmRun:
+def run_method(
+    pilot: Pilot, name: str, data: ImageryData, folder: Path | None = None
+) -> ArmRun:
     """Run one method on the units that all methods have.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Where a scene's maps go; without it none is made.
 
     Raises
     ------
     MethodError
         Where the method fails; its message does not repeat what the method said.
     """
+    if pilot.task == "scene":
+        return run_classifier(pilot, name, data, folder)
     return _RUN[pilot.task](pilot, name, data)

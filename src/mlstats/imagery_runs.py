@@ -7,6 +7,7 @@ its own, from a notebook as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.quality.waiver import waived_verdict
 from mlstats.runs import GATE_SAID, Compared, Run, shared_parts
+from mlstats.scene_methods import MAIN
+from mlstats.scene_scoring import applicability, class_rows
 from mlstats.segment_methods import simulated
 from mlstats.sheets import cost_tables, sheet_rows
 from mlstats.split import cluster_ids
@@ -49,9 +52,14 @@ AGAINST = "answered_by_the_baseline"
 
 
 def evaluate_methods(
-    run: Run, data: ImageryData, runs: Sequence[ArmRun]
+    run: Run, data: ImageryData, runs: Sequence[ArmRun], folder: Path | None = None
 ) -> tuple[Evaluation, pd.DataFrame]:
     """Bring all methods into one Evaluation and score it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path, optional
+        Where the mask of a scene's area of applicability goes.
 
     Returns
     -------
@@ -61,10 +69,12 @@ def evaluate_methods(
         A row per indicator, variable or class, and method.
     """
     pilot, key = run.pilot, project_key(run.settings)
-    units = judged_units(pilot, data, runs, run_id=run.run_id, key=key)
+    scheme = MAIN if pilot.task == "scene" else ""
+    units = judged_units(pilot, data, runs, run_id=run.run_id, key=key, scheme=scheme)
     timings = pd.DataFrame([row for one in runs for row in one.timings])
     timings = timings.assign(run_id=run.run_id)[list(TIMINGS)]
-    rows, tables = _rows(pilot, data, runs, units)
+    rows, tables = _rows(pilot, data, runs, units, folder)
+    rows += [row for one in runs for row in one.rows]
     rows += process_rows(
         pilot, data, runs, provenance(pilot, data.digest, run.settings)
     )
@@ -101,8 +111,19 @@ def evaluate_methods(
 
 
 def _rows(
-    pilot: Pilot, data: ImageryData, runs: Sequence[ArmRun], units: pd.DataFrame
+    pilot: Pilot,
+    data: ImageryData,
+    runs: Sequence[ArmRun],
+    units: pd.DataFrame,
+    folder: Path | None,
 ) -> tuple[list[dict[str, Any]], dict[str, pd.DataFrame]]:
+    if pilot.task == "scene":
+        rows, validation = class_rows(pilot, runs)
+        tables = {"validation": validation}
+        if folder is not None:
+            more, tables["applicability"] = applicability(pilot, data, runs, folder)
+            rows += more
+        return rows, tables
     rows = number_rows(pilot, units)
     if pilot.task != "segments":
         return rows, {}

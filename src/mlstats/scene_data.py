@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,11 @@ from mlstats.imagery.grid import Grid
 from mlstats.imagery.images import CloudMask, Image, Stack
 from mlstats.imagery.polygons import read_polygons
 from mlstats.imagery.previous_map import PREVIOUS
-from mlstats.imagery.training_pixels import pixels_at_points, pixels_in_polygons
+from mlstats.imagery.training_pixels import (
+    LabelledPixels,
+    pixels_at_points,
+    pixels_in_polygons,
+)
 from mlstats.imagery.windows import Window
 from mlstats.imagery_task import ImageryData
 from mlstats.imagery_units import BLOCK
@@ -196,7 +199,7 @@ def _classes_at(frame: pd.DataFrame, path: Path, codes: dict[int, str]) -> np.nd
     with Stack([Image(path, {PREVIOUS: 1}, classes=True)]) as stack:
         whole = Window(0, 0, *stack.grid.shape)
         values = stack.read(whole).values[0]
-    found = values[frame["row"].to_numpy(int), frame["col"].to_numpy(int)]
+    found = values[frame["row"].to_numpy(int), frame["column"].to_numpy(int)]
     return np.array([codes.get(int(v)) if v == v else None for v in found], object)
 
 
@@ -216,15 +219,16 @@ def _units(
     if path.suffix.lower() in _VECTOR:
         shapes, notes = read_polygons(path, id=roles.unit_id)
         _has(shapes, [str(roles.target)], "data.roles.target")
-        table = pixels_in_polygons(
-            stack, features, shapes, id=roles.unit_id, class_column=str(roles.target),
+        found = pixels_in_polygons(
+            stack, features, shapes, id=roles.unit_id, label=str(roles.target),
             max_per_polygon=spec.per_polygon, seed=pilot.evaluate.seed,
         )  # fmt: skip
-        notes += _told(table)
-        frame = table.rename(columns={"class": str(roles.target), "id": POLYGON})
-        places = frame["row"].astype(str) + "-" + frame["col"].astype(str)
-        frame[roles.unit_id] = frame[POLYGON].astype(str) + "-" + places
-        return frame, notes, []
+        frame = found.table[found.table["ok"]].reset_index(drop=True)
+        frame = frame.rename(columns={"class": str(roles.target)})
+        frame[POLYGON] = frame[POLYGON].astype(str)
+        places = frame["row"].astype(str) + "-" + frame["column"].astype(str)
+        frame[roles.unit_id] = frame[POLYGON] + "-" + places
+        return frame, [*notes, *found.notes, *_left_out(found)], []
     source = read_source(pilot, settings, sample=sample)
     frame, notes = source.frame, list(source.notes)
     if spec.points is None:
@@ -237,20 +241,21 @@ def _units(
     if spec.columns:
         lacking = frame[list(spec.columns)].isna().any(axis=1)
         if lacking.any():
-            notes.append(f"{int(lacking.sum()):,} units lack a feature and are left out")
+            notes.append(
+                f"{int(lacking.sum()):,} units lack a feature and are left out"
+            )
         return frame[~lacking].reset_index(drop=True), notes, list(source.cautions)
-    table = pixels_at_points(
+    found = pixels_at_points(
         stack, features, frame, x=spec.points.x, y=spec.points.y, crs=spec.points.crs
     )
-    notes += _told(table)
-    kept = frame.iloc[table.pop("unit").to_numpy(int)].reset_index(drop=True)
-    new = [c for c in table.columns if c not in kept]
-    frame = pd.concat([kept, table[new].reset_index(drop=True)], axis=1)
-    return frame, notes, list(source.cautions)
+    kept = found.table[found.table["ok"]].reset_index(drop=True)
+    notes += [*found.notes, *_left_out(found)]
+    return kept, notes, list(source.cautions)
 
 
-def _told(table: pd.DataFrame) -> list[str]:
-    return [str(note) for note in table.attrs.get("notes", [])]
+def _left_out(found: LabelledPixels) -> list[str]:
+    lost = int((~found.table["ok"]).sum())
+    return [f"{lost:,} labelled pixels have too few clear dates"] if lost else []
 
 
 def _has(frame: pd.DataFrame, wanted: list[str], where: str) -> None:

@@ -142,9 +142,7 @@ def _rerun(
 # -- validation ----------------------------------------------------------------------
 
 
-def _validated(
-    pilot: Pilot, name: str, method: Any, data: ImageryData
-) -> pd.DataFrame:
+def _validated(pilot: Pilot, name: str, method: Any, data: ImageryData) -> pd.DataFrame:
     """Return what the method answers for units that were left out, by each scheme."""
     spec, frame = pilot.data.scene, data.frame
     assert spec is not None
@@ -311,15 +309,21 @@ def _areas(
         choice = choose_estimator(sample).method
         areas.append(
             estimate_row(
-                found, method=name, variable=variable, how=SOURCES[choice],
+                found,
+                method=name,
+                variable=variable,
+                how=SOURCES[choice],
                 efficiency=gain.value,
             )  # fmt: skip
         )
         counted = segment_arms.PixelCount().estimate(sample)
         areas.append(
             estimate_row(
-                counted, method=f"{name}, pixel count", variable=variable,
-                how="none: comparison only", publishable=False,
+                counted,
+                method=f"{name}, pixel count",
+                variable=variable,
+                how="none: comparison only",
+                publishable=False,
             )  # fmt: skip
         )
         cells = {
@@ -357,9 +361,7 @@ def _held_to(known: float | None, found: Estimate) -> dict[str, Estimate]:
     return {"area_bias": replace(told, note="against the area that was generated")}
 
 
-def _samples(
-    scene: SceneData, path: Path, classes: list[str]
-) -> dict[str, AreaSample]:
+def _samples(scene: SceneData, path: Path, classes: list[str]) -> dict[str, AreaSample]:
     """Return the sample of each surveyed class; x is its classified hectares."""
     survey = scene.survey
     assert survey is not None
@@ -419,4 +421,3 @@ def segment_counts(path: Path, survey: Survey, classes: int) -> np.ndarray:
                     )
                 found[place] = np.bincount(cell.ravel(), minlength=classes)[:classes]
     return found
-

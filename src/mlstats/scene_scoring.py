@@ -29,9 +29,7 @@ _ENDING: Final = {"blocked": "", "random": "_random", "season": "_season"}
 _OUTSIDE, _INSIDE, _NOTHING = 0, 1, 255
 
 
-def class_rows(
-    pilot: Pilot, runs: Sequence[ArmRun]
-) -> tuple[Rows, pd.DataFrame, dict[str, str]]:
+def class_rows(pilot: Pilot, runs: Sequence[ArmRun]) -> tuple[Rows, pd.DataFrame]:
     """Return accuracy and macro-F1 under every scheme, paired with the baseline's.
 
     Returns
@@ -40,8 +38,6 @@ def class_rows(
         Of the scorecard.
     table : pandas.DataFrame
         Of :func:`mlstats.imagery.validation_table`.
-    absent : dict of str to str
-        Schemes that could not be measured, and why.
     """
     told = pd.concat(
         [run.units.assign(method=run.name) for run in runs], ignore_index=True
@@ -58,7 +54,7 @@ def class_rows(
     for other in sorted(filter(None, others)):
         again = _scorecard(validation_table(told, baseline=other), other)
         rows += [row for row in again if row["method"] == pilot.candidate]
-    return rows, table, absent
+    return rows, table
 
 
 def _scorecard(table: pd.DataFrame, baseline: str) -> Rows:
