@@ -1,7 +1,8 @@
 """Satellite images joined with survey, census and administrative data.
 
 Images: a :class:`Stack` of :class:`Image` is read window by window on one
-:class:`Grid`, and :func:`map_raster` makes a raster of it.
+:class:`Grid`, and :func:`map_raster` makes a raster of it; a :class:`FeatureSet` describes pixels,
+those of labelled points and polygons too (:func:`pixels_at_points`).
 Estimators of areas: :class:`AreaSample` holds surveyed and classified segments,
 :func:`choose_estimator` tells what their number allows and :func:`estimate_area`
 estimates by it; :func:`compare_estimators` puts all beside each other, with the pixel
@@ -27,11 +28,14 @@ _HOMES = {
     "Choice": "estimator_choice",
     "CloudMask": "images",
     "CrossFitted": "model_assisted",
+    "FeatureSet": "features",
     "Grid": "grid",
     "Image": "images",
+    "LabelledPixels": "training_pixels",
     "MapAccuracy": "map_assessment",
     "Mapped": "raster_map",
     "Stack": "images",
+    "Texture": "texture",
     "Window": "windows",
     "accuracy_of_counts": "map_assessment",
     "allocate": "sample_design",
@@ -58,11 +62,14 @@ _HOMES = {
     "map_raster": "raster_map",
     "map_sample": "sample_design",
     "pixel_count": "segment_estimates",
+    "pixels_at_points": "training_pixels",
+    "pixels_in_polygons": "training_pixels",
     "pycnophylactic": "disaggregation",
     "relative_efficiency": "efficiency",
     "sample_size": "sample_design",
     "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
+    "stack_from_items": "stac_items",
 }
 
 __all__ = [
@@ -74,11 +81,14 @@ __all__ = [
     "Choice",
     "CloudMask",
     "CrossFitted",
+    "FeatureSet",
     "Grid",
     "Image",
+    "LabelledPixels",
     "MapAccuracy",
     "Mapped",
     "Stack",
+    "Texture",
     "Window",
     "accuracy_of_counts",
     "allocate",
@@ -105,11 +115,14 @@ __all__ = [
     "map_raster",
     "map_sample",
     "pixel_count",
+    "pixels_at_points",
+    "pixels_in_polygons",
     "pycnophylactic",
     "relative_efficiency",
     "sample_size",
     "segment_estimate",
     "smooth_variances",
+    "stack_from_items",
 ]
 
 
