@@ -26,6 +26,7 @@ from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData
 from mlstats.imagery_units import cluster_column, judged_units
 from mlstats.provenance import provenance
 from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
+from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
 from mlstats.quality.figures import Cell, indicator_name, write, write_difference
 from mlstats.quality.imagery_section import TITLES
@@ -82,7 +83,7 @@ def evaluate_methods(
         kinds={name: spec.kind for name, spec in pilot.methods.items()},
         baseline=pilot.baseline,
         level=pilot.level,
-        levels=list(pilot.data.roles.variables),
+        levels=_variables(pilot),
         seed=pilot.evaluate.seed,
         gsbpm=pilot.gsbpm,
     )
@@ -174,13 +175,19 @@ def _named(runs: Sequence[ArmRun], name: str) -> ArmRun:
 
 
 def _answers(pilot: Pilot, data: ImageryData, run: ArmRun) -> dict[str, np.ndarray]:
-    found = {}
-    for variable in pilot.data.roles.variables:
+    found: dict[str, np.ndarray] = {}
+    for variable in _variables(pilot):
         told = run.units[run.units["variable"] == variable]
-        values = np.full(len(data.frame), np.nan)
-        values[told["row"].to_numpy(int)] = told["prediction"].to_numpy(float)
-        found[variable] = values
+        told = told[told["scheme"].isin(["", MAIN])]
+        values: np.ndarray = np.full(len(data.frame), None, dtype=object)
+        values[told["row"].to_numpy(int)] = told["prediction"].to_numpy(object)
+        codes = pilot.task == "scene"
+        found[variable] = values if codes else values.astype(float)
     return found
+
+
+def _variables(pilot: Pilot) -> list[str]:
+    return list(pilot.data.roles.variables) or [pilot.truth]
 
 
 def arms_apart(run: Run, data: ImageryData, runs: Sequence[ArmRun]) -> DriftResult:
@@ -189,7 +196,8 @@ def arms_apart(run: Run, data: ImageryData, runs: Sequence[ArmRun]) -> DriftResu
     The break that a change of the method would be; units are compared in pairs.
     """
     pilot, sides = run.pilot, compared(run, data, runs)
-    names = list(pilot.data.roles.variables)
+    names = _variables(pilot)
+    kind: Kind = "code" if pilot.task == "scene" else "number"
     about = {
         UNIT: np.arange(len(data.frame)).astype(str),
         "cluster": cluster_ids(data.frame, cluster_column(pilot)).to_numpy(object),
@@ -199,7 +207,7 @@ def arms_apart(run: Run, data: ImageryData, runs: Sequence[ArmRun]) -> DriftResu
     )
     whole = before[names].notna().all(axis=1) & now[names].notna().all(axis=1)
     before, now = before[whole], now[whole]
-    reference = Reference.learn(before[names], kinds=dict.fromkeys(names, "number"))
+    reference = Reference.learn(before[names], kinds=dict.fromkeys(names, kind))
     current = Summary.of(now.drop(columns=UNIT), reference, cluster="cluster")
     pairs = PairedSummary.of(before, now, reference, unit=UNIT, cluster="cluster")
     return drift(current, {AGAINST: pairs}, periods_per_year=1)

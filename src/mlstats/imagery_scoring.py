@@ -80,18 +80,21 @@ def _count_row(
     pilot: Pilot, run: ArmRun, runs: Sequence[ArmRun], variable: str
 ) -> dict[str, Any]:
     judge = next(one for one in runs if one.name == pilot.candidate)
-    held = [_total(one, variable) for one in (run, judge)]
-    counted, estimate = (
-        Estimate(
-            *(float(row[c]) for c in ("estimate", "standard_error", "df")),
-            *(float(row[c]) for c in ("lower", "upper")),
-            int(row["n"]),
-        )
-        for row in held
-    )
+    counted, estimate = (_told(_total(one, variable)) for one in (run, judge))
     found = count_bias(counted, estimate, judge.name)
     told = Indicator("accuracy", "count_bias", found)
     return told.row(method=run.name, level=variable)
+
+
+def _told(row: pd.Series) -> Estimate:
+    return Estimate(
+        float(row["estimate"]),
+        float(row["standard_error"]),
+        float(row["df"]),
+        float(row["lower"]),
+        float(row["upper"]),
+        int(row["n"]),
+    )
 
 
 def _total(run: ArmRun, variable: str) -> pd.Series:

@@ -409,8 +409,9 @@ def segment_counts(path: Path, survey: Survey, classes: int) -> np.ndarray:
     size, frame = survey.size, survey.frame
     found = np.zeros((len(frame), classes), dtype=np.int64)
     with rasterio.open(path) as shown:
-        for row, part in frame.groupby("row"):
-            strip = shown.read(1, window=Window(0, int(row), shown.width, size))
+        for row in np.unique(frame["row"].to_numpy(int)):
+            part = frame[frame["row"] == row]
+            strip = shown.read(1, window=Window(0, row, shown.width, size))
             for place, column in zip(part.index, part["col"], strict=True):
                 cell = strip[:, int(column) : int(column) + size]
                 if cell.shape != (size, size):

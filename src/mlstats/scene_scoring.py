@@ -86,10 +86,13 @@ def _scorecard(table: pd.DataFrame, baseline: str) -> Rows:
 
 
 def _estimate(row: pd.Series) -> Estimate:
-    names = ("value", "se", "df", "lower", "upper")
     return Estimate(
-        *(float(row[name]) for name in names),
-        n=int(row["n"]),
+        float(row["value"]),
+        float(row["se"]),
+        float(row["df"]),
+        float(row["lower"]),
+        float(row["upper"]),
+        int(row["n"]),
         status=row["status"],
         note=str(row["note"]),
         interval=str(row["interval"]),
@@ -128,8 +131,8 @@ def applicability(
         method, class, pixels, outside (their share).
     """
     scene: SceneData = data.task
-    fold = runs[0].units
-    fold = fold[fold["scheme"] == MAIN].set_index("row")["fold"]
+    units = runs[0].units
+    fold = units[units["scheme"] == MAIN].set_index("row")["fold"]
     X = data.frame[scene.names].to_numpy(float)
     folds = fold.reindex(np.arange(len(X))).fillna("").to_numpy(object)
     try:

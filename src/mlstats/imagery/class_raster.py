@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -39,7 +39,7 @@ _UNCERTAINTY: Mapping[str, Callable[..., Pixels]] = {
 class _Features(Protocol):
     """What makes features of a block, such as :class:`FeatureSet`."""
 
-    def names(self, stack: Stack) -> list[str]: ...
+    def names(self, source: Stack) -> Sequence[str]: ...
 
     def compute(self, block: Block) -> tuple[Pixels, Mask]: ...
 

@@ -30,7 +30,7 @@ TITLES: Final = {
     "areas": AREAS,
     "zones": "Totals of zones",
     "validation": "Validation",
-    "applicability": "Outside the area of applicability",
+    "applicability": "Unlike the training",
     "class_areas": "Classified area",
     "date_drift": "Drift between dates",
     "clear": "Clear pixels",
