@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from mlstats.quality.figures import DASH, indicator_name, write
+from mlstats.quality.figures import DASH, Cell, indicator_name, write
 from mlstats.quality.plots import PlotRow, interval_plot
 from mlstats.quality.report import RunReport
 from mlstats.quality.variable_section import (
@@ -21,26 +22,34 @@ from mlstats.quality.variable_section import (
     variable_of,
 )
 
-__all__ = ["AREAS", "MAPS", "TITLES", "imagery_section", "published"]
+__all__ = [
+    "AREAS",
+    "MEASURES",
+    "TITLES",
+    "area_rows",
+    "headline",
+    "imagery_section",
+    "published",
+    "scheme_rows",
+]
 
 AREAS: Final = "Published areas"
-MAPS: Final = "Maps"
+VALIDATION: Final = "Validation"
 # Tables of an Evaluation -> how the report calls them.
 TITLES: Final = {
     "areas": AREAS,
     "zones": "Totals of zones",
-    "validation": "Validation",
+    "validation": VALIDATION,
     "applicability": "Unlike the training",
-    "class_areas": "Classified area",
+    "class_areas": "Pixel counts, no figures",
     "date_drift": "Drift between dates",
     "clear": "Clear pixels",
     "costs": "Costs",
-    "maps": MAPS,
 }
 _UNIT: Final = "single unit"
 _FIGURE: Final = "published figure"
 # Measure -> what it is about, in the order of the columns.
-_MEASURES: Final = {
+MEASURES: Final = {
     "accuracy": "blocks left out",
     "accuracy_random": "optimistic",
     "accuracy_season": "seasons left out",
@@ -108,7 +117,7 @@ def imagery_section(report: RunReport) -> dict[str, Any]:
         "variables": [_variable(report, name) for name in _levels(report)],
         "plots": [(title, Markup(svg)) for title, svg in _plots(report) if svg],
         "domains": [],
-        "tables": plain_tables(_readable(report.tables), [MAPS]),
+        "tables": plain_tables(_readable(report.tables), [VALIDATION]),
     }
 
 
@@ -116,27 +125,32 @@ def _levels(report: RunReport) -> list[str]:
     found = {
         c.level: None
         for c in report.cells.values()
-        if c.indicator in _MEASURES and c.level
+        if c.indicator in MEASURES and c.level
     }
     return sorted(found, key=lambda name: name != report.level)
 
 
 def _variable(report: RunReport, name: str) -> Variable:
     scored = {c.indicator for c in report.cells.values() if c.level == name}
-    headline = next((m for m in _HEADLINES if m in scored), "relative_efficiency")
     return variable_of(
-        report, name, list(_MEASURES), headline=headline, aspects=_MEASURES,
+        report,
+        name,
+        list(MEASURES),
+        headline=headline(scored),
+        aspects=MEASURES,
         units="units",
-    )  # fmt: skip
+    )
+
+
+def headline(scored: set[str]) -> str:
+    """Return the measure whose difference is shown."""
+    return next((m for m in _HEADLINES if m in scored), "relative_efficiency")
 
 
 def _plots(report: RunReport) -> list[tuple[str, str]]:
     found = [("Published areas by method", area_plot(report))]
     found += [("Accuracy by what is left out", validation_plot(report))]
-    maps = report.tables.get(MAPS)
-    if maps is not None:
-        found += [(str(title), str(svg)) for title, svg in maps.to_numpy()]
-    return found
+    return [*found, *report.pictures]
 
 
 def area_plot(report: RunReport) -> str:
@@ -144,23 +158,8 @@ def area_plot(report: RunReport) -> str:
     table = report.tables.get(AREAS)
     if table is None or table.empty:
         return ""
-    whole = table[table["domain"] == ""]
-    rows = [
-        PlotRow(
-            str(row["method"]),
-            float(row["estimate"]),
-            float(row["lower"]),
-            float(row["upper"]),
-            _told(row),
-            report.kinds.get(str(row["method"]), ""),
-            str(row["variable"]),
-            hollow=not row["publishable"],
-        )
-        for _, row in whole.sort_values("variable", kind="stable").iterrows()
-        if math.isfinite(row["estimate"])
-    ]
     return interval_plot(
-        rows,
+        area_rows(table, report.kinds),
         key="areas",
         title="Published areas by method",
         description="A dot per method with its 95 % interval; hollow marks are no "
@@ -168,6 +167,24 @@ def area_plot(report: RunReport) -> str:
         axis="total",
         remark="synthetic data" if report.synthetic else "",
     )
+
+
+def area_rows(table: pd.DataFrame, kinds: Mapping[str, str]) -> list[PlotRow]:
+    """Return the totals of the whole territory as rows of a plot."""
+    whole = table[(table["domain"] == "") & np.isfinite(table["estimate"])]
+    return [
+        PlotRow(
+            str(row["method"]),
+            float(row["estimate"]),
+            float(row["lower"]),
+            float(row["upper"]),
+            _told(row),
+            kinds.get(str(row["method"]), "traditional"),
+            str(row["variable"]),
+            hollow=not row["publishable"],
+        )
+        for _, row in whole.sort_values("variable", kind="stable").iterrows()
+    ]
 
 
 def published(areas: pd.DataFrame | None, variable: str, method: str) -> str:
@@ -198,21 +215,15 @@ _SCHEMES: Final = {
 
 def validation_plot(report: RunReport) -> str:
     """Draw the accuracy of each classifier by what was left out."""
-    rows = []
-    for method in report.method_names:
-        for indicator, label in _SCHEMES.items():
-            cell = report.cell(indicator, method, level=report.level)
-            if cell is None or not cell.measured:
-                continue
-            text = write(cell, level=cell.level)
-            shown = f"{text.text} ({text.interval})" if text.interval else text.text
-            value, low, high = (100 * v for v in (cell.value, cell.lower, cell.upper))
-            kind = report.kinds.get(method, "")
-            rows.append(PlotRow(label, value, low, high, shown, kind, method))
-    if not rows or report.level != "class":
+    if report.level != "class":
         return ""
+    cells = {
+        (method, indicator): report.cell(indicator, method, level=report.level)
+        for method in report.method_names
+        for indicator in _SCHEMES
+    }
     return interval_plot(
-        rows,
+        scheme_rows(cells, report.kinds),
         key="validation",
         title="Accuracy by what is left out",
         description="A dot per way to leave units out, with its 95 % interval.",
@@ -220,6 +231,24 @@ def validation_plot(report: RunReport) -> str:
         limits=(0, 100),
         remark="synthetic data" if report.synthetic else "",
     )
+
+
+def scheme_rows(
+    cells: Mapping[tuple[str, str], Cell | None], kinds: Mapping[str, str]
+) -> list[PlotRow]:
+    """Return the accuracies by method and indicator as rows of a plot."""
+    rows = []
+    for (method, indicator), cell in cells.items():
+        if indicator not in _SCHEMES or cell is None or not cell.measured:
+            continue
+        text = write(cell, level=cell.level)
+        shown = f"{text.text} ({text.interval})" if text.interval else text.text
+        value, low, high = (100 * v for v in (cell.value, cell.lower, cell.upper))
+        shown = shown.replace("\u202f", " ")
+        label = _SCHEMES[indicator]
+        kind = kinds.get(method, "")
+        rows.append(PlotRow(label, value, low, high, shown, kind, method))
+    return rows
 
 
 def _readable(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from mlstats.quality.figures import (
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _TABLE_ROWS: Final = 40
+_WHOLE: Final = 10_000  # from here on decimals tell nothing
 
 
 @dataclass(frozen=True)
@@ -171,12 +173,15 @@ def _lines(table: pd.DataFrame) -> list[list[str]]:
 
 def said(value: Any) -> str:
     """Return a cell of a table as text."""
-    if isinstance(value, bool):
+    if value is None or value is pd.NA:
+        return DASH
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float):
         if math.isnan(value):
             return DASH
-        return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
+        whole = value == round(value) or abs(value) >= _WHOLE
+        return f"{value:,.0f}" if whole else f"{value:,.4g}"
     if isinstance(value, int):
         return f"{value:,}"
     return as_text(value)
