@@ -8,7 +8,8 @@ pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_a
 Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`.
 Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`.
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
-:func:`pycnophylactic`. What is named here is imported when it is used.
+:func:`pycnophylactic`. Rasters summarised by zone: :func:`zonal_statistics`. What is
+named here is imported when it is used.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ _HOMES = {
     "sample_size": "sample_design",
     "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
+    "zonal_statistics": "zonal",
 }
 
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "sample_size",
     "segment_estimate",
     "smooth_variances",
+    "zonal_statistics",
 ]
 
 
