@@ -1,0 +1,327 @@
+"""A raster made block by block from images: bounded memory, resumed after a kill.
+
+Blocks follow the way the first image is stored, so that no part of it is unpacked
+twice. What is finished lies in a hidden folder beside the result until all is there;
+the result itself, a cloud-optimised GeoTIFF, appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import pickle
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from mlstats.errors import ConfigError, MethodError, ServiceError
+from mlstats.imagery.block_log import BlockLog
+from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
+from mlstats.imagery.images import Image, Stack
+from mlstats.imagery.windows import Block, Pixels, Window
+from mlstats.io import write_atomic
+from mlstats.scale import map_blocks, progress
+
+__all__ = ["Mapped", "map_raster"]
+
+Function = Callable[[Block], Pixels]
+# GDAL's tiles are multiples of this.
+_TILE_STEP = 16
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What :func:`map_raster` did.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The raster.
+    blocks : int
+        Blocks of the raster.
+    computed : int
+        Those computed by this run; the others were found finished.
+    """
+
+    path: Path
+    blocks: int
+    computed: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The work on one block."""
+
+    function: Function
+    stack: Stack
+    bands: int
+    dtype: str
+    halo: int
+    as_stored: bool
+
+    def __call__(self, task: tuple[int, Window]) -> tuple[int, bytes]:
+        import rasterio
+
+        number, window = task
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+            wide = window.grown(self.halo)
+            block = self.stack.read(wide, as_stored=self.as_stored)
+        values = np.asarray(self.function(block))
+        if values.ndim == 2:
+            values = values[np.newaxis]
+        self._check(values, (self.bands, wide.height, wide.width))
+        rows, columns = window.moved(-wide.row, -wide.column).slices
+        kept = np.ascontiguousarray(values[:, rows, columns], self.dtype)
+        return number, zlib.compress(kept.tobytes(), 1)
+
+    def _check(self, values: Pixels, shape: tuple[int, int, int]) -> None:
+        if values.shape != shape:
+            raise MethodError(
+                f"the function returned an array of shape {values.shape}",
+                expected=f"{shape}: bands, rows and columns of the block it got",
+            )
+        kind = np.dtype(self.dtype)
+        fits = np.can_cast(values.dtype, kind, "same_kind")
+        if fits and np.issubdtype(kind, np.integer) and values.dtype != kind:
+            limits = np.iinfo(kind)
+            fits = limits.min <= values.min() and values.max() <= limits.max
+        if not fits:
+            raise MethodError(
+                f"values of type {values.dtype} do not fit a raster of {kind}",
+                expected="codes that the raster's type holds, or another dtype",
+            )
+
+
+@dataclass(frozen=True)
+class _SentJob:
+    """A job on its way to workers, unpacked there once instead of for every block."""
+
+    content: bytes
+
+    def __call__(self, task: tuple[int, Window]) -> tuple[int, bytes]:
+        return _unpacked(self.content)(task)
+
+
+@lru_cache(maxsize=1)
+def _unpacked(content: bytes) -> _Job:
+    job = pickle.loads(content)
+    assert isinstance(job, _Job)
+    return job
+
+
+def map_raster(
+    function: Function,
+    source: Stack | str | Path,
+    out: str | Path,
+    *,
+    bands: str | Sequence[str],
+    dtype: str,
+    nodata: float | None = None,
+    block: int = 512,
+    halo: int = 0,
+    workers: int = 1,
+    as_stored: bool = False,
+    identity: str | None = None,
+    classes: Mapping[int, str] | None = None,
+    colours: Mapping[int, tuple[int, int, int]] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Mapped:
+    """Write the raster of a function of every block.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a :class:`Block` and returns an array of shape (bands, rows, columns) of
+        that block, halo included, or (rows, columns) for one band. It must be
+        picklable: at the top of a module, or an object of a class that is.
+    source : Stack, str or pathlib.Path
+        The images, or one file with all its bands.
+    out : str or pathlib.Path
+        The GeoTIFF to write.
+    bands : str or sequence of str
+        Names of the bands of the result.
+    dtype : str
+        Type of the result, such as ``uint8`` or ``float32``.
+    nodata : float, optional
+        Value that stands for no value.
+    block : int, default=512
+        Pixels along the side of a block, rounded to the tiles of the first image;
+        where that is stored in strips, as many whole rows as hold so many pixels.
+    halo : int, default=0
+        Pixels around a block that the function sees too; not valid outside the grid.
+    workers : int, default=1
+        Processes.
+    as_stored : bool
+        Blocks hold values as they are stored, see :meth:`Stack.read`.
+    identity : str, optional
+        What tells the function from another when a run is resumed; by default its
+        pickled content and its source.
+    classes : mapping, optional
+        Code -> name of the class, kept as the tag ``classes`` in JSON.
+    colours : mapping, optional
+        Code -> red, green and blue of 0 to 255; for one band of uint8.
+    tags : mapping, optional
+        More tags of the file.
+
+    Returns
+    -------
+    Mapped
+        How many blocks there are and were computed.
+
+    Raises
+    ------
+    ConfigError
+        A type, a number of blocks or a function that cannot be used.
+    MethodError
+        The function failed or returned another shape or type.
+    SourceError
+        A damaged part of an image.
+    ServiceError
+        The disk refuses, or another run writes the same raster.
+
+    Notes
+    -----
+    A worker holds about 10 bytes per pixel of the block and band of the images, what
+    the function needs, and 64 MiB of GDAL's cache; nothing grows with the raster but
+    24 bytes per block. A killed run goes on where it was when it is called with the
+    same files (path, size and time of change), parameters and function; otherwise the
+    finished blocks are thrown away.
+    """
+    stack = source if isinstance(source, Stack) else Stack([Image(source)])
+    if isinstance(bands, str):
+        bands = [bands]
+    layout = Layout(
+        tuple(bands), dtype, nodata, classes or {}, colours or {}, tags or {}
+    )
+    _check_sizes(block, halo)
+    job = _Job(function, stack, len(layout.bands), dtype, halo, as_stored)
+    content = _pickled(job)
+    size = _block_size(stack, block)
+    key = _key(job, identity, size, nodata)
+    out, blocks = Path(out), list(Window.cover(stack.grid.shape, size))
+    folder = out.with_name(f".{out.name}.blocks")
+    computed = 0
+
+    def write(hidden: Path) -> None:
+        nonlocal computed
+        with _sole_user(folder, out), closing(BlockLog(folder / "log", key)) as log:
+            work = job if workers == 1 else _SentJob(content)
+            computed = _run(work, blocks, log, workers, out.name)
+            write_cog(
+                folder / "result.tif",
+                _finished(log, blocks, layout),
+                grid=stack.grid,
+                layout=layout,
+                size=size,
+            )
+            os.replace(folder / "result.tif", hidden)
+
+    with closing(stack):
+        write_atomic(out, write)
+    shutil.rmtree(folder, ignore_errors=True)
+    return Mapped(out, len(blocks), computed)
+
+
+def _run(
+    work: Callable[[tuple[int, Window]], tuple[int, bytes]],
+    blocks: Sequence[Window],
+    log: BlockLog,
+    workers: int,
+    title: str,
+) -> int:
+    """Add the blocks that are missing to the log and return their number."""
+    tasks = [task for task in enumerate(blocks) if task[0] not in log.numbers]
+    done = map_blocks(work, tasks, workers=workers, ordered=False)
+    for number, values in progress(done, len(tasks), title):
+        log.append(number, values)
+    return len(tasks)
+
+
+def _finished(
+    log: BlockLog, blocks: Sequence[Window], layout: Layout
+) -> Iterator[tuple[Window, Pixels]]:
+    for number, window in enumerate(blocks):
+        values = np.frombuffer(zlib.decompress(log.read(number)), layout.dtype)
+        yield window, values.reshape(-1, window.height, window.width)
+
+
+def _check_sizes(block: int, halo: int) -> None:
+    if block < _TILE_STEP or halo < 0:
+        raise ConfigError(
+            f"blocks of {block} pixels with a halo of {halo} cannot be read",
+            expected=f"a block of {_TILE_STEP} or more, a halo of 0 or more",
+        )
+
+
+def _pickled(job: _Job) -> bytes:
+    try:
+        return pickle.dumps(job)
+    except Exception as error:
+        raise ConfigError(
+            f"the function cannot be sent to a worker: {type(error).__name__}",
+            where="function",
+            expected="a function at the top of a module, or a picklable object",
+        ) from None
+
+
+def _key(
+    job: _Job, identity: str | None, size: tuple[int, int], nodata: float | None
+) -> str:
+    """Digest of everything that finished blocks depend on."""
+    if identity is None:
+        of = job.function if inspect.isfunction(job.function) else type(job.function)
+        try:
+            source = inspect.getsource(of)
+        except (OSError, TypeError):
+            source = ""
+        identity = source + hashlib.sha256(pickle.dumps(job.function)).hexdigest()
+    files = [(str(path), *_state(path)) for path in job.stack.paths]
+    grid = job.stack.grid
+    parts = (
+        identity,
+        files,
+        job.stack.images,
+        (grid.crs, grid.transform, grid.shape),
+        (job.bands, job.dtype, job.halo, job.as_stored, size, nodata),
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _block_size(stack: Stack, block: int) -> tuple[int, int]:
+    """Rows and columns of the blocks to work on, by the way the images are stored."""
+    rows, columns = stack.file_blocks()
+    height, width = stack.grid.shape
+    if columns >= width:
+        strip = max(1, block * block // width)
+        return (strip // rows * rows or strip), width
+    if rows % _TILE_STEP or columns % _TILE_STEP:
+        rows = columns = _TILE_STEP
+    return max(1, round(block / rows)) * rows, max(1, round(block / columns)) * columns
+
+
+@contextmanager
+def _sole_user(folder: Path, out: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(exist_ok=True)
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise ServiceError(
+            "another run writes this raster",
+            where=str(out),
+            hint="wait for it to end, or choose another file",
+        ) from None
