@@ -18,6 +18,8 @@ Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
 :func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`;
 :class:`Applicability` and :func:`outside_share`. What is named here is imported when it
 is used.
+:func:`pycnophylactic`. Rasters summarised by zone: :func:`zonal_statistics`. What is
+named here is imported when it is used.
 """
 
 from __future__ import annotations
@@ -100,6 +102,7 @@ _HOMES = {
     "validate_classifiers": "validation",
     "validation_sentence": "validation_report",
     "validation_table": "validation_report",
+    "zonal_statistics": "zonal",
 }
 
 __all__ = [
@@ -177,6 +180,7 @@ __all__ = [
     "validate_classifiers",
     "validation_sentence",
     "validation_table",
+    "zonal_statistics",
 ]
 
 
