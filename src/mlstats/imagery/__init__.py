@@ -11,8 +11,8 @@ Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` an
 :func:`pycnophylactic`.
 Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
 :func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`;
-:class:`Applicability` and :func:`outside_share`. What is named here is imported when it
-is used.
+:class:`Applicability`, :func:`outside_share` and :func:`date_drift`. What is named
+here is imported when it is used.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _HOMES = {
     "areal_weighting": "disaggregation",
     "battese_harter_fuller": "unit_level",
     "benchmarked": "benchmarking",
+    "block_cores": "blocks_and_seasons",
     "block_range": "blocks_and_seasons",
     "bootstrap_mse": "benchmarking",
     "calibrated_areas": "calibrating",
@@ -44,6 +45,7 @@ _HOMES = {
     "cost_break_even": "efficiency",
     "cross_fitted": "model_assisted",
     "dasymetric": "disaggregation",
+    "date_drift": "drift_between_dates",
     "disaggregation_errors": "census_check",
     "estimate_area": "estimator_choice",
     "expected_error": "sample_design",
@@ -66,6 +68,7 @@ _HOMES = {
     "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
     "spatial_blocks": "blocks_and_seasons",
+    "stability_index": "drift_between_dates",
     "unlearnt_classes": "validation_report",
     "validate_classifiers": "validation",
     "validation_sentence": "validation_report",
@@ -88,6 +91,7 @@ __all__ = [
     "areal_weighting",
     "battese_harter_fuller",
     "benchmarked",
+    "block_cores",
     "block_range",
     "bootstrap_mse",
     "calibrated_areas",
@@ -96,6 +100,7 @@ __all__ = [
     "cost_break_even",
     "cross_fitted",
     "dasymetric",
+    "date_drift",
     "disaggregation_errors",
     "estimate_area",
     "expected_error",
@@ -118,6 +123,7 @@ __all__ = [
     "segment_estimate",
     "smooth_variances",
     "spatial_blocks",
+    "stability_index",
     "unlearnt_classes",
     "validate_classifiers",
     "validation_sentence",
