@@ -20,6 +20,8 @@ Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
 is used.
 :func:`pycnophylactic`. Rasters summarised by zone: :func:`zonal_statistics`. What is
 named here is imported when it is used.
+:class:`Applicability`, :func:`outside_share` and :func:`date_drift`. What is named
+here is imported when it is used.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ _HOMES = {
     "areal_weighting": "disaggregation",
     "battese_harter_fuller": "unit_level",
     "benchmarked": "benchmarking",
+    "block_cores": "blocks_and_seasons",
     "block_range": "blocks_and_seasons",
     "bootstrap_mse": "benchmarking",
     "calibrated_areas": "calibrating",
@@ -72,6 +75,7 @@ _HOMES = {
     "cost_break_even": "efficiency",
     "cross_fitted": "model_assisted",
     "dasymetric": "disaggregation",
+    "date_drift": "drift_between_dates",
     "disaggregation_errors": "census_check",
     "estimate_area": "estimator_choice",
     "expected_error": "sample_design",
@@ -97,6 +101,7 @@ _HOMES = {
     "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
     "spatial_blocks": "blocks_and_seasons",
+    "stability_index": "drift_between_dates",
     "stack_from_items": "stac_items",
     "unlearnt_classes": "validation_report",
     "validate_classifiers": "validation",
@@ -139,6 +144,7 @@ __all__ = [
     "areal_weighting",
     "battese_harter_fuller",
     "benchmarked",
+    "block_cores",
     "block_range",
     "bootstrap_mse",
     "calibrated_areas",
@@ -150,6 +156,7 @@ __all__ = [
     "cost_break_even",
     "cross_fitted",
     "dasymetric",
+    "date_drift",
     "disaggregation_errors",
     "estimate_area",
     "expected_error",
@@ -175,6 +182,7 @@ __all__ = [
     "segment_estimate",
     "smooth_variances",
     "spatial_blocks",
+    "stability_index",
     "stack_from_items",
     "unlearnt_classes",
     "validate_classifiers",
