@@ -1,7 +1,8 @@
 """Satellite images joined with survey, census and administrative data.
 
 Images: a :class:`Stack` of :class:`Image` is read window by window on one
-:class:`Grid`, and :func:`map_raster` makes a raster of it.
+:class:`Grid`, and :func:`map_raster` makes a raster of it; a :class:`FeatureSet`
+describes pixels, those of labelled points and polygons too (:func:`pixels_at_points`).
 Estimators of areas: :class:`AreaSample` holds surveyed and classified segments,
 :func:`choose_estimator` tells what their number allows and :func:`estimate_area`
 estimates by it; :func:`compare_estimators` puts all beside each other, with the pixel
@@ -34,13 +35,16 @@ _HOMES = {
     "Choice": "estimator_choice",
     "CloudMask": "images",
     "CrossFitted": "model_assisted",
+    "FeatureSet": "features",
     "Grid": "grid",
     "Image": "images",
+    "LabelledPixels": "training_pixels",
     "MapAccuracy": "map_assessment",
     "Mapped": "raster_map",
     "MaximumLikelihood": "maximum_likelihood",
     "PixelClassifier": "pixel_classifier",
     "Stack": "images",
+    "Texture": "texture",
     "Variogram": "blocks_and_seasons",
     "Window": "windows",
     "accuracy_of_counts": "map_assessment",
@@ -75,6 +79,8 @@ _HOMES = {
     "outside_share": "applicability",
     "permutation_weights": "applicability",
     "pixel_count": "segment_estimates",
+    "pixels_at_points": "training_pixels",
+    "pixels_in_polygons": "training_pixels",
     "pycnophylactic": "disaggregation",
     "relative_efficiency": "efficiency",
     "sample_size": "sample_design",
@@ -82,6 +88,7 @@ _HOMES = {
     "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
     "spatial_blocks": "blocks_and_seasons",
+    "stack_from_items": "stac_items",
     "unlearnt_classes": "validation_report",
     "validate_classifiers": "validation",
     "validation_sentence": "validation_report",
@@ -98,13 +105,16 @@ __all__ = [
     "Choice",
     "CloudMask",
     "CrossFitted",
+    "FeatureSet",
     "Grid",
     "Image",
+    "LabelledPixels",
     "MapAccuracy",
     "Mapped",
     "MaximumLikelihood",
     "PixelClassifier",
     "Stack",
+    "Texture",
     "Variogram",
     "Window",
     "accuracy_of_counts",
@@ -139,6 +149,8 @@ __all__ = [
     "outside_share",
     "permutation_weights",
     "pixel_count",
+    "pixels_at_points",
+    "pixels_in_polygons",
     "pycnophylactic",
     "relative_efficiency",
     "sample_size",
@@ -146,6 +158,7 @@ __all__ = [
     "segment_estimate",
     "smooth_variances",
     "spatial_blocks",
+    "stack_from_items",
     "unlearnt_classes",
     "validate_classifiers",
     "validation_sentence",

@@ -131,7 +131,8 @@ def write_cog(
             path,
             driver="COG",
             compress="deflate",
-            predictor="yes",
+            level=1,
+            predictor="no" if layout.holds_codes else "yes",
             bigtiff="if_safer",
             overview_resampling="nearest" if layout.holds_codes else "average",
         )

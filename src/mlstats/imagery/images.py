@@ -218,8 +218,9 @@ class Stack:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files of the images and of their masks, each once."""
-        masks = [image.cloud.path for image in self.images if image.cloud is not None]
-        named = [*(image.path for image in self.images), *filter(None, masks)]
+        named = [image.path for image in self.images]
+        clouds = (image.cloud for image in self.images)
+        named += [cloud.path for cloud in clouds if cloud and cloud.path]
         return tuple(dict.fromkeys(Path(path) for path in named))
 
     def file_blocks(self) -> tuple[int, int]:
@@ -266,8 +267,12 @@ class Stack:
             wanted = [name or i for i, name in enumerate(dataset.descriptions, 1)]
         if not isinstance(wanted, Mapping):
             wanted = {_name(band): band for band in wanted}
-        if not wanted:
-            raise ConfigError("an image without bands is none", where=str(image.path))
+        if not wanted or any("@" in name for name in wanted):
+            raise ConfigError(
+                "an image needs bands, and their names no @",
+                where=str(image.path),
+                expected='bands such as ["red", "nir"]; @ goes before the date',
+            )
         return {
             name: _band_number(dataset, band, image) for name, band in wanted.items()
         }
