@@ -82,6 +82,12 @@ class PixelClassifier:
         self, estimator: Any, *, unclassified: int = 255, lead: float = 1.0
     ) -> None:
         check_is_fitted(estimator)
+        if isinstance(estimator.classes_, list):
+            raise ConfigError(
+                f"The classifier has several outcomes, {len(estimator.classes_)}",
+                where=type(estimator).__name__,
+                expected="one",
+            )
         self.estimator = estimator
         self.classes_ = np.asarray(estimator.classes_)
         self.unclassified = unclassified
@@ -180,8 +186,6 @@ class PixelClassifier:
                 expected="more than 0, at most 1",
                 nearest="1",
             )
-        if self.classes_.dtype == object and self.classes_.ndim != 1:
-            raise ConfigError("The classifier has several outcomes", expected="one")
         if len(self.classes_) > 255:
             raise ConfigError(
                 f"{len(self.classes_)} classes do not fit into one byte",
