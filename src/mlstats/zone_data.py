@@ -78,7 +78,7 @@ def _sums(
     path: Path, spec: ZoneRaster, shapes: Any, unit: str
 ) -> tuple[np.ndarray, list[str]]:
     """Return the sum of a raster in each small zone, 0 where it has no cell there."""
-    from mlstats.imagery.zonal_statistics import zonal_statistics
+    from mlstats.imagery.zonal import zonal_statistics
 
     with tempfile.TemporaryDirectory(prefix="mlstats-") as folder:
         used = path

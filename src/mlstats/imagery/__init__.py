@@ -13,13 +13,9 @@ Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmar
 Pixels: :class:`PixelClassifier` makes any fitted classifier fast, and
 :func:`classify_raster` writes the map.
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
-:func:`pycnophylactic`.
+:func:`pycnophylactic`. Rasters summarised by zone: :func:`zonal_statistics`.
 Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
 :func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`;
-:class:`Applicability` and :func:`outside_share`. What is named here is imported when it
-is used.
-:func:`pycnophylactic`. Rasters summarised by zone: :func:`zonal_statistics`. What is
-named here is imported when it is used.
 :class:`Applicability`, :func:`outside_share` and :func:`date_drift`. What is named
 here is imported when it is used.
 """
