@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from mlstats import imagery_methods, imagery_runs, publishing, runs
+from mlstats import imagery_methods, imagery_runs, publishing, runs, scene_drift
 from mlstats.settings import load_settings
 from pipelines.step import step
 
 prepare = step(runs.prepare, "prepare")
 read = step(imagery_methods.load, "read and check the contract")
 ready = step(imagery_methods.ready, "see that all can run")
+compare_dates = step(scene_drift.compare_dates, "compare the dates")
 run_method = step(imagery_methods.run_method, "estimate with {name}")
 score = step(imagery_runs.evaluate_methods, "score")
 judge = step(runs.judge, "judge")
@@ -56,12 +57,13 @@ def imagery(
     data, checked = read(run.pilot, settings, sample=sample, period=period)
     checked.raise_if_failed(pilot)
     ready(run.pilot, data)
+    apart = compare_dates(run.pilot, data)
     with runs.working_folder(run) as folder:
         methods = run.pilot.methods
         done = [run_method(run.pilot, name, data, folder) for name in methods]
-        evaluation, scorecard = score(run, data, done, folder)
+        evaluation, scorecard = score(run, data, done, apart, folder)
         gates = judge(run, scorecard)
-        shown = report(run, data, evaluation, scorecard, gates, done)
+        shown = report(run, data, evaluation, scorecard, gates, done, apart)
         compared = imagery_runs.compared(run, data, done)
         outcome = publish(run, folder, compared, evaluation, shown, done)
     return conclude(run, outcome)

@@ -34,6 +34,7 @@ from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.quality.waiver import waived_verdict
 from mlstats.runs import GATE_SAID, Compared, Run, shared_parts
+from mlstats.scene_drift import DatesApart, class_changes, shown
 from mlstats.scene_methods import MAIN
 from mlstats.scene_scoring import applicability, class_rows
 from mlstats.segment_methods import simulated
@@ -53,12 +54,18 @@ AGAINST = "answered_by_the_baseline"
 
 
 def evaluate_methods(
-    run: Run, data: ImageryData, runs: Sequence[ArmRun], folder: Path | None = None
+    run: Run,
+    data: ImageryData,
+    runs: Sequence[ArmRun],
+    apart: DatesApart,
+    folder: Path | None = None,
 ) -> tuple[Evaluation, pd.DataFrame]:
     """Bring all methods into one Evaluation and score it.
 
     Parameters
     ----------
+    apart : DatesApart
+        What was seen before anything was predicted.
     folder : pathlib.Path, optional
         Where the mask of a scene's area of applicability goes.
 
@@ -104,6 +111,7 @@ def evaluate_methods(
         "areas": estimates,
         **_joined(runs),
         **tables,
+        **_dates(apart, pilot, runs),
         **cost_tables(pilot, run.sheets, first),
     }
     told = estimates.assign(run_id=run.run_id, period=period)[list(ESTIMATES)]
@@ -131,6 +139,15 @@ def _rows(
     repeated = simulated(pilot, data, {run.name: run.method for run in runs})
     rows += area_rows(pilot, data, runs) + repetition_rows(pilot, repeated)
     return rows, {}
+
+
+def _dates(
+    apart: DatesApart, pilot: Pilot, runs: Sequence[ArmRun]
+) -> dict[str, pd.DataFrame]:
+    parts = [apart.table, class_changes(apart, pilot, runs)]
+    held = [shown(part) for part in parts if len(part)]
+    table = pd.concat(held, ignore_index=True) if held else pd.DataFrame()
+    return {"date_drift": table, "clear": apart.clear}
 
 
 def _estimates(runs: Sequence[ArmRun]) -> pd.DataFrame:
@@ -220,6 +237,7 @@ def build_report(
     scorecard: pd.DataFrame,
     gates: pd.DataFrame,
     runs: Sequence[ArmRun],
+    dates: DatesApart,
 ) -> RunReport:
     """Bring together what every form of the report shows."""
     pilot, units = run.pilot, evaluation.units
@@ -233,7 +251,7 @@ def build_report(
         data_facts=[("units", f"{len(data.frame):,}"), *_reading(data)],
         notes=[*data.cautions, *(note for one in runs for note in one.notes)],
         drift=apart.table(),
-        drift_sentence=apart.sentence(),
+        drift_sentence=" ".join(filter(None, [apart.sentence(), dates.sentence])),
         tables={TITLES[n]: t for n, t in tables.items() if n in TITLES},
     )
 

@@ -13,7 +13,7 @@ import pandas as pd
 from mlstats import contract, io
 from mlstats.config import Pilot
 from mlstats.config_imagery import Features, Map, Scene, SceneImage
-from mlstats.dataset import finder, read_source
+from mlstats.dataset import ROW_NUMBER, finder, read_source
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.imagery.blocks_and_seasons import spatial_blocks
 from mlstats.imagery.features import FeatureSet
@@ -217,7 +217,7 @@ def _units(
     roles = pilot.data.roles
     path = finder(settings)(pilot.data.source)
     if path.suffix.lower() in _VECTOR:
-        shapes, notes = read_polygons(path, id=roles.unit_id)
+        shapes, notes = read_polygons(path, id=roles.unit_id, number=ROW_NUMBER)
         _has(shapes, [str(roles.target)], "data.roles.target")
         found = pixels_in_polygons(
             stack, features, shapes, id=roles.unit_id, label=str(roles.target),

@@ -11,7 +11,7 @@ __all__ = ["read_polygons"]
 
 
 def read_polygons(
-    path: str | Path, *, id: str, layer: str | None = None
+    path: str | Path, *, id: str, layer: str | None = None, number: str = ""
 ) -> tuple[Any, list[str]]:
     """Read a layer of polygons.
 
@@ -23,6 +23,9 @@ def read_polygons(
         Column that tells the polygons apart.
     layer : str, optional
         Where the file has several.
+    number : str
+        Name of a column with the place of each polygon in the file, from 1, that is
+        made where the file has none.
 
     Returns
     -------
@@ -53,6 +56,8 @@ def read_polygons(
             where=str(path),
             expected="a file that GDAL reads, with the layer that is asked for",
         ) from None
+    if number and number not in shapes:
+        shapes[number] = [str(row) for row in range(1, len(shapes) + 1)]
     if id not in shapes:
         columns = [str(c) for c in shapes.columns if c != "geometry"]
         raise ConfigError(
