@@ -39,7 +39,8 @@ class Segments(_Strict):
 
     Either `frame` tells the number of segments and the means of what was classified,
     by stratum or domain, for the surveyed segments of the pilot's source; or `map` and
-    `reference` cover the territory, and segments are drawn from them.
+    `reference` cover the territory, and segments are drawn from them. Direct figures
+    of areas with few segments are kept back unless the survey is `public`.
     """
 
     frame: str | None = None
@@ -52,6 +53,7 @@ class Segments(_Strict):
     reference: Map | None = None
     size: int = Field(20, ge=1)
     draw: int = Field(30, ge=2)
+    public: bool = False
     simulate: int = Field(1000, ge=100, le=20_000)
 
     @model_validator(mode="after")

@@ -30,6 +30,7 @@ from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
 from mlstats.quality.figures import Cell, indicator_name, write, write_difference
 from mlstats.quality.imagery_section import TITLES
+from mlstats.quality.indicator import Indicator, exact
 from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.quality.waiver import waived_verdict
@@ -44,6 +45,7 @@ from mlstats.split import cluster_ids
 __all__ = ["build_report", "compared", "evaluate_methods"]
 
 UNIT = "unit"
+AHEAD = "of bands and applicability, before anything was predicted"
 # What the report's first sentence tells, as far as it was measured.
 _FIRST = {
     "segments": ("repeated_rmse", "nrmse"),
@@ -86,6 +88,10 @@ def evaluate_methods(
     rows += process_rows(
         pilot, data, runs, provenance(pilot, data.digest, run.settings)
     )
+    if len(apart.table):
+        alarms = exact(float((apart.table["state"] == "drift").sum()), note=AHEAD)
+        found = Indicator("robustness", "drift_alarms", alarms)
+        rows += [found.row(method=one.name) for one in runs]
     plan = Plan(
         kinds={name: spec.kind for name, spec in pilot.methods.items()},
         baseline=pilot.baseline,
@@ -111,7 +117,7 @@ def evaluate_methods(
         "areas": estimates,
         **_joined(runs),
         **tables,
-        **_dates(apart, pilot, runs),
+        **_dates(apart, pilot, data, runs),
         **cost_tables(pilot, run.sheets, first),
     }
     told = estimates.assign(run_id=run.run_id, period=period)[list(ESTIMATES)]
@@ -142,9 +148,9 @@ def _rows(
 
 
 def _dates(
-    apart: DatesApart, pilot: Pilot, runs: Sequence[ArmRun]
+    apart: DatesApart, pilot: Pilot, data: ImageryData, runs: Sequence[ArmRun]
 ) -> dict[str, pd.DataFrame]:
-    parts = [apart.table, class_changes(apart, pilot, runs)]
+    parts = [apart.table, class_changes(apart, pilot, data, runs)]
     held = [shown(part) for part in parts if len(part)]
     table = pd.concat(held, ignore_index=True) if held else pd.DataFrame()
     return {"date_drift": table, "clear": apart.clear}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ __all__ = ["DatesApart", "class_changes", "compare_dates"]
 
 _MOST_BLOCKS: Final = 400
 _PER_BLOCK: Final = 64
+_LEAST_SIDE: Final = 8  # pixels, half of which are the gap to the next core
 _SHOWN: Final = [
     "measure", "of", "before", "after", "effect", "effect_lower", "effect_upper",
     "p_adjusted", "floor", "state", "psi", "pixels", "blocks", "note",
@@ -85,7 +86,7 @@ def compare_dates(pilot: Pilot, data: ImageryData) -> DatesApart:
 
 
 def class_changes(
-    apart: DatesApart, pilot: Pilot, runs: Sequence[ArmRun]
+    apart: DatesApart, pilot: Pilot, data: ImageryData, runs: Sequence[ArmRun]
 ) -> pd.DataFrame:
     """Compare the shares of the classes on both dates, by the candidate's labels.
 
@@ -94,10 +95,14 @@ def class_changes(
     if apart.before is None or apart.after is None or apart.blocks is None:
         return pd.DataFrame()
     run = next(one for one in runs if one.name == pilot.candidate)
-    sides = [_labels(run.method, values) for values in (apart.before, apart.after)]
+    names = data.task.names
+    sides = [
+        run.method.predict(pd.DataFrame(values, columns=names))
+        for values in (apart.before, apart.after)
+    ]
     told = run.units[run.units["scheme"] == "blocked"]
     counts = pd.crosstab(told["prediction"].astype(str), told["truth"].astype(str))
-    return date_drift(
+    found = date_drift(
         apart.before[:, :0],
         apart.after[:, :0],
         apart.blocks,
@@ -105,6 +110,7 @@ def class_changes(
         classes=(sides[0], sides[1]),
         confusion=counts,
     )
+    return found[found["measure"] != "clear"]  # told with the bands
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -122,10 +128,11 @@ def _clear(scene: SceneData) -> pd.DataFrame:
 def _side(pilot: Pilot, scene: SceneData) -> int:
     """Return the side of a block in pixels, a tenth of the scene where none is told."""
     spec = pilot.data.scene
-    height, width = scene.target.grid.shape
-    pixel = abs(scene.target.grid.transform[0])
-    told = spec.block / pixel if spec is not None and spec.block else 0.0
-    return int(min(max(told, 8), max(8, min(height, width) // 4)))
+    shortest = min(scene.target.grid.shape)
+    side = shortest / 10
+    if spec is not None and spec.block and not spec.columns:
+        side = spec.block / abs(scene.target.grid.transform[0])
+    return int(min(max(side, _LEAST_SIDE), max(_LEAST_SIDE, shortest // 4)))
 
 
 def _cores(shape: tuple[int, int], side: int) -> list[Window]:
@@ -156,14 +163,6 @@ def _area(data: ImageryData) -> Applicability | None:
         )
     except ContractError:
         return None
-
-
-def _labels(method: Any, values: np.ndarray) -> np.ndarray:
-    there = np.isfinite(values).all(axis=1)
-    found = np.full(len(values), None, dtype=object)
-    if there.any():
-        found[there] = method.predict(values[there].astype(np.float32)).astype(str)
-    return found
 
 
 def _sentence(table: pd.DataFrame) -> str:

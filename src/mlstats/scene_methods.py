@@ -23,6 +23,7 @@ from mlstats.imagery.estimator_choice import choose_estimator
 from mlstats.imagery.pixel_classifier import PixelClassifier
 from mlstats.imagery.previous_map import PREVIOUS, PreviousMap
 from mlstats.imagery.segment_estimates import SOURCES
+from mlstats.imagery.stored_classifier import StoredClassifier
 from mlstats.imagery.validation import validate_classifiers
 from mlstats.imagery_task import (
     ESTIMATE_COLUMNS,
@@ -108,9 +109,12 @@ def run_classifier(
         rows.append(_unclassified(name, counts))
     reads = [PREVIOUS] if isinstance(method, PreviousMap) else scene.names
     kind = "string" if isinstance(method, PreviousMap) else "double"
+    kept = fitted
+    if not isinstance(method, PreviousMap):
+        kept = StoredClassifier(fitted, scene.names)
     return ArmRun(
         name,
-        fitted,
+        kept,
         units,
         pd.DataFrame(areas, columns=list(ESTIMATE_COLUMNS)),
         clock.rows,

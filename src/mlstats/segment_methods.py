@@ -20,6 +20,7 @@ from mlstats.imagery.segment_estimates import SOURCES
 from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData, estimate_row
 from mlstats.method import build
 from mlstats.quality.estimate import Estimate, absent, t_estimate
+from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 from mlstats.segment_frames import AREA, SurveyFrame, drawn, sample_of
 
 __all__ = ["build_estimator", "run_estimator", "simulated"]
@@ -133,7 +134,7 @@ def _estimates(
         )
     ]
     if getattr(method, "estimator", "") == "direct" and survey.areas is not None:
-        rows += _direct_areas(name, data, variable)
+        rows += _direct_areas(pilot, name, data, variable)
     return rows
 
 
@@ -219,7 +220,9 @@ def _small_areas(
     return rows
 
 
-def _direct_areas(name: str, data: ImageryData, variable: str) -> list[dict[str, Any]]:
+def _direct_areas(
+    pilot: Pilot, name: str, data: ImageryData, variable: str
+) -> list[dict[str, Any]]:
     """Return the direct expansion of each area by its own segments alone."""
     survey: SurveyFrame = data.task
     assert survey.areas is not None
@@ -229,7 +232,10 @@ def _direct_areas(name: str, data: ImageryData, variable: str) -> list[dict[str,
     for place, area in enumerate(survey.areas[AREA]):
         y = data.frame.loc[named == area, variable].to_numpy(float)
         size = float(sizes[place])
-        if len(y) < 2:
+        spec = pilot.data.segments
+        if len(y) < LEAST_UNITS and not (spec is not None and spec.public):
+            found = absent("not_measured", KEPT_BACK, len(y))
+        elif len(y) < 2:
             found = absent("not_measured", f"{len(y)} segments in the area", len(y))
         else:
             within = y.std(ddof=1) * np.sqrt((1 - len(y) / size) / len(y))
