@@ -1,8 +1,8 @@
 """Satellite images joined with survey, census and administrative data.
 
 Images: a :class:`Stack` of :class:`Image` is read window by window on one
-:class:`Grid`, and :func:`map_raster` makes a raster of it; a :class:`FeatureSet` describes pixels,
-those of labelled points and polygons too (:func:`pixels_at_points`).
+:class:`Grid`, and :func:`map_raster` makes a raster of it. A :class:`FeatureSet`
+describes pixels, those of labelled points and polygons too: :func:`pixels_at_points`.
 Estimators of areas: :class:`AreaSample` holds surveyed and classified segments,
 :func:`choose_estimator` tells what their number allows and :func:`estimate_area`
 estimates by it; :func:`compare_estimators` puts all beside each other, with the pixel
