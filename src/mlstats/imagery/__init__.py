@@ -45,7 +45,7 @@ _HOMES = {
     "bootstrap_mse": "benchmarking",
     "calibrated_areas": "calibrating",
     "choose_estimator": "estimator_choice",
-    "clear_share": "images",
+    "clear_share": "observations",
     "common_grid": "grid",
     "compare_estimators": "estimator_choice",
     "cost_break_even": "efficiency",
