@@ -3,6 +3,8 @@
 Images: a :class:`Stack` of :class:`Image` is read window by window on one
 :class:`Grid`, and :func:`map_raster` makes a raster of it; a :class:`FeatureSet`
 describes pixels, those of labelled points and polygons too (:func:`pixels_at_points`).
+:class:`Grid`, and :func:`map_raster` makes a raster of it. A :class:`FeatureSet`
+describes pixels, those of labelled points and polygons too: :func:`pixels_at_points`.
 Estimators of areas: :class:`AreaSample` holds surveyed and classified segments,
 :func:`choose_estimator` tells what their number allows and :func:`estimate_area`
 estimates by it; :func:`compare_estimators` puts all beside each other, with the pixel
@@ -66,6 +68,7 @@ _HOMES = {
     "choose_estimator": "estimator_choice",
     "classify_raster": "class_raster",
     "clear_share": "images",
+    "clear_share": "observations",
     "common_grid": "grid",
     "compare_estimators": "estimator_choice",
     "cost_break_even": "efficiency",
