@@ -205,7 +205,7 @@ def test_without_numba_the_labels_are_the_same(monkeypatch):
     before = [
         PixelClassifier(one.fit(values, label)).predict(bands) for one in compiled
     ]
-    for name in ("tree_kernels", "quadratic_kernel", "pixel_ranks"):
+    for name in ("compiling", "tree_kernels", "quadratic_kernel", "pixel_ranks"):
         monkeypatch.delitem(sys.modules, f"mlstats.imagery.{name}", raising=False)
         monkeypatch.delattr(f"mlstats.imagery.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)

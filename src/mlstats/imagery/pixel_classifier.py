@@ -53,7 +53,7 @@ class PixelClassifier:
     lead : float, default=1.0
         A pixel leaves the trees when its winner leads by more than this share of what
         the trees that are left can change. 1 keeps all labels; less is approximate
-        and faster, see ``docs/imagery.md`` for the share of labels it changed.
+        and faster; ``docs/classes-of-pixels.md`` tells how many labels it changes.
 
     Attributes
     ----------
@@ -230,7 +230,10 @@ class PixelClassifier:
             if usable.all():
                 yield place, np.array(block, order="C")
             elif usable.any():
-                yield start + np.flatnonzero(usable), block[:, usable]
+                yield (
+                    start + np.flatnonzero(usable),
+                    np.ascontiguousarray(block[:, usable]),
+                )
 
 
 def _way(estimator: Any, lead: float) -> _Way:

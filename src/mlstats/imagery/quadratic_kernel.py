@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import Any
 
-import numba
 import numpy as np
+
+from mlstats.imagery.compiling import compiled
 
 __all__ = ["best_discriminants", "discriminants"]
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
 # Pixels that stay in a core's first cache while they pass all classes.
 _TILE = 256
+# Sums may be rounded in another order: near ties are decided elsewhere.
+_fused = partial(compiled, fastmath={"contract", "reassoc"})
 
 
-def _compiled(function: _Function) -> _Function:
-    # Sums may be rounded in another order: near ties are decided elsewhere.
-    options = numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})
-    return cast(_Function, options(function))
-
-
-@_compiled
+@_fused
 def _of_class(
     values: Any, mean: Any, factor: Any, constant: float, away: Any, found: Any
 ) -> None:
@@ -47,7 +42,7 @@ def _of_class(
             found[i] -= 0.5 * product[i] * product[i]
 
 
-@_compiled
+@_fused
 def discriminants(
     values: Any, means: Any, factors: Any, constants: Any, found: Any
 ) -> None:
@@ -60,7 +55,7 @@ def discriminants(
             _of_class(tile, means[k], factors[k], constants[k], away, one)
 
 
-@_compiled
+@_fused
 def best_discriminants(
     values: Any, means: Any, factors: Any, constants: Any, classes: Any, close: Any
 ) -> None:

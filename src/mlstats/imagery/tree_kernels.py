@@ -1,13 +1,8 @@
-"""Compiled passes of pixels through the tables of :mod:`.tree_tables`.
-
-Importing this module imports numba; the machine code is kept beside the module, or in
-the folder of NUMBA_CACHE_DIR, so that only the first run on a machine compiles.
-"""
+"""Compiled passes of pixels through the tables of :mod:`.tree_tables`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numba
 import numpy as np
@@ -15,13 +10,15 @@ from llvmlite import ir
 from numba.core import cgutils as typeless_cgutils
 from numba.extending import intrinsic
 
+from mlstats.imagery.compiling import compiled
 from mlstats.imagery.tree_tables import TREES_TOGETHER
 
 __all__ = ["classify_block", "float_ranks", "integer_ranks", "score_block"]
 
 cgutils: Any = typeless_cgutils  # it ships no type information
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
+# Written here, since machine code is kept as long as this file does not change.
+_TREES = 16
+assert _TREES == TREES_TOGETHER
 # In one pass through a node, this many pixels wait for memory at the same time.
 _LANES = 16
 # Pixels that pass a group of trees before the next group's tables are fetched.
@@ -32,13 +29,9 @@ _FEATURE_BITS = np.uint64(0xFFF)
 _RANK_BITS = np.uint64(0xFFFFFF)
 
 
-def _compiled(function: _Function) -> _Function:
-    return cast(_Function, numba.njit(cache=True, nogil=True)(function))
-
-
 def _vector(builder: Any, array: Any, row: Any, kind: Any) -> Any:
     """Return the place of a row of an array as that of a vector."""
-    place = builder.mul(row, row.type(TREES_TOGETHER))
+    place = builder.mul(row, row.type(_TREES))
     return builder.bitcast(builder.gep(array.data, [place]), kind.as_pointer())
 
 
@@ -53,7 +46,7 @@ def _exits_left(builder: Any, arrays: list[Any], pixel: Any, words: Any) -> Any:
     masks, rows, ranks = arrays
     n_features = builder.extract_value(ranks.shape, 1)
     first = builder.mul(pixel, n_features)
-    every = ir.Constant(words, [-1] * TREES_TOGETHER)
+    every = ir.Constant(words, [-1] * _TREES)
     left = cgutils.alloca_once_value(builder, every)
     with cgutils.for_range(builder, n_features) as loop:
         place = builder.add(first, loop.index)
@@ -71,13 +64,13 @@ def _write_reach(context: Any, builder: Any, signature: Any, arguments: Any) -> 
     )
     pixel = arguments[0]
     word = context.get_data_type(signature.args[1].dtype)
-    words = ir.VectorType(word, TREES_TOGETHER)
-    numbers = ir.VectorType(ir.IntType(32), TREES_TOGETHER)
+    words = ir.VectorType(word, _TREES)
+    numbers = ir.VectorType(ir.IntType(32), _TREES)
     left = _exits_left(builder, [masks, rows, ranks], pixel, words)
     lowest_bits = cgutils.get_or_insert_function(
         builder.module,
         ir.FunctionType(words, [words, ir.IntType(1)]),
-        f"llvm.cttz.v{TREES_TOGETHER}i{word.width}",
+        f"llvm.cttz.v{_TREES}i{word.width}",
     )
     never_zero = ir.Constant(ir.IntType(1), 1)
     lowest = builder.call(lowest_bits, [left, never_zero])
@@ -103,14 +96,14 @@ def _type_reach(
 _reach: Any = intrinsic(_type_reach)
 
 
-@_compiled
+@compiled
 def integer_ranks(values: Any, table: Any, low: int, ranks: Any) -> None:
     """Look up the rank of every value of one feature."""
     for i in range(values.size):
         ranks[i] = table[np.int64(values[i]) - low]
 
 
-@_compiled
+@compiled
 def float_ranks(
     values: Any, keys: Any, thresholds: Any, lowest: Any, first: int, ranks: Any
 ) -> None:
@@ -136,7 +129,7 @@ def float_ranks(
         ranks[i] = first + rank
 
 
-@_compiled
+@compiled
 def _exits(
     ranks: Any, live: Any, rows: Any, masks: Any, bases: Any, exits: Any
 ) -> None:
@@ -145,7 +138,7 @@ def _exits(
         _reach(live[j], masks, rows, ranks, bases, exits)
 
 
-@_compiled
+@compiled
 def _descend(
     ranks: Any, live: Any, below: Any, nodes: Any, leaves: Any, exits: Any, waiting: Any
 ) -> None:
@@ -155,7 +148,7 @@ def _descend(
     first = np.empty(_LANES, np.uint64)
     n_features = ranks.shape[1]
     flat = ranks.reshape(ranks.size)
-    for t in range(TREES_TOGETHER):
+    for t in range(_TREES):
         n_waiting = 0
         for j in range(live.size):
             waiting[n_waiting] = live[j]
@@ -181,7 +174,7 @@ def _descend(
                 exits[waiting[start + k], t] = leaves[place[k] >> _CHILD_SHIFT]
 
 
-@_compiled
+@compiled
 def _add_shares(live: Any, exits: Any, values: Any, scores: Any) -> None:
     """Add the class shares of the leaves, tree after tree as scikit-learn does."""
     for j in range(live.size):
@@ -190,7 +183,7 @@ def _add_shares(live: Any, exits: Any, values: Any, scores: Any) -> None:
             k = 4 * c
             s0, s1 = scores[i, k], scores[i, k + 1]
             s2, s3 = scores[i, k + 2], scores[i, k + 3]
-            for t in range(TREES_TOGETHER):
+            for t in range(_TREES):
                 leaf = values[c, exits[i, t]]
                 s0 += leaf[0]
                 s1 += leaf[1]
@@ -200,18 +193,18 @@ def _add_shares(live: Any, exits: Any, values: Any, scores: Any) -> None:
             scores[i, k + 2], scores[i, k + 3] = s2, s3
 
 
-@_compiled
+@compiled
 def _add_steps(live: Any, exits: Any, values: Any, scores: Any, column: int) -> None:
     """Add the values of the leaves to the score of one class, step by step."""
     for j in range(live.size):
         i = live[j]
         score = scores[i, column]
-        for t in range(TREES_TOGETHER):
+        for t in range(_TREES):
             score += values[0, exits[i, t], 0]
         scores[i, column] = score
 
 
-@_compiled
+@compiled
 def _still_open(live: Any, scores: Any, n_classes: int, enough: float) -> int:
     """Keep the pixels whose winner leads by no more than `enough`; return how many."""
     kept = 0
@@ -228,7 +221,7 @@ def _still_open(live: Any, scores: Any, n_classes: int, enough: float) -> int:
     return kept
 
 
-@_compiled
+@compiled
 def score_block(
     ranks: Any,
     scores: Any,
@@ -244,7 +237,7 @@ def score_block(
     values: Any,
 ) -> None:
     """Add the trees to `scores`, for each pixel until its winner cannot change."""
-    exits = np.empty((_TILE, TREES_TOGETHER), np.int32)
+    exits = np.empty((_TILE, _TREES), np.int32)
     waiting = np.empty(_TILE + 1, np.int64)
     everyone = np.empty(_TILE, np.int64)
     for start in range(0, ranks.shape[0], _TILE):
@@ -267,7 +260,7 @@ def score_block(
                     break
 
 
-@_compiled
+@compiled
 def classify_block(
     scores: Any, n_classes: int, divisor: float, ties_to_last: bool, classes: Any
 ) -> None:
