@@ -12,7 +12,8 @@ import pandas as pd
 from mlstats.config import Pilot
 from mlstats.imagery.applicability import Applicability
 from mlstats.imagery.drift_between_dates import date_drift
-from mlstats.imagery.images import Stack, clear_share
+from mlstats.imagery.images import Stack
+from mlstats.imagery.observations import clear_share
 from mlstats.imagery.windows import Window
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.imagery_units import BLOCK

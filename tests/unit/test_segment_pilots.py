@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
-from rasterio.transform import from_origin
 
 from mlstats.config import Pilot
 from mlstats.errors import ConfigError, ContractError
@@ -147,7 +146,9 @@ def test_both_arms_are_judged_on_the_same_segments(office: Path):
     units = judged_units(pilot, data, runs, run_id="r", key=KEY)
     assert units.groupby("method")["unit"].apply(list).map(tuple).nunique() == 1
     assert not units["unit"].isin(segments()["id"]).any()
-    rows = pd.DataFrame(number_rows(pilot, units)).query("indicator == 'nrmse' and domain == ''")
+    rows = pd.DataFrame(number_rows(pilot, units)).query(
+        "indicator == 'nrmse' and domain == ''"
+    )
     shown = rows.set_index("method")
     y = segments()["corn"].to_numpy()
     error = np.sqrt(((left_out(data.task.samples["corn"], "direct") - y) ** 2).mean())
@@ -205,9 +206,9 @@ def test_strata_are_those_of_the_role(office: Path):
 
 def test_a_stratum_with_one_segment_has_a_stated_status(office: Path):
     table = segments()
-    pd.concat([table[table["county"] != "d"], table[table["county"] == "d"][:1]]).to_csv(
-        "segments.csv", index=False
-    )
+    pd.concat(
+        [table[table["county"] != "d"], table[table["county"] == "d"][:1]]
+    ).to_csv("segments.csv", index=False)
     pilot = pilot_of(roles={"stratum": "county", "domain": []})
     data, _ = load(pilot, load_settings())
     direct = run_method(pilot, "direct", data).estimates.iloc[0]
@@ -256,8 +257,8 @@ def test_a_measure_that_no_scorecard_has_stops_before_anything_runs(office: Path
 def write_raster(path: str, values: np.ndarray, crs: str = "EPSG:6933") -> None:
     with rasterio.open(
         path, "w", driver="GTiff", height=values.shape[0], width=values.shape[1],
-        count=1, dtype="uint8", crs=crs, transform=from_origin(0, 4e6, 10, 10),
-        nodata=255,
+        count=1, dtype="uint8", crs=crs, nodata=255,
+        transform=rasterio.Affine(10, 0, 0, 0, -10, 4e6),
     ) as file:  # fmt: skip
         file.write(values, 1)
 
@@ -340,7 +341,7 @@ def test_hectares_from_degrees_are_refused(scene: np.ndarray):
     for path, values in (("truth.tif", truth), ("map.tif", shown)):
         with rasterio.open(
             path, "w", driver="GTiff", height=203, width=203, count=1, dtype="uint8",
-            crs="EPSG:4326", transform=from_origin(10, 50, 0.001, 0.001),
+            crs="EPSG:4326", transform=rasterio.Affine(0.001, 0, 10, 0, -0.001, 50),
         ) as file:  # fmt: skip
             file.write(values, 1)
     with pytest.raises(ContractError) as caught:

@@ -67,7 +67,6 @@ _HOMES = {
     "calibrated_areas": "calibrating",
     "choose_estimator": "estimator_choice",
     "classify_raster": "class_raster",
-    "clear_share": "images",
     "clear_share": "observations",
     "common_grid": "grid",
     "compare_estimators": "estimator_choice",
