@@ -4,7 +4,7 @@ The same pixels are seen twice, and only those clear on both dates are compared:
 are told, not tested. Pixels of a block change together, so blocks are the clusters of
 every test, and only pixels of their cores should be given
 (:func:`~mlstats.imagery.blocks_and_seasons.block_cores` with the range of the change as
-the gap): blocks that touch gave 7 to 15 % of false alarms where 5 % were promised. All
+the gap): blocks that touch gave 8 to 17 % of false alarms where 5 % were promised. All
 tests of a call are one family: where nothing drifted the chance of any alarm is at most
 the level. A change is an alarm where it is significant and may be as large as its
 floor, as in :mod:`mlstats.quality.drift`, whose states these are.
