@@ -231,12 +231,6 @@ def test_bands_with_and_without_a_date_and_stored_values_are_refused(series):
         FeatureSet().names(odd)
     zeros = np.zeros((12, 30, 40), "int16")
     stored = Block(zeros, series.valid, series.window, series.names, DATES)
-        np.zeros((12, 30, 40), "int16"),
-        series.valid,
-        series.window,
-        series.names,
-        DATES,
-    )
     with pytest.raises(ContractError, match="scaled"):
         FeatureSet().compute(stored)
 
