@@ -203,6 +203,34 @@ def test_only_the_same_run_is_resumed(tmp_path, changed):
     np.testing.assert_array_equal(read_raster(out)[0], VALUES[0])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
+@pytest.mark.parametrize(
+    ("limit", "what"), [(100_000, "The file cannot"), (280_000, "The raster cannot")]
+)
+def test_a_full_disk_leaves_no_output_and_keeps_blocks(tmp_path, limit, what):
+    """Blocks take 252,000 bytes all together, the raster 60,000 more for its tag."""
+    noise = RNG.integers(0, 256, (500, 500)).astype("uint8")
+    source = write_raster(tmp_path / "in.tif", noise)
+    code = (
+        "import resource, signal, sys; from tests.raster_example import *\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
+        "map_raster(negative, sys.argv[1], sys.argv[2], bands='x', dtype='uint8',"
+        " block=64, tags={'long': 'x' * 60_000})\n"
+    )
+    out = tmp_path / "out.tif"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(source), str(out)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert f"mlstats.errors.ServiceError: {what} be written" in done.stderr
+    assert not out.exists()
+    assert (tmp_path / ".out.tif.blocks" / "log").stat().st_size > 80_000
+
+
 def test_a_damaged_input_leaves_no_output(tmp_path):
     from rasterio.shutil import copy
 
