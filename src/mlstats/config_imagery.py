@@ -132,7 +132,11 @@ class FrameSurvey(_Strict):
 
 
 class Scene(_Strict):
-    """Labelled units and the images that are classified with them."""
+    """Labelled units and the images that are classified with them.
+
+    Folds leave out squares of land of side `block`, in the unit of the coordinates;
+    judged are the units of their cores, `gap` away from those of other squares.
+    """
 
     images: tuple[SceneImage, ...] = Field(min_length=1)
     target: tuple[SceneImage, ...] = ()
@@ -141,6 +145,7 @@ class Scene(_Strict):
     columns: tuple[str, ...] = ()
     per_polygon: int = Field(200, ge=1)
     block: float | None = Field(None, gt=0)
+    gap: float = Field(0.0, ge=0)
     folds: int = Field(5, ge=2, le=20)
     previous: Map | None = None
     survey: FrameSurvey | None = None
@@ -148,6 +153,8 @@ class Scene(_Strict):
 
     @model_validator(mode="after")
     def _where_units_lie(self) -> Self:
+        if self.gap and (self.block is None or self.gap >= self.block):
+            raise ValueError("scene.gap must be less than scene.block")
         if self.columns and self.points is None:
             raise ValueError("scene.columns need scene.points, for blocks of units")
         return self

@@ -33,13 +33,13 @@ CLEAR, SHADOW, CLOUD = 0, 2, 4
 CLOUDED = {"2025-05-10": 0.0, "2025-07-05": 0.05, "2025-09-01": 0.07}
 
 FIELD_WIDTHS = (8, 31)  # pixels, the upper end not reached
-CHANGED = 0.10  # of the fields have another class than a year before
+CHANGED = 0.20  # of the fields have another class than a year before
 WRONG_PATCHES = 0.11  # of the old map's pixels
 ROADS_END = 330  # no training field lies east of this column
 STRANGE_ROWS, STRANGE_COLUMNS = 110, 110  # the corner in the north-east
 FIELDS_VISITED, POINTS = 150, 8
 SEGMENT = 20  # pixels of a side
-SAMPLE = {"intensive": 24, "extensive": 16}
+SAMPLE = {"intensive": 48, "extensive": 32}
 INTENSIVE = 0.45  # share of crops on the old map
 ENUMERATOR_ERROR = 0.02
 
@@ -99,7 +99,7 @@ def make_scene(folder: str | Path, *, seed: int = SEED) -> DemoScene:
     Files: ``scene_<date>.tif`` of three dates (blue, green, red, nir as reflectance x
     10000, and fmask: 0 clear, 2 shadow, 4 cloud), ``map_2024.tif`` (the year before,
     classes 1 to 5), ``training.csv`` (1,200 points in 150 fields chosen along roads),
-    ``segments.csv`` (a stratified random sample of 40 segments of 16 ha with surveyed
+    ``segments.csv`` (a stratified random sample of 80 segments of 16 ha with surveyed
     hectares), ``frame.csv`` (all segments with their strata), ``truth.csv`` and
     ``README.txt``. The same seed gives the same bytes.
 

@@ -14,9 +14,10 @@ from mlstats.evaluate import keyed
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.quality.evaluation import UNITS
 
-__all__ = ["BLOCK", "cluster_column", "judged_units"]
+__all__ = ["BLOCK", "CORE", "cluster_column", "judged_units"]
 
 BLOCK = "block"  # of labelled pixels: what is left out together
+CORE = "in_core"  # whether a pixel is judged: far enough from other blocks
 
 
 def cluster_column(pilot: Pilot) -> str | None:

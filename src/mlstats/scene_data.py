@@ -15,7 +15,7 @@ from mlstats.config import Pilot
 from mlstats.config_imagery import Features, Map, Scene, SceneImage
 from mlstats.dataset import ROW_NUMBER, finder, read_source
 from mlstats.errors import ConfigError, ContractError, nearest
-from mlstats.imagery.blocks_and_seasons import spatial_blocks
+from mlstats.imagery.blocks_and_seasons import block_cores, spatial_blocks
 from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.grid import Grid
 from mlstats.imagery.images import CloudMask, Image, Stack
@@ -28,7 +28,7 @@ from mlstats.imagery.training_pixels import (
 )
 from mlstats.imagery.windows import Window
 from mlstats.imagery_task import ImageryData
-from mlstats.imagery_units import BLOCK
+from mlstats.imagery_units import BLOCK, CORE
 from mlstats.settings import Settings
 
 __all__ = ["SceneData", "Survey", "load_scene"]
@@ -121,7 +121,7 @@ def load_scene(
     previous = _previous(spec, find)
     if previous is not None:
         frame[PREVIOUS] = _classes_at(frame, *previous)
-    frame[BLOCK] = _blocks(pilot, spec, frame)
+    notes += _with_blocks(pilot, spec, frame)
     digests = [io.sha256_file(path) for path in _paths(pilot, spec, find)]
     scene = SceneData(
         stack, target, features, names, bool(spec.target), previous,
@@ -281,22 +281,34 @@ def _of_period(frame: pd.DataFrame, pilot: Pilot, period: str) -> pd.DataFrame:
     return kept.reset_index(drop=True)
 
 
-def _blocks(pilot: Pilot, spec: Scene, frame: pd.DataFrame) -> np.ndarray:
-    """Return the block of each unit: a square of land, or its polygon or cluster."""
-    if spec.block is not None:
-        x, y = ("x", "y") if spec.points is None else (spec.points.x, spec.points.y)
-        labels = spatial_blocks(
-            frame[x].to_numpy(float), frame[y].to_numpy(float), spec.block
-        )
-        return np.asarray(labels).astype(str).astype(object)
-    column = POLYGON if POLYGON in frame else pilot.data.roles.cluster
-    if column is None:
-        raise ConfigError(
-            "Nothing tells which units lie together",
-            where="data.scene.block",
-            expected="the side of a square of land, or data.roles.cluster",
-        )
-    return frame[column].astype(str).to_numpy(object)
+def _with_blocks(pilot: Pilot, spec: Scene, frame: pd.DataFrame) -> list[str]:
+    """Give each unit its block, a square of land or its polygon or cluster.
+
+    Returns
+    -------
+    list of str
+        How many units lie in no core and are not judged.
+    """
+    frame[CORE] = True
+    if spec.block is None:
+        column = POLYGON if POLYGON in frame else pilot.data.roles.cluster
+        if column is None:
+            raise ConfigError(
+                "Nothing tells which units lie together",
+                where="data.scene.block",
+                expected="the side of a square of land, or data.roles.cluster",
+            )
+        frame[BLOCK] = frame[column].astype(str).to_numpy(object)
+        return []
+    names = ("x", "y") if spec.points is None else (spec.points.x, spec.points.y)
+    x, y = (frame[name].to_numpy(float) for name in names)
+    blocks = spatial_blocks(x, y, spec.block)
+    frame[BLOCK] = np.asarray(blocks).astype(str).astype(object)
+    if not spec.gap:
+        return []
+    frame[CORE] = block_cores(x, y, spec.block, spec.gap)
+    beyond = int((~frame[CORE]).sum())
+    return [f"{beyond:,} of {len(frame):,} units lie near another block: not judged"]
 
 
 # -- the survey ----------------------------------------------------------------------

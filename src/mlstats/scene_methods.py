@@ -32,7 +32,7 @@ from mlstats.imagery_task import (
     count_bias,
     estimate_row,
 )
-from mlstats.imagery_units import BLOCK
+from mlstats.imagery_units import BLOCK, CORE
 from mlstats.method import build
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.indicator import Indicator, exact
@@ -181,6 +181,7 @@ def _validated(pilot: Pilot, name: str, method: Any, data: ImageryData) -> pd.Da
             "learnt": found["learnt"],
         }
     )
+    table = table[frame[CORE].to_numpy(bool)[table["row"]]].reset_index(drop=True)
     table.attrs["not_measured"] = absent
     return table
 

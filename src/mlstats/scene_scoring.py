@@ -15,10 +15,11 @@ from mlstats.imagery.applicability import Applicability
 from mlstats.imagery.raster_map import map_raster
 from mlstats.imagery.validation_report import validation_table
 from mlstats.imagery_task import ArmRun, ImageryData
+from mlstats.imagery_units import BLOCK
 from mlstats.quality.estimate import Estimate
 from mlstats.quality.indicator import Indicator, exact
 from mlstats.scene_data import SceneData
-from mlstats.scene_methods import MAIN, UNCLASSIFIED
+from mlstats.scene_methods import UNCLASSIFIED
 
 __all__ = ["applicability", "class_rows"]
 
@@ -122,6 +123,7 @@ def applicability(
     """Write the mask of the area of applicability; tell the share of maps outside it.
 
     Every feature weighs the same: the mask is of the data, the same for all methods.
+    A training unit's nearest neighbour is looked for in other blocks than its own.
 
     Returns
     -------
@@ -131,10 +133,7 @@ def applicability(
         method, class, pixels, outside (their share).
     """
     scene: SceneData = data.task
-    units = runs[0].units
-    fold = units[units["scheme"] == MAIN].set_index("row")["fold"]
-    X = data.frame[scene.names].to_numpy(float)
-    folds = fold.reindex(np.arange(len(X))).fillna("").to_numpy(object)
+    X, folds = data.frame[scene.names].to_numpy(float), data.frame[BLOCK]
     try:
         area = Applicability.learn(X, folds)
     except ContractError as error:
