@@ -158,9 +158,7 @@ class Scene(_Strict):
         if self.columns and self.points is None:
             raise ValueError("scene.columns need scene.points, for blocks of units")
         if self.columns and self.previous is not None:
-            raise ValueError(
-                "scene.previous is read at pixels: leave scene.columns out"
-            )
+            raise ValueError("scene.previous is read at pixels: no scene.columns")
         return self
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.config import Pilot
+from mlstats.errors import ContractError
 from mlstats.imagery.applicability import Applicability
 from mlstats.imagery.drift_between_dates import date_drift
 from mlstats.imagery.images import Stack
@@ -24,6 +25,9 @@ __all__ = ["DatesApart", "class_changes", "compare_dates"]
 _MOST_BLOCKS: Final = 400
 _PER_BLOCK: Final = 64
 _LEAST_SIDE: Final = 8  # pixels, half of which are the gap to the next core
+_ELSEWHERE: Final = (
+    "The images that were learnt from lie elsewhere: the dates could not be compared."
+)
 _SHOWN: Final = [
     "measure", "of", "before", "after", "effect", "effect_lower", "effect_upper",
     "p_adjusted", "floor", "state", "psi", "pixels", "blocks", "note",
@@ -60,7 +64,9 @@ def compare_dates(pilot: Pilot, data: ImageryData) -> DatesApart:
     """Compare the bands of both dates, and their places in what was learnt.
 
     Pixels are a sample: at most 64 of the core of each of at most 400 blocks, whose
-    sides are those of the pilot's blocks. A scene without a later date has none.
+    sides are those of the pilot's blocks. A scene without a later date has none. Images
+    on another grid than the target are taken to it; where they lie elsewhere there are
+    no pixels to compare, and the sentence says so.
     """
     if pilot.task != "scene":
         return DatesApart(pd.DataFrame())
@@ -68,12 +74,14 @@ def compare_dates(pilot: Pilot, data: ImageryData) -> DatesApart:
     clear = _clear(scene)
     if not scene.later:
         return DatesApart(pd.DataFrame(), clear=clear)
+    try:
+        earlier = Stack(scene.stack.images, scene.target.grid)
+    except ContractError:  # no place in common
+        return DatesApart(pd.DataFrame(), _ELSEWHERE, clear)
     side = _side(pilot, scene)
     before, after, blocks = [], [], []
     for number, window in enumerate(_cores(scene.target.grid.shape, side)):
-        pair = [
-            _features(stack, scene, window) for stack in (scene.stack, scene.target)
-        ]
+        pair = [_features(stack, scene, window) for stack in (earlier, scene.target)]
         step = max(1, pair[0].shape[1] // _PER_BLOCK)
         before.append(pair[0][:, ::step].T)
         after.append(pair[1][:, ::step].T)
@@ -92,6 +100,7 @@ def class_changes(
     """Compare the shares of the classes on both dates, by the candidate's labels.
 
     The confusion of its validation corrects them; its error stays in the interval.
+    Where it cannot, a row says why.
     """
     if apart.before is None or apart.after is None or apart.blocks is None:
         return pd.DataFrame()
@@ -103,14 +112,18 @@ def class_changes(
     ]
     told = run.units[run.units["scheme"] == "blocked"]
     counts = pd.crosstab(told["prediction"].astype(str), told["truth"].astype(str))
-    found = date_drift(
-        apart.before[:, :0],
-        apart.after[:, :0],
-        apart.blocks,
-        names=[],
-        classes=(sides[0], sides[1]),
-        confusion=counts,
-    )
+    try:
+        found = date_drift(
+            apart.before[:, :0],
+            apart.after[:, :0],
+            apart.blocks,
+            names=[],
+            classes=(sides[0], sides[1]),
+            confusion=counts,
+        )
+    except ContractError as error:  # a class that validation hardly met
+        row = {"measure": "class share", "of": "", "state": "not measured"}
+        return pd.DataFrame([row | {"note": error.title}])
     return found[found["measure"] != "clear"]  # told with the bands
 
 
@@ -156,8 +169,6 @@ def _features(stack: Stack, scene: SceneData, window: Window) -> np.ndarray:
 
 
 def _area(data: ImageryData) -> Applicability | None:
-    from mlstats.errors import ContractError
-
     try:
         return Applicability.learn(
             data.frame[data.task.names].to_numpy(float), data.frame[BLOCK]
