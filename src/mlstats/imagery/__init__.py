@@ -10,8 +10,9 @@ pixels: :func:`map_accuracy`, :func:`accuracy_of_counts` and :func:`calibrated_a
 Before fieldwork: :func:`map_sample`, :func:`sample_size`, :func:`allocate`.
 Small areas: :func:`fay_herriot`, :func:`battese_harter_fuller`, :func:`benchmarked`.
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
-:func:`pycnophylactic`. Rasters summarised by zone: :func:`zonal_statistics`. What is
-named here is imported when it is used.
+:func:`pycnophylactic`. Rasters summarised by zone: :func:`zonal_statistics`.
+Pictures: :func:`class_map_svg`, :func:`zone_map_svg`. What is named here is imported
+when it is used.
 """
 
 from __future__ import annotations
@@ -64,7 +65,10 @@ _HOMES = {
     "sample_size": "sample_design",
     "segment_estimate": "segment_estimates",
     "smooth_variances": "area_level",
+    "class_map_png": "map_picture",
+    "class_map_svg": "map_picture",
     "zonal_statistics": "zonal",
+    "zone_map_svg": "zone_picture",
 }
 
 __all__ = [
@@ -112,7 +116,10 @@ __all__ = [
     "sample_size",
     "segment_estimate",
     "smooth_variances",
+    "class_map_png",
+    "class_map_svg",
     "zonal_statistics",
+    "zone_map_svg",
 ]
 
 
