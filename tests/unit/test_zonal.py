@@ -371,6 +371,8 @@ def test_what_cannot_be_used_is_told(small, tmp_path):
         go(bands=[2])
     with pytest.raises(ContractError, match="no column 'zne'"):
         go(id="zne")
+    with pytest.raises(ContractError, match="name of a result: count"):
+        go(zones=zones.rename(columns={"zone": "count"}), id="count")
     with pytest.raises(ContractError, match="2 ids of zones are missing or stand"):
         go(zones=zones.assign(zone="same"))
     with pytest.raises(SourceError, match="zones cannot be read"):
