@@ -98,8 +98,9 @@ def zonal_statistics(
 
     Notes
     -----
-    The centre rule gives what rasterstats gives. Cells are read in strips, so memory
-    does not grow with the raster.
+    The centre rule gives what rasterstats gives, but for a centre exactly on the border
+    of two zones: it counts in the zone given last, not in both. Cells are read in
+    strips, so memory does not grow with the raster.
     """
     _check_words(statistics, values, method)
     with open_raster(raster) as source:
