@@ -8,7 +8,6 @@ corner whose soils are like none that was visited.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +101,7 @@ def make_scene(folder: str | Path, *, seed: int = SEED) -> DemoScene:
     10000, and fmask: 0 clear, 2 shadow, 4 cloud), ``map_2024.tif`` (the year before,
     classes 1 to 5), ``training.csv`` (1,200 points in 150 fields chosen along roads),
     ``segments.csv`` (a stratified random sample of 40 segments of 16 ha with surveyed
-    hectares), ``strata.csv`` (stratum, segments of the population), ``truth.csv`` and
+    hectares), ``frame.csv`` (all segments with their strata), ``truth.csv`` and
     ``README.txt``. The same seed gives the same bytes.
 
     Parameters
@@ -128,14 +127,14 @@ def make_scene(folder: str | Path, *, seed: int = SEED) -> DemoScene:
         _write(images[date], _with_clouds(sky, bands, CLOUDED[date]), NODATA, BANDS)
     old = _old_map(np.random.default_rng([seed, 4]), fields, kind)
     _write(folder / "map_2024.tif", old[None], 0, ("class",))
-    segments, strata = _segments(np.random.default_rng([seed, 5]), classes, old)
+    segments, frame = _segments(np.random.default_rng([seed, 5]), classes, old)
     pixels = np.bincount(classes.ravel(), minlength=6)[1:]
     names = {"code": list(CLASSES), "class": list(CLASSES.values())}
     truth = pd.DataFrame(names | {"pixels": pixels, "hectares": pixels * HECTARES})
     tables = {
         "training": _training(np.random.default_rng([seed, 6]), fields, kind),
         "segments": segments,
-        "strata": strata,
+        "frame": frame,
         "truth": truth,
     }
     for name, table in tables.items():
@@ -308,7 +307,7 @@ def _training(rng: np.random.Generator, fields: _Codes, kind: _Codes) -> pd.Data
 def _segments(
     rng: np.random.Generator, classes: _Codes, old: _Codes
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Sample segments by stratum, survey them, and count the population."""
+    """Return sampled segments with what was surveyed, and all of the frame."""
     number = SIDE // SEGMENT
     share = _by_segment(old <= 2).ravel() / SEGMENT**2
     stratum = np.where(share >= INTENSIVE, "intensive", "extensive")
@@ -319,17 +318,18 @@ def _segments(
         ]
     )
     surveyed = _surveyed(rng, classes)[chosen]
-    table = {
-        "segment": [f"S{place:03d}" for place in chosen],
-        "stratum": stratum[chosen],
-        "row": chosen // number * SEGMENT,
-        "col": chosen % number * SEGMENT,
-        **{f"{n}_ha": surveyed[:, i] for i, n in enumerate(CLASSES.values())},
-        "synthetic": "synthetic",
-    }
-    sizes: Mapping[str, int] = {n: int((stratum == n).sum()) for n in SAMPLE}
-    strata = pd.DataFrame({"stratum": list(sizes), "segments": list(sizes.values())})
-    return pd.DataFrame(table), strata
+    every = np.arange(number**2)
+    frame = pd.DataFrame(
+        {
+            "segment": [f"S{place:03d}" for place in every],
+            "stratum": stratum,
+            "row": every // number * SEGMENT,
+            "col": every % number * SEGMENT,
+            "synthetic": "synthetic",
+        }
+    )
+    hectares = {f"{n}_ha": surveyed[:, i] for i, n in enumerate(CLASSES.values())}
+    return frame.iloc[chosen].assign(**hectares), frame
 
 
 def _by_segment(grid: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -383,7 +383,7 @@ training.csv      points in {FIELDS_VISITED} fields that were chosen along roads
                   west: {POINTS} in each; not a sample of the scene
 segments.csv      a stratified random sample of segments of {SEGMENT} x {SEGMENT} pixels
                   with surveyed hectares; row and col are those of the upper left pixel
-strata.csv        segments of the population by stratum (intensive: crops have at least
+frame.csv         all segments with their strata (intensive: crops have at least
                   {INTENSIVE:.0%} of the segment on the old map)
 truth.csv         true hectares, which no office has; to check estimates only
 """

@@ -109,7 +109,8 @@ def test_points_lie_in_their_fields_in_the_accessible_part(scene, training):
 
 def test_segments_are_a_sample_of_their_strata(scene):
     segments = pd.read_csv(scene.folder / "segments.csv")
-    strata = pd.read_csv(scene.folder / "strata.csv").set_index("stratum")["segments"]
+    frame = pd.read_csv(scene.folder / "frame.csv")
+    strata = frame["stratum"].value_counts()
     assert segments["stratum"].value_counts().to_dict() == {
         "intensive": 24,
         "extensive": 16,
@@ -135,7 +136,7 @@ def test_the_same_seed_gives_the_same_bytes(scene, tmp_path):
     for name in names:
         assert (again.folder / name).read_bytes() == (scene.folder / name).read_bytes()
     other = make_scene(tmp_path / "other", seed=5)
-    for name in {*names} - {"strata.csv"}:
+    for name in names:
         assert (other.folder / name).read_bytes() != (scene.folder / name).read_bytes()
 
 
@@ -185,7 +186,8 @@ def test_a_corner_is_like_nothing_in_the_training(training, pixels):
 def test_regression_on_the_true_map_gains_more_than_threefold(scene, crop):
     code = {name: code for code, name in CLASSES.items()}[crop]
     segments = pd.read_csv(scene.folder / "segments.csv")
-    strata = pd.read_csv(scene.folder / "strata.csv").set_index("stratum")["segments"]
+    frame = pd.read_csv(scene.folder / "frame.csv")
+    strata = frame["stratum"].value_counts()
     with rasterio.open(scene.folder / "map_2024.tif") as raster:
         intensive = by_segment(raster.read(1) <= 2) / SEGMENT_HA >= 0.45
     classified = by_segment(scene.classes == code)
@@ -212,9 +214,9 @@ def test_surveys_of_the_sample_design_are_right_on_average(scene):
     names = [f"{name}_ha" for name in CLASSES.values()]
     rng, totals = np.random.default_rng(0), []
     for _ in range(150):
-        segments, strata = _segments(rng, scene.classes, old)
+        segments, frame = _segments(rng, scene.classes, old)
         means = segments.groupby("stratum")[names].mean()
-        sizes = strata.set_index("stratum")["segments"]
+        sizes = frame["stratum"].value_counts()
         totals.append(means.mul(sizes, axis=0).sum())
     found = pd.DataFrame(totals)
     error = found.std() / len(found) ** 0.5

@@ -23,7 +23,12 @@ from mlstats.quality.estimate import (
     as_table,
 )
 
-__all__ = ["accuracy_by_class", "accuracy_by_domain", "macro_f1_linearised"]
+__all__ = [
+    "accuracy_by_class",
+    "accuracy_by_domain",
+    "macro_f1_difference",
+    "macro_f1_linearised",
+]
 
 
 def accuracy_by_class(
@@ -92,15 +97,54 @@ def macro_f1_linearised(
     truth, prediction : numpy.ndarray of object, shape (n,)
         Codes; None where the method gave none.
     """
-    _, measures = _measures(truth, prediction)
     if design.fault:
         return absent("not_measured", design.fault, len(truth))
+    value, scores = _macro_f1_scores(design, truth, prediction)
+    if not np.isfinite(value):
+        return absent("not_measured", "no unit has a true code", len(truth))
+    return design.linearised(value, scores, confidence=confidence)
+
+
+def macro_f1_difference(
+    design: Design,
+    truth: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    confidence: float = 0.95,
+) -> Estimate:
+    """Estimate the macro-F1 of one method less that of another on the same units.
+
+    The influence of a unit on the difference is the difference of its influences, as
+    in :func:`macro_f1_linearised`; the interval is t.
+
+    Parameters
+    ----------
+    design : Design
+        Of the sample.
+    truth, first, second : numpy.ndarray of object, shape (n,)
+        True codes and those of both methods; None where a method gave none.
+    """
+    if design.fault:
+        return absent("not_measured", design.fault, len(truth))
+    one, scores = _macro_f1_scores(design, truth, first)
+    other, others = _macro_f1_scores(design, truth, second)
+    if not np.isfinite(one):
+        return absent("not_measured", "no unit has a true code", len(truth))
+    return design.linearised(one - other, scores - others, confidence=confidence)
+
+
+def _macro_f1_scores(
+    design: Design, truth: np.ndarray, prediction: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return the mean F1 over the true classes and its weighted influences."""
+    _, measures = _measures(truth, prediction)
     value, scores = _linearised(design.weight, *measures["f1"])
     occurs = np.asarray(measures["recall"][1].T @ design.weight).ravel() > 0
     if not occurs.any():
-        return absent("not_measured", "no unit has a true code", len(truth))
+        return np.nan, np.zeros(len(truth))
     mean = np.asarray(scores @ occurs).ravel() / occurs.sum()
-    return design.linearised(float(value[occurs].mean()), mean, confidence=confidence)
+    return float(value[occurs].mean()), mean
 
 
 def accuracy_by_domain(
