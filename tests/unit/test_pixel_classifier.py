@@ -339,3 +339,11 @@ def test_labels_of_a_landsat_scene():
         expected = estimator.predict(bands[:, good].T.astype(np.float32))
         assert good.mean() > 0.9
         np.testing.assert_array_equal(pixels.classes_[found[good]], expected)
+
+
+def test_code_that_cannot_be_kept_is_compiled_all_the_same():
+    space = {}
+    exec("def twice(value):\n    return 2 * value", space)
+    from mlstats.imagery.compiling import compiled
+
+    assert compiled(space["twice"])(21) == 42
