@@ -244,6 +244,7 @@ def build_report(
     gates: pd.DataFrame,
     runs: Sequence[ArmRun],
     dates: DatesApart,
+    pictures: Sequence[tuple[str, str]] = (),
 ) -> RunReport:
     """Bring together what every form of the report shows."""
     pilot, units = run.pilot, evaluation.units
@@ -259,6 +260,7 @@ def build_report(
         drift=apart.table(),
         drift_sentence=" ".join(filter(None, [apart.sentence(), dates.sentence])),
         tables={TITLES[n]: t for n, t in tables.items() if n in TITLES},
+        pictures=pictures,
     )
 
 
