@@ -49,7 +49,9 @@ def number_rows(pilot: Pilot, units: pd.DataFrame) -> Rows:
         ],
         seed=pilot.evaluate.seed,
     )
-    return [row for row in rows if row["indicator"] in _NUMBERS]
+    # Totals of zones are kept, so that the mean of their parts has no bias.
+    kept = _NUMBERS - {"mean_bias"} if pilot.task == "zones" else _NUMBERS
+    return [row for row in rows if row["indicator"] in kept]
 
 
 # -- areas ---------------------------------------------------------------------------

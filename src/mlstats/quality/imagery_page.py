@@ -57,7 +57,8 @@ class ImageryPage(VariablePage):
         """Return the page."""
         name = self.pilot["pilot"]
         said = gates[["to", "rule", "result", "reason"]].astype(str).to_numpy().tolist()
-        maps = sorted(path.name for path in self.folder.glob("map-*.svg"))
+        found = self.folder.glob("map-*.svg") if self.task == "scene" else []
+        maps = sorted(path.name for path in found)
         parts = [
             f"# {self.pilot['title'] or name}",
             "SYNTHETIC DATA: no figure here says anything about a real statistic, and "
