@@ -103,7 +103,8 @@ def run_classifier(
     if path is not None:
         pixels = int(np.prod(scene.target.grid.shape))
         with method_guard(name), clock("predict", pixels):
-            counts = _mapped(fitted, scene, path, pixels)
+            wide = pilot.data.scene is not None and pilot.data.scene.probabilities
+            counts = _mapped(fitted, scene, path, pixels, wide)
         tables["class_areas"] = _class_areas(name, counts, scene)
         areas, rows = _areas(pilot, name, scene, path, counts)
         rows.append(_unclassified(name, counts))
@@ -205,7 +206,9 @@ class _Stand:
 # -- the map -------------------------------------------------------------------------
 
 
-def _mapped(fitted: Any, scene: SceneData, path: Path, pixels: int) -> pd.DataFrame:
+def _mapped(
+    fitted: Any, scene: SceneData, path: Path, pixels: int, wide: bool
+) -> pd.DataFrame:
     """Write the map and return the pixels of each class, the unclassified too."""
     if isinstance(fitted, PreviousMap):
         return _recoded(fitted, scene, path)
@@ -214,6 +217,7 @@ def _mapped(fitted: Any, scene: SceneData, path: Path, pixels: int) -> pd.DataFr
         scene.features,
         PixelClassifier(fitted, unclassified=0),
         path,
+        probabilities=wide and hasattr(fitted, "predict_proba"),
         uncertainty="margin" if hasattr(fitted, "predict_proba") else None,
         workers=_workers() if pixels > 4_000_000 else 1,
     )

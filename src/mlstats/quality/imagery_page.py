@@ -16,6 +16,7 @@ __all__ = ["ImageryPage"]
 
 _TABLES: Final = {
     "zones": ("Totals of zones", ()),
+    "map_accuracy": ("Accuracy of the map by reference pixels", ()),
     "class_areas": ("Pixel counts: a comparison, no figures", ()),
     "applicability": ("Share of each class unlike the training", ()),
     "clear": ("Clear pixels", ()),

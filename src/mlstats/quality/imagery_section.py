@@ -40,6 +40,7 @@ TITLES: Final = {
     "areas": AREAS,
     "zones": "Totals of zones",
     "validation": VALIDATION,
+    "map_accuracy": "Accuracy of the map",
     "applicability": "Unlike the training",
     "class_areas": "Pixel counts, no figures",
     "date_drift": "Drift between dates",
