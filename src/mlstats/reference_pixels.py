@@ -167,7 +167,5 @@ def pixel_areas(
         how = "stratified by map class (Olofsson et al. 2014)"
         rows.append(estimate_row(estimate, method=METHOD, variable=variable, how=how))
     kept = ["measure", "class", "value", "se", "lower", "upper", "n", "note"]
-    accuracy = found.table[
-        found.table["measure"].isin(["overall", "users", "producers"])
-    ]
+    told = found.table["measure"].isin(["overall", "users", "producers"])
     return rows, found.table.loc[told, kept].reset_index(drop=True)
