@@ -11,10 +11,11 @@ from mlstats.runs import Outcome
 from mlstats.settings import load_settings
 from pipelines.coding import coding
 from pipelines.editimpute import editimpute
+from pipelines.imagery import imagery
 
 __all__ = ["run_flow"]
 
-_FLOWS = {"coding": coding, "editimpute": editimpute}
+_FLOWS = {"coding": coding, "editimpute": editimpute, "imagery": imagery}
 
 
 def run_flow(

@@ -6,19 +6,18 @@ version control it shows by its difference what a run brought.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import pandas as pd
 
 from mlstats.config import Pilot
-from mlstats.evaluate import MethodRun
-from mlstats.imputing import ImputationRun
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.indicator_names import HEADLINES
 from mlstats.quality.method_card import method_cards
 from mlstats.quality.report import RunReport
 
-__all__ = ["method_table", "render_card", "render_version_card"]
+__all__ = ["MethodDone", "method_table", "render_card", "render_version_card"]
 
 _FIGURES = (
     ("accuracy", "accuracy"),
@@ -36,6 +35,55 @@ _IMPUTED = (
     ("total_variation", "total variation"),
     ("imputation_variance", "share of variance"),
 )
+
+
+# What a segment, a labelled pixel or a zone has.
+_PICTURED = (
+    ("accuracy", "accuracy, blocks left out"),
+    ("accuracy_random", "accuracy, random folds"),
+    ("macro_f1", "macro-F1"),
+    ("nrmse", "nRMSE of single units"),
+    ("nmae", "total absolute error"),
+    ("relative_efficiency", "efficiency against direct"),
+    ("repeated_coverage", "coverage, repeated surveys"),
+)
+_FIGURES_OF = {"coding": _FIGURES, "editimpute": _IMPUTED, "imagery": _PICTURED}
+_WORK = {
+    "coding": "Texts are coded by `{candidate}` where it is sure enough",
+    "editimpute": "Records are reviewed and treated by `{candidate}`",
+    "imagery": "Areas and zones are estimated with `{candidate}`",
+}
+
+
+_TERRITORY = {
+    "segments": "The truth is the survey of the segments. The intervals cover the draw "
+    "of segments, not errors of the enumerators, nor another year or frame.",
+    "scene": "The truth is the label of each unit. Accuracy holds for places like "
+    "those that were left out; outside the area of applicability nothing was "
+    "measured. Areas hold for the date and the frame of the survey.",
+    "zones": "The truth is the census of the small zones, its errors included. The "
+    "intervals cover other zones of the same country, not another census.",
+}
+
+
+class MethodDone(Protocol):
+    """What every theme tells of a method that has run."""
+
+    @property
+    def name(self) -> str:
+        """Of the method in the pilot."""
+
+    @property
+    def method(self) -> Any:
+        """The method as it is after the run."""
+
+    @property
+    def timings(self) -> list[dict[str, Any]]:
+        """Rows of the timings table without run_id."""
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Column that it reads -> ``string`` or ``double``."""
 
 
 def render_card(pilot: Pilot, shown: RunReport) -> str:
@@ -67,11 +115,7 @@ def render_card(pilot: Pilot, shown: RunReport) -> str:
 
 def _purpose(pilot: Pilot) -> str:
     roles = ", ".join(f"{k}: {v}" for k, v in pilot.owner.roles.items())
-    work = (
-        f"Records are reviewed and treated by `{pilot.candidate}`"
-        if pilot.theme == "editimpute"
-        else f"Texts are coded by `{pilot.candidate}` where it is sure enough"
-    )
+    work = _WORK[pilot.theme].format(candidate=pilot.candidate)
     return (
         f"GSBPM {pilot.gsbpm}. {work}; `{pilot.baseline}` is the baseline that every "
         "figure is compared with and that produces where the model may not. "
@@ -83,7 +127,7 @@ def _figures(pilot: Pilot, shown: RunReport, methods: Sequence[str]) -> str:
     rows = []
     for method in methods:
         row = {"method": method}
-        for indicator, title in _figures_of(pilot):
+        for indicator, title in _FIGURES_OF[pilot.theme]:
             cell = shown.cell(indicator, method, level=pilot.level)
             row[title] = (
                 "–"
@@ -102,10 +146,6 @@ def _figures(pilot: Pilot, shown: RunReport, methods: Sequence[str]) -> str:
                 )
         rows.append(row)
     return _table(pd.DataFrame(rows).fillna("–"))
-
-
-def _figures_of(pilot: Pilot) -> Sequence[tuple[str, str]]:
-    return _IMPUTED if pilot.theme == "editimpute" else _FIGURES
 
 
 def _with_interval(
@@ -138,6 +178,8 @@ def _facts(pilot: Pilot, shown: RunReport) -> str:
 
 
 def _limits(pilot: Pilot) -> str:
+    if pilot.theme == "imagery":
+        return _TERRITORY[pilot.task]
     if pilot.theme == "editimpute":
         truth = (
             "The truth is what clerks made of the reported values, their errors "
@@ -177,7 +219,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def method_table(
-    pilot: Pilot, evaluation: Evaluation, runs: Sequence[MethodRun | ImputationRun] = ()
+    pilot: Pilot, evaluation: Evaluation, runs: Sequence[MethodDone] = ()
 ) -> pd.DataFrame:
     """Return a row per method: what the pilot says of it and what its run showed.
 
@@ -187,7 +229,7 @@ def method_table(
         As it was run.
     evaluation : Evaluation
         Its timings tell how many rows a method was fitted and calibrated on.
-    runs : sequence of MethodRun
+    runs : sequence of MethodDone
         Tell which columns a method read.
 
     Returns

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mlstats import dataset, evaluate, imputing, records
+from mlstats import dataset, evaluate, imagery_methods, imputing, records
 from mlstats.config import Pilot
 from mlstats.editimpute.edit_check import verify
 from mlstats.editimpute.edits import EditSet
@@ -44,7 +44,7 @@ def check_pilot(
         Where the data do not keep the contract; the failures are attached.
     """
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
-    check_one = _check_records if pilot.theme == "editimpute" else _check_texts
+    check_one = _CHECKS[pilot.theme]
     told, warnings = check_one(pilot, name, settings, sample, period)
     console.print(f"{pilot.pilot}: the contract is kept", style="bold")
     for sentence in told:
@@ -85,6 +85,27 @@ def _check_records(
         told.append(f"edits: {len(data.edits.edits)}")
         told += edit_findings(data.edits, data.frame)
     return told, result.warnings
+
+
+def _check_territory(
+    pilot: Pilot,
+    name: str,
+    settings: Settings,
+    sample: int | None,
+    period: str | None,
+) -> tuple[list[str], pd.DataFrame]:
+    data, result = imagery_methods.load(pilot, settings, sample=sample, period=period)
+    result.raise_if_failed(name)
+    variables = imagery_methods.ready(pilot, data)
+    told = [f"{pilot.task}: {', '.join(variables)}", *data.notes, *data.cautions]
+    return told, result.warnings
+
+
+_CHECKS = {
+    "coding": _check_texts,
+    "editimpute": _check_records,
+    "imagery": _check_territory,
+}
 
 
 def edit_findings(edits: EditSet, frame: pd.DataFrame) -> list[str]:

@@ -300,7 +300,7 @@ def demo(
         bool, typer.Option("--data-only", help="Generate the data, run nothing.")
     ] = False,
     theme: Annotated[
-        str, typer.Option(help="Which demonstration: coding or editimpute.")
+        str, typer.Option(help="Which one: coding, editimpute or imagery.")
     ] = "coding",
     seed: Annotated[int, typer.Option(help="Of the generator.")] = 20260101,
 ) -> None:

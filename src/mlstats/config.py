@@ -286,11 +286,39 @@ class Pilot(Strict):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _imagery(self) -> Self:
+        data = self.data
+        tasks = [data.segments, data.scene, data.zones]
+        if self.theme != "imagery":
+            if any(task is not None for task in tasks):
+                raise ValueError("data.segments, scene and zones are of theme imagery")
+            return self
+        if sum(task is not None for task in tasks) != 1:
+            raise ValueError(
+                "an imagery pilot needs one of data.segments, data.scene and data.zones"
+            )
+        if data.scene is not None:
+            if data.roles.target is None:
+                raise ValueError("a scene needs data.roles.target, the labels' column")
+            return self
+        if not data.roles.variables:
+            raise ValueError("segments and zones need data.roles.variables")
+        return self
+
+    @property
+    def task(self) -> Literal["segments", "scene", "zones"]:
+        """The task of an imagery pilot."""
+        if self.data.segments is not None:
+            return "segments"
+        return "scene" if self.data.scene is not None else "zones"
+
     @property
     def level(self) -> str:
         """Level, or variable, that is shown first and that gates judge."""
-        if self.theme == "editimpute" and self.evaluate.level == "full":
-            return self.data.roles.variables[0]
+        if self.evaluate.level == "full" and self.theme != "coding":
+            variables = self.data.roles.variables
+            return variables[0] if variables else "class"
         return self.evaluate.level
 
     @property

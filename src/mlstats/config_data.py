@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mlstats.config_editimpute import Edits, History, Recode, Selection
+from mlstats.config_imagery import Scene, Segments, Zones
 from mlstats.errors import ConfigError
 from mlstats.period import PeriodRange
 
@@ -129,6 +130,9 @@ class Data(Strict):
     recode: dict[str, Recode] = Field(default_factory=dict)
     only: str | None = None
     history: History | None = None
+    segments: Segments | None = None
+    scene: Scene | None = None
+    zones: Zones | None = None
     uncodable: Uncodable = Uncodable()
     tolerate: Tolerance = Tolerance()
     read: Source = Source()

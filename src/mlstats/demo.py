@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from mlstats.demo_business import make_business
+from mlstats.demo_scene import make_scene
 from mlstats.demo_words import Draw, Drift, describe, products
 from mlstats.errors import UsageError, nearest
 from mlstats.io import write_text
@@ -93,7 +94,10 @@ def make_demo(theme: str, folder: Path, *, seed: int = SEED) -> str:
     if theme == "editimpute":
         make_business(folder, seed=seed)
         return "business-survey-demo"
-    themes = ("coding", "editimpute")
+    if theme == "imagery":
+        make_scene(folder / "scene", seed=seed)
+        return "crops-demo"
+    themes = ("coding", "editimpute", "imagery")
     raise UsageError(
         f"There is no demonstration of the theme {theme!r}",
         expected=", ".join(themes),

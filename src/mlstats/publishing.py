@@ -11,9 +11,7 @@ from typing import Any
 import yaml
 
 from mlstats import contract, io, model_store, tracking
-from mlstats.cards import render_card, render_version_card
-from mlstats.evaluate import MethodRun
-from mlstats.imputing import ImputationRun
+from mlstats.cards import MethodDone, render_card, render_version_card
 from mlstats.quality import evidently, report
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.evidence import bundle, canonical
@@ -40,7 +38,7 @@ def publish(
     compared: Compared,
     evaluation: Evaluation,
     shown: RunReport,
-    runs: Sequence[MethodRun | ImputationRun],
+    runs: Sequence[MethodDone],
 ) -> Outcome:
     """Write the reports into `folder`, then log and register with MLflow.
 
@@ -198,9 +196,7 @@ def _write_drift(run: Run, compared: Compared, shown: RunReport, folder: Path) -
     )
 
 
-def _record(
-    run: Run, shown: RunReport, done: MethodRun | ImputationRun
-) -> tracking.MethodRecord:
+def _record(run: Run, shown: RunReport, done: MethodDone) -> tracking.MethodRecord:
     spec = run.pilot.methods[done.name]
     card = shown.scorecard
     card = card[(card["method"] == done.name) & card["indicator"].isin(NAMES)]

@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import pickle
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -141,7 +142,7 @@ def _map_in_processes(
     pool = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_use_one_thread,
+        initializer=_start_worker,
     )
     in_flight: deque[Future[_Result]] = deque()
     try:
@@ -218,6 +219,19 @@ def _worker_ended() -> MethodError:
         "A worker process ended before its block was done",
         hint="most often memory: set fewer MLSTATS_WORKERS or smaller blocks",
     )
+
+
+def _start_worker() -> None:
+    _use_one_thread()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent was killed; it would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _use_one_thread() -> None:

@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
+from sklearn.discriminant_analysis import (
+    LinearDiscriminantAnalysis,
+    QuadraticDiscriminantAnalysis,
+)
 from sklearn.model_selection import LeaveOneOut, StratifiedKFold, cross_val_predict
 
 from mlstats.imagery import (
@@ -89,3 +92,27 @@ def test_area_of_applicability_by_r(samples):
     np.testing.assert_allclose(new[[0, 199, 634]], expected)
     assert new.mean() == pytest.approx(0.236941091244)
     assert found.inside(X[~training]).sum() == 628
+
+
+def test_intervals_by_the_survey_package_of_r(samples):
+    """R 4.2, survey: svyciprop(method = "beta") and svymean of the difference.
+
+    Seasons left out, whose folds no random number makes; clusters are the seasons.
+    """
+    X, y = arrays(samples)
+    found = validate_classifiers(
+        {"ml": MaximumLikelihood(ridge=0), "linear": LinearDiscriminantAnalysis()},
+        X,
+        y,
+        blocks=np.arange(len(X)),
+        seasons=seasons(samples["start_date"], first_month=9),
+    )
+    table = validation_table(found)
+    table = table[(table["scheme"] == "season") & (table["measure"] == "accuracy")]
+    table = table.set_index(["method", "against"])[["value", "se", "lower", "upper"]]
+    expected = {
+        ("ml", ""): [0.554039874, 0.0715177505, 0.389695473, 0.710172907],
+        ("linear", "ml"): [-0.0073452256, 0.0636101214, -0.143775367, 0.129084916],
+    }
+    for key, values in expected.items():
+        np.testing.assert_allclose(table.loc[key], values, rtol=2e-8)

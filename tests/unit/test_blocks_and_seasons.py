@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from mlstats.errors import ConfigError, ContractError
-from mlstats.imagery import block_range, seasons, spatial_blocks
+from mlstats.imagery import block_cores, block_range, seasons, spatial_blocks
 
 
 def test_blocks_are_squares_of_a_grid_through_the_origin():
@@ -104,3 +104,17 @@ def test_residuals_without_a_variogram(residual):
     x, y = rng.uniform(size=(2, len(residual)))
     with pytest.raises(ContractError):
         block_range(x, y, residual)
+
+
+def test_cores_keep_away_from_each_other():
+    rng = np.random.default_rng(6)
+    x, y = rng.uniform(-30, 30, size=(2, 800))
+    core = block_cores(x, y, 10, 3)
+    block = spatial_blocks(x, y, 10)
+    assert core.mean() == pytest.approx(0.49, abs=0.06)
+    far = cdist(np.c_[x, y][core], np.c_[x, y][core])
+    assert far[block[core][:, None] != block[core]].min() >= 3
+    assert block_cores(x, y, 10, 0).all()
+    for gap in (-1, 10):
+        with pytest.raises(ConfigError):
+            block_cores(x, y, 10, gap)

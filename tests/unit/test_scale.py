@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import subprocess
 import sys
 import threading
 import traceback
@@ -14,6 +15,7 @@ import pytest
 from mlstats import scale
 from mlstats.errors import ConfigError, MethodError, MlstatsError
 from mlstats.scale import map_blocks, progress, row_blocks
+from tests.conftest import REPOSITORY
 
 # The functions of this part stand at the top of the module: processes import them.
 
@@ -102,6 +104,22 @@ def test_processes_are_others_and_use_one_thread_each(monkeypatch) -> None:
     found = list(map_blocks(process_and_threads, range(4), workers=2))
     assert os.getpid() not in {process for process, _, _ in found}
     assert {(variable, threads) for _, variable, threads in found} == {("1", 1)}
+
+
+def test_workers_end_with_a_parent_that_was_killed() -> None:
+    code = (
+        "from mlstats.scale import map_blocks\n"
+        "from tests.unit.test_scale import square\n"
+        "for one in map_blocks(square, iter(int, 1), workers=2): print(one, flush=True)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    # The pipe ends when the last process that holds it, a worker's too, has ended.
+    process.communicate(timeout=30)
 
 
 @pytest.mark.parametrize("ordered", [True, False])

@@ -19,7 +19,7 @@ from scipy.spatial.distance import pdist
 from mlstats.errors import ConfigError, ContractError
 from mlstats.imagery.variance_components import Floats
 
-__all__ = ["Variogram", "block_range", "seasons", "spatial_blocks"]
+__all__ = ["Variogram", "block_cores", "block_range", "seasons", "spatial_blocks"]
 
 RangeStatus = Literal["found", "no correlation", "beyond the distances seen"]
 
@@ -85,6 +85,44 @@ def spatial_blocks(
     cell = np.floor(places[:, ::-1] / size).astype(np.int64)
     _, block = np.unique(cell, axis=0, return_inverse=True)
     return np.asarray(block, dtype=np.int64)
+
+
+def block_cores(
+    x: npt.ArrayLike, y: npt.ArrayLike, size: float, gap: float
+) -> npt.NDArray[np.bool_]:
+    """Return which units lie in the core of their block, `gap` away from other cores.
+
+    Blocks that touch are not independent: pixels on both sides of a border are alike.
+    A standard error over blocks is too small by that, however large the blocks, while
+    cores that lie the range of the autocorrelation apart hardly know of each other.
+
+    Parameters
+    ----------
+    x, y, size
+        As in :func:`spatial_blocks`.
+    gap : float
+        Distance between the cores of neighbours, less than `size`; the range of
+        :func:`block_range`.
+
+    Returns
+    -------
+    ndarray of bool of shape (units,)
+
+    Raises
+    ------
+    ContractError
+        Coordinates that are missing or not finite.
+    ConfigError
+        A gap below 0 or not below the size.
+    """
+    places = _places(x, y)
+    if not 0 <= gap < size < np.inf:
+        raise ConfigError(
+            "the gap between blocks leaves no core",
+            expected="a gap from 0 to less than the size",
+        )
+    inside = places % size
+    return np.asarray(((inside >= gap / 2) & (inside <= size - gap / 2)).all(axis=1))
 
 
 def seasons(

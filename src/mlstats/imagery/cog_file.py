@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mlstats.errors import ConfigError
+from mlstats.errors import ConfigError, ServiceError
 from mlstats.imagery.grid import Grid
 from mlstats.imagery.windows import Pixels, Window
 
@@ -99,6 +100,11 @@ def write_cog(
         What it holds. Overviews take the nearest value of integers, the mean of others.
     size : tuple of int
         Rows and columns of the blocks, multiples of 16 unless whole rows.
+
+    Raises
+    ------
+    ServiceError
+        GDAL cannot write the file, for instance on a full disk.
     """
     import rasterio
     from rasterio.shutil import copy
@@ -121,7 +127,7 @@ def write_cog(
         "bigtiff": "if_safer",
         **({"blockxsize": size[1]} if tiled else {}),
     }
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
+    with _refusals_told(path), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         with rasterio.open(whole, "w", **profile) as target:
             layout.describe(target)
             for window, values in blocks:
@@ -137,3 +143,21 @@ def write_cog(
             overview_resampling="nearest" if layout.holds_codes else "average",
         )
     whole.unlink()
+
+
+@contextmanager
+def _refusals_told(path: Path) -> Iterator[None]:
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    # Not every refusal of GDAL comes as an error of rasterio's own.
+    try:
+        yield
+    except (RasterioError, CPLE_BaseError):
+        raise ServiceError(
+            "The raster cannot be written",
+            where=str(path),
+            expected="room for three times the result",
+            hint="make room or choose another place, then run again; "
+            "finished blocks are kept",
+        ) from None

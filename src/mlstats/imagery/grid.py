@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from mlstats.errors import ConfigError, ContractError, SourceError, nearest
+from mlstats.imagery.projection import (
+    Bounds,
+    areal_scale,
+    known_crs,
+    moved_bounds,
+    same_crs,
+)
 
 __all__ = ["Grid", "common_grid", "open_raster"]
 
-Bounds = tuple[float, float, float, float]
 # A pixel's hundredth: what the float noise of a transform may shift the far corner.
 _SAME_PLACE = 0.01
 _SQUARE_METRES = 10_000.0
@@ -86,15 +92,10 @@ class Grid:
         PROJ's factors. A projection of a sphere (MODIS) counts as equal-area by its
         own sphere; beside the WGS 84 ellipsoid that is up to .9 % off, by latitude.
         """
-        pyproj = _pyproj()
-        crs = pyproj.CRS.from_user_input(self.crs)
         across, down = np.meshgrid(
             np.linspace(0, self.width, 3), np.linspace(0, self.height, 3)
         )
-        x, y = self._to_ground(across.ravel(), down.ravel())
-        projection = pyproj.Proj(crs)
-        longitude, latitude = projection(x, y, inverse=True)
-        scale = np.asarray(projection.get_factors(longitude, latitude).areal_scale)
+        scale = areal_scale(*self._to_ground(across.ravel(), down.ravel()), self.crs)
         worst = np.abs(scale - 1).max()
         return float(worst) if np.isfinite(worst) else float("inf")
 
@@ -142,7 +143,7 @@ class Grid:
         None where pixels of the two do not lie on each other: another CRS, another
         size of pixels or a shift by part of a pixel.
         """
-        if not _same_crs(self.crs, other.crs):
+        if not same_crs(self.crs, other.crs):
             return None
         corners = [0, self.width, 0], [0, 0, self.height]
         column, row = other.to_pixels(*self._to_ground(*corners))
@@ -157,8 +158,16 @@ class Grid:
     def pixels_of(
         self, x: npt.ArrayLike, y: npt.ArrayLike
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return the (row, column) of the pixels that hold points of this CRS."""
-        column, row = self.to_pixels(np.asarray(x, float), np.asarray(y, float))
+        """Return the (row, column) of the pixels that hold points of this CRS.
+
+        A point without a place in the CRS, at infinity, is outside: (-1, -1).
+        """
+        east, north = np.asarray(x, float), np.asarray(y, float)
+        known = np.isfinite(east) & np.isfinite(north)
+        column, row = self.to_pixels(
+            np.where(known, east, 0), np.where(known, north, 0)
+        )
+        row, column = np.where(known, row, -1), np.where(known, column, -1)
         return np.floor(row).astype(np.intp), np.floor(column).astype(np.intp)
 
     def centres_of(
@@ -181,19 +190,7 @@ class Grid:
         ContractError
             The grid cannot be projected there.
         """
-        from rasterio.errors import RasterioError
-        from rasterio.warp import transform_bounds
-
-        if _same_crs(self.crs, crs):
-            return self.bounds
-        try:
-            found: Bounds = transform_bounds(self.crs, crs, *self.bounds)
-        except RasterioError:
-            raise ContractError(
-                "the grid's bounds have no place in the other CRS",
-                expected="coordinate systems that hold in the same region",
-            ) from None
-        return found
+        return moved_bounds(self.bounds, self.crs, crs)
 
     def _to_ground(self, column: Any, row: Any) -> tuple[Any, Any]:
         a, b, c, d, e, f = self.transform
@@ -240,9 +237,9 @@ def common_grid(
     """
     _check_request(paths, bounds, resolution)
     grids = [Grid.of(path) for path in paths]
-    first, target = grids[0], _known_crs(crs or grids[0].crs)
+    first, target = grids[0], known_crs(crs or grids[0].crs)
     turned = first.transform[1] != 0 or first.transform[3] != 0
-    keeps = _same_crs(first.crs, target) and not turned
+    keeps = same_crs(first.crs, target) and not turned
     if resolution is None and not keeps:
         raise ConfigError(
             "a grid in another CRS or turned otherwise needs the size of its pixels",
@@ -352,40 +349,4 @@ def grid_of(dataset: Any) -> Grid:
             hint="export it again with its CRS",
         )
     transform = tuple(float(value) for value in dataset.transform[:6])
-    return Grid(_written(dataset.crs), transform, dataset.width, dataset.height)  # type: ignore[arg-type]
-
-
-def _written(crs: Any) -> str:
-    # 100: a CRS that is only similar to a code keeps its own definition.
-    code = crs.to_epsg(confidence_threshold=100)
-    return f"EPSG:{code}" if code else str(crs.to_wkt())
-
-
-def _known_crs(crs: str) -> str:
-    from rasterio.crs import CRS
-    from rasterio.errors import CRSError
-
-    try:
-        return _written(CRS.from_user_input(crs))
-    except CRSError:
-        raise ConfigError(
-            "the CRS is not known", where=str(crs), expected="as EPSG:6933, or WKT"
-        ) from None
-
-
-@lru_cache(maxsize=64)
-def _same_crs(one: str, other: str) -> bool:
-    from rasterio.crs import CRS
-
-    return bool(one == other or CRS.from_user_input(one) == CRS.from_user_input(other))
-
-
-def _pyproj() -> Any:
-    try:
-        import pyproj
-    except ImportError:
-        raise ConfigError(
-            "areas of pixels need the package pyproj, which is not installed",
-            hint="pip install 'mlstats[imagery]'",
-        ) from None
-    return pyproj
+    return Grid(known_crs(dataset.crs), transform, dataset.width, dataset.height)  # type: ignore[arg-type]

@@ -8,20 +8,18 @@ grid are resampled on the way, what is cloud or nodata becomes NaN and is counte
 from __future__ import annotations
 
 import datetime
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.imagery.grid import Grid
 from mlstats.imagery.windows import Block, Mask, OpenedRaster, Pixels, Window
 
-__all__ = ["Block", "CloudMask", "Image", "Stack", "clear_share"]
+__all__ = ["Block", "CloudMask", "Image", "Stack"]
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,7 @@ class Stack:
     def close(self) -> None:
         """Close the files; they are opened again where they are needed."""
         for file in self._files.values():
-            file.dataset.close()
+            file.close()
         self._files.clear()
 
     def read(self, window: Any, *, as_stored: bool = False) -> Block:
@@ -301,23 +299,30 @@ class Stack:
                 )
 
     def _check_every_date(self) -> None:
-        """Refuse a dated image that has some of another's bands but not all.
+        """Refuse a date that has some bands of another date's image but not all.
 
-        Images that share no band are of different sensors, and may have their own
-        dates.
+        Dates that share no band are of different sensors.
         """
         pairs = list(zip(self.images, self._bands, strict=True))
-        dated = [(image, bands) for image, bands in pairs if image.day]
-        for (image, bands), (other, more) in itertools.permutations(dated, 2):
-            missing = [name for name in more if name not in bands]
-            if missing and not bands.keys().isdisjoint(more):
-                known = filter(None, self._file(image.path).dataset.descriptions)
-                raise ContractError(
-                    f"the band {missing[0]!r} is missing on one date",
-                    where=_place(image),
-                    expected=f"the bands of {_place(other)}",
-                    nearest=nearest(missing[0], known),
-                )
+        by_date: dict[str, dict[str, Image]] = {}
+        for image, bands in pairs:
+            if image.day is not None:
+                by_date.setdefault(image.day, {}).update(dict.fromkeys(bands, image))
+        for image, bands in pairs:
+            for there in by_date.values() if image.day else ():
+                missing = [name for name in bands if name not in there]
+                if missing and not bands.keys().isdisjoint(there):
+                    odd = next(there[name] for name in bands if name in there)
+                    self._refuse_date(odd, missing[0], image)
+
+    def _refuse_date(self, image: Image, band: str, other: Image) -> None:
+        known = filter(None, self._file(image.path).dataset.descriptions)
+        raise ContractError(
+            f"the band {band!r} is missing on one date",
+            where=_place(image),
+            expected=f"the bands of {_place(other)}",
+            nearest=nearest(band, known),
+        )
 
     def _stored_type(self) -> np.dtype[Any]:
         types = [
@@ -326,40 +331,6 @@ class Stack:
             for number in bands.values()
         ]
         return np.result_type(*types)
-
-
-def clear_share(stack: Stack, *, block: int = 1024) -> pd.DataFrame:
-    """Count the valid pixels of each date, block by block.
-
-    Parameters
-    ----------
-    stack : Stack
-        Images with their cloud masks.
-    block : int
-        Pixels along the side of a block.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per date: date, pixels (of the grid), clear, share and status, which is
-        ``all cloud``, ``partly clear`` or ``clear``; nodata counts as cloud.
-    """
-    clear = np.zeros(len(stack.dates), np.int64)
-    for window in Window.cover(stack.grid.shape, (block, block)):
-        clear += stack.read(window).valid.sum((1, 2))
-    pixels = stack.grid.width * stack.grid.height
-    status = np.select(
-        [clear == 0, clear < pixels], ["all cloud", "partly clear"], "clear"
-    )
-    return pd.DataFrame(
-        {
-            "date": list(stack.dates),
-            "pixels": pixels,
-            "clear": clear,
-            "share": clear / pixels,
-            "status": status.astype(object),
-        }
-    )
 
 
 def _feature(band: str, day: str | None) -> str:

@@ -104,7 +104,14 @@ def _items(file: Path) -> Iterator[tuple[Path, Any]]:
     for feature in features:
         try:
             item = pystac.Item.from_dict(feature)
-        except (pystac.STACError, KeyError, TypeError, AttributeError, ValueError):
+        except (
+            pystac.STACError,
+            pystac.STACTypeError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            ValueError,
+        ):
             raise _no_items(file) from None
         yield file, item
 

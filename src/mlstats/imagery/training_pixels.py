@@ -17,6 +17,7 @@ import pandas as pd
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.images import Stack
+from mlstats.imagery.projection import moved_points
 from mlstats.imagery.windows import Window
 
 __all__ = ["LabelledPixels", "pixels_at_points", "pixels_in_polygons"]
@@ -106,7 +107,10 @@ def pixels_at_points(
     east, north = (table[name].to_numpy(float) for name in (x, y))
     if not (np.isfinite(east) & np.isfinite(north)).all():
         raise ContractError("a point lacks a coordinate", where=f"columns {x}, {y}")
-    row, column = stack.grid.pixels_of(*_moved(east, north, crs, stack.grid.crs))
+    if not crs:
+        raise _no_crs("the points do")
+    moved = moved_points(east, north, crs, stack.grid.crs)
+    row, column = stack.grid.pixels_of(*moved)
     height, width = stack.grid.shape
     inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     notes = _outside_notes(inside, outside, "points")
@@ -294,25 +298,6 @@ def _shapes(polygons: Any, crs: str) -> tuple[list[Any], list[str]]:
     moved = polygons.geometry.set_axis(range(len(shapes)))
     moved[:] = shapes
     return list(moved.to_crs(crs)), notes
-
-
-def _moved(
-    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], crs: str | None, to: str
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    from rasterio.errors import RasterioError
-    from rasterio.warp import transform
-
-    if not crs:
-        raise _no_crs("the points do")
-    try:
-        moved = transform(crs, to, x.tolist(), y.tolist())
-    except RasterioError:
-        raise ConfigError(
-            "the points cannot be taken to the CRS of the raster",
-            where=f"crs {crs}",
-            expected="a CRS such as EPSG:4326, and coordinates in it",
-        ) from None
-    return np.asarray(moved[0], float), np.asarray(moved[1], float)
 
 
 def _no_crs(who: str) -> ContractError:

@@ -40,6 +40,13 @@ _CLASS_OF: Final[Mapping[str, str]] = {
     # A donor is the reason: a person sees which record gave the value.
     "NearestDonor": "rule",
     "HotDeck": "rule",
+    "PreviousMap": "rule",
+    "PixelCount": "rule",
+    "ArealWeighting": "rule",
+    "Dasymetric": "rule",
+    "SegmentEstimator": "linear",
+    "SmallAreas": "linear",
+    "MaximumLikelihood": "additive",
     "EstimatorImputer": "linear",
     "MultinomialImputer": "linear",
     "ChainedImputer": "ensemble",

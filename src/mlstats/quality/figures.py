@@ -350,7 +350,8 @@ def _bare(value: float, unit: str) -> str:
     elif unit in {"amount", "energy", "carbon"}:
         text = f"{value:,.2f}"
     else:
-        text = f"{value:.3f}"
+        digits = 3 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+        text = f"{value:,.{digits}f}"
     return text.replace("-", _MINUS)
 
 

@@ -28,6 +28,8 @@ from mlstats.quality.scorecard import one_sided_bounds
 __all__ = ["RESULTS", "judge", "verdict"]
 
 RESULTS = ("pass", "fail", "inconclusive", "not_measured")
+# Intervals that are not symmetric: value and standard error do not give their bounds.
+_SKEWED = ("bootstrap of the logarithm", "Clopper-Pearson")
 _WORST = ("fail", "inconclusive", "not_measured", "pass")
 
 
@@ -194,7 +196,7 @@ def _bounds(
         return proportion_interval(share, n, 2 * rule.confidence - 1)
     if se == 0 and np.isfinite(df):
         return (np.nan, np.nan)
-    if not np.isfinite(se):
+    if not np.isfinite(se) or row.get("interval") in _SKEWED:
         return _stated_bounds(row, rule)
     return one_sided_bounds(value, se, df, rule.confidence)
 
@@ -202,7 +204,7 @@ def _bounds(
 def _stated_bounds(
     row: dict[str, Any], rule: GateRule, prefix: str = ""
 ) -> tuple[float, float]:
-    """Return the limits of an interval that no standard error stands behind.
+    """Return the limits of an interval that value and standard error do not give.
 
     The scorecard holds two-sided limits of 95 %: as one-sided bounds they hold with
     97.5 %, so they may serve any rule that asks for no more.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pandas as pd
 
-from mlstats.quality.figures import Cell, indicator_name, write, write_difference
+from mlstats.quality.figures import indicator_name
 from mlstats.quality.indicator_names import HEADLINES
 from mlstats.quality.plots import PlotRow, interval_plot
 from mlstats.quality.result_page import markdown_table, with_style
+from mlstats.quality.variable_page import VariablePage
 
 __all__ = ["ImputationPage"]
 
@@ -31,51 +31,10 @@ _TABLES: Final = {
     "delta": "If the missing values differed by a factor",
     "selective": "Selective editing: share of the error removed by share reviewed",
 }
-_LONGEST: Final = 30
 
 
-class ImputationPage:
-    """Markdown and a picture of a finished run.
-
-    Parameters
-    ----------
-    pilot : mapping
-        As resolved in the run's ``pilot.yaml``.
-    scorecard : pandas.DataFrame
-        Of the run.
-    folder : pathlib.Path
-        Of the run, with its tables.
-    """
-
-    def __init__(
-        self, pilot: dict[str, Any], scorecard: pd.DataFrame, folder: Path
-    ) -> None:
-        self.pilot = pilot
-        self.folder = folder
-        self.baseline = str(pilot["baseline"])
-        self.methods = list(pilot["methods"])
-        self.variables = list(pilot["data"]["roles"]["variables"])
-        self.rows = scorecard[
-            (scorecard["domain"] == "") & scorecard["versus"].isin(["", self.baseline])
-        ]
-
-    def cell(self, indicator: str, method: str, variable: str = "") -> Cell | None:
-        """Return one figure, None where the scorecard has no such row."""
-        found = self.rows[
-            (self.rows["indicator"] == indicator)
-            & (self.rows["method"] == method)
-            & (self.rows["level"] == variable)
-        ]
-        if len(found) == 0:
-            return None
-        return Cell.from_row({str(k): v for k, v in found.iloc[0].items()})
-
-    def figure(self, indicator: str, method: str, variable: str = "") -> str:
-        """Return a figure with its interval as text."""
-        found = write(self.cell(indicator, method, variable), level=variable)
-        if found.missing:
-            return "–"
-        return found.text + (f" ({found.interval})" if found.interval else "")
+class ImputationPage(VariablePage):
+    """Markdown and a picture of a finished run."""
 
     def headline(self, variable: str) -> str:
         """Return the measure that a variable is judged by first."""
@@ -103,8 +62,8 @@ class ImputationPage:
             "## Gates\n\n" + markdown_table(["to", "rule", "result", "reason"], said)
             if said
             else "",
-            *(self._table(key, title) for key, title in _TABLES.items()),
-            "## Data and methods\n\n" + self._methods(),
+            *(self.table(key, title) for key, title in _TABLES.items()),
+            "## Data and methods\n\n" + self.methods_text(),
         ]
         return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -130,7 +89,7 @@ class ImputationPage:
                 f"**{method}**" if method == self.pilot["candidate"] else method,
                 self.pilot["methods"][method]["kind"],
                 self.figure(headline, method, variable),
-                self._difference(headline, method, variable),
+                self.difference(headline, method, variable),
                 *(self.figure(measure, method, variable) for measure in more),
             ]
             for method in self.methods
@@ -143,11 +102,6 @@ class ImputationPage:
         if chance != "–":
             told += f"; {indicator_name(more[0])} of a perfect draw: {chance}"
         return f"## {variable}\n\n{told}.\n\n" + markdown_table(head, lines)
-
-    def _difference(self, headline: str, method: str, variable: str) -> str:
-        cell = self.cell(headline, method, variable)
-        found = write_difference(cell, baseline=self.baseline)
-        return found.text + (f" ({found.interval})" if found.interval else "")
 
     def _overall(self) -> str:
         lines = [
@@ -172,26 +126,6 @@ class ImputationPage:
         return "## Errors found\n\n" + markdown_table(
             ["variable", "figure", *self.methods], lines
         )
-
-    def _table(self, key: str, title: str) -> str:
-        path = self.folder / f"{key}.parquet"
-        table = pd.read_parquet(path) if path.is_file() else pd.DataFrame()
-        if table.empty:
-            return ""
-        shown = table.head(_LONGEST)
-        lines = [[_said(v) for v in row] for row in shown.itertuples(index=False)]
-        more = len(table) - len(shown)
-        told = f"\n\n{more} further rows stand in the workbook." if more else ""
-        return f"## {title}\n\n{markdown_table(list(table.columns), lines)}{told}"
-
-    def _methods(self) -> str:
-        lines = [
-            [method, f"`{spec['use']}`", f"`{spec.get('params') or ''}`"]
-            for method, spec in self.pilot["methods"].items()
-        ]
-        head = ["method", "made by", "parameters"]
-        source = f"Data: `{self.pilot['data']['source']}`."
-        return source + "\n\n" + markdown_table(head, lines)
 
     def picture(self) -> str:
         """Return the single values of each variable as an SVG that stands alone."""
@@ -218,11 +152,3 @@ class ImputationPage:
             remark="synthetic data" if self.pilot["data"]["synthetic"] else "",
         )
         return with_style(drawn)
-
-
-def _said(value: Any) -> str:
-    if value is None or pd.isna(value):
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

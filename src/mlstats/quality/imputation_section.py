@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
-import pandas as pd
 from markupsafe import Markup
 
 from mlstats.quality.figures import (
     DASH,
-    Cell,
     Figure,
-    as_text,
     indicator_name,
     write,
-    write_difference,
 )
 from mlstats.quality.imputation_plots import distribution_plot, imputation_plot
-from mlstats.quality.indicator_names import HEADLINES
 from mlstats.quality.report import RunReport
 from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
+from mlstats.quality.variable_section import (
+    Variable,
+    Words,
+    headline_of,
+    plain_tables,
+    variable_of,
+    variables_of,
+)
 
-__all__ = [
-    "DISTRIBUTIONS",
-    "Variable",
-    "headline_of",
-    "imputation_section",
-    "variables_of",
-]
+__all__ = ["DISTRIBUTIONS", "imputation_section"]
 
 _NUMERIC: Final = (
     "nrmse", "rank_correlation", "ks", "mean_bias", "spread_ratio", "total_bias",
@@ -54,30 +50,40 @@ _LEVELS: Final = {
     "imputed_share": "plausibility",
 }
 _NULLS: Final = {"ks": "ks_null", "total_variation": "total_variation_null"}
-_TABLE_ROWS: Final = 40
 DISTRIBUTIONS: Final = "Distributions"
 
 
-@dataclass(frozen=True)
-class Variable:
-    """One variable: the measures of its table and a row of figures per method."""
-
-    name: str
-    headline: str
-    headings: tuple[tuple[str, str], ...]
-    rows: tuple[tuple[str, str, str, Figure, tuple[Figure, ...]], ...]
-    null: str
-    cells: str
-
-
-def variables_of(report: RunReport) -> list[str]:
-    """Return the variables that were scored, the one shown first at their head."""
-    found = {
-        c.level: None
-        for c in report.cells.values()
-        if c.indicator in HEADLINES and c.level
-    }
-    return sorted(found, key=lambda name: name != report.level)
+_WORDS: Final = Words(
+    intro="Values whose truth is known were missing or wrong; every method treated the "
+    "same records, and is judged on the same cells. The levels are those of Chambers "
+    "(2001): does the single value, the order, the distribution, the estimate come "
+    "back, and do the edits hold?",
+    tables_title="Review, selection and treatment",
+    tables_intro="What happened to the data as they are. Each changed value has a line "
+    "of provenance in the confidential store.",
+    domains_caption="Bias of the mean of the imputed values (for a category, "
+    "accuracy), with 95\u00a0% intervals.",
+    drift_title="Difference between the arms",
+    drift_intro="The records as the candidate leaves them against the same records as "
+    "the baseline does, in pairs: the break that a change of the method would be.",
+    reading=(
+        (
+            "Intervals of imputed values",
+            "cover other cases of the same mechanism and, where the pilot names "
+            "clusters, other clusters; not another year.",
+        ),
+        (
+            "A perfect draw",
+            "is what values drawn from the true distribution would show by chance: no "
+            "method can be expected below it.",
+        ),
+        (
+            "Bias of the total",
+            "is what the published figure would be off by if the arm had imputed the "
+            "file.",
+        ),
+    ),
+)
 
 
 def imputation_section(report: RunReport) -> dict[str, Any]:
@@ -86,24 +92,27 @@ def imputation_section(report: RunReport) -> dict[str, Any]:
     Returns
     -------
     dict
-        variables, plots (title, svg), domains, tables (title, head, rows), plausible.
+        The words, variables, plots (title, svg), domains, tables.
     """
     if report.theme != "editimpute":
         return {}
     names = variables_of(report)
-    return {
+    plausible = (
+        (name, write(report.cell("edits_failing", name)))
+        for name in report.method_names
+    )
+    failing = "; ".join(f"{name} {f.missing or f.text}" for name, f in plausible)
+    closing = (
+        "A method that imputes means wins at the single value and loses the "
+        "distribution: never rank on one level alone. Records that fail an edit after "
+        f"treatment: {failing}."
+    )
+    return asdict(_WORDS) | {
+        "closing": closing,
         "variables": [_variable(report, name) for name in names],
         "plots": _plots(report),
         "domains": _domains(report, names),
-        "tables": [
-            (title, list(map(str, table.columns)), _rows(table), len(table))
-            for title, table in report.tables.items()
-            if title != DISTRIBUTIONS
-        ],
-        "plausible": [
-            (name, write(report.cell("edits_failing", name)))
-            for name in report.method_names
-        ],
+        "tables": plain_tables(report.tables, [DISTRIBUTIONS]),
     }
 
 
@@ -118,50 +127,22 @@ def _plots(report: RunReport) -> list[tuple[str, Markup]]:
     return [(title, Markup(svg)) for title, svg in found if svg]
 
 
-def headline_of(report: RunReport, variable: str) -> str:
-    """Return the measure that a variable is judged by first."""
-    for indicator in HEADLINES:
-        if any(
-            c.indicator == indicator and c.level == variable
-            for c in report.cells.values()
-        ):
-            return indicator
-    return "nrmse"
-
-
 def _variable(report: RunReport, name: str) -> Variable:
     headline = headline_of(report, name)
-    wanted = _NUMERIC if headline == "nrmse" else _CATEGORICAL
-    scored = {c.indicator for c in report.cells.values() if c.level == name}
-    measures = [m for m in wanted if m in scored]
-    roles = {report.baseline: "baseline", report.candidate: "candidate"}
-    rows = tuple(
-        (
-            method,
-            report.kinds.get(method, ""),
-            roles.get(method, ""),
-            write_difference(
-                report.cell(headline, method, level=name), baseline=report.baseline
-            ),
-            tuple(
-                write(report.cell(measure, method, level=name), level=name)
-                for measure in measures
-            ),
-        )
-        for method in report.method_names
-    )
-    return Variable(
+    return variable_of(
+        report,
         name,
-        indicator_name(headline),
-        tuple((indicator_name(m), _LEVELS.get(m, "")) for m in measures),
-        rows,
-        _null(report, name, scored),
-        _cells(report.cell(headline, report.baseline, level=name)),
+        _NUMERIC if headline == "nrmse" else _CATEGORICAL,
+        headline=headline,
+        aspects=_LEVELS,
+        units="cells",
+        null=_null(report, name),
     )
 
 
-def _null(report: RunReport, name: str, scored: set[str]) -> str:
+def _null(report: RunReport, name: str) -> str:
     """Say how far a perfect draw would lie from the truth by chance alone."""
+    scored = {c.indicator for c in report.cells.values() if c.level == name}
     for measure, null in _NULLS.items():
         if null in scored:
             cell = report.cell(null, report.focus, level=name)
@@ -170,13 +151,6 @@ def _null(report: RunReport, name: str, scored: set[str]) -> str:
                     f"{indicator_name(measure)} of a perfect draw: {write(cell).text}"
                 )
     return ""
-
-
-def _cells(cell: Cell | None) -> str:
-    if cell is None or not cell.measured:
-        return ""
-    clusters = f" in {cell.n_clusters:,} clusters" if cell.n_clusters else ""
-    return f"{cell.n:,} cells{clusters}"
 
 
 def _domains(report: RunReport, names: Sequence[str]) -> list[Any]:
@@ -210,20 +184,3 @@ def _domains(report: RunReport, names: Sequence[str]) -> list[Any]:
                 )
             )
     return rows
-
-
-def _rows(table: pd.DataFrame) -> list[list[str]]:
-    return [
-        [_said(value) for value in row]
-        for row in table.head(_TABLE_ROWS).itertuples(index=False)
-    ]
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, float):
-        if math.isnan(value):
-            return DASH
-        return f"{value:,.0f}" if value == round(value) else f"{value:,.4g}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return as_text(value)

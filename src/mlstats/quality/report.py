@@ -103,6 +103,8 @@ class RunReport:
         Which run that was, or why there is none.
     tables : mapping of str to pandas.DataFrame
         Further tables by their title, shown as they are: counts, never a record.
+    pictures : sequence of (str, str)
+        Maps: title and SVG, made by mlstats itself.
 
     Raises
     ------
@@ -136,6 +138,7 @@ class RunReport:
     previous: pd.DataFrame = field(default_factory=lambda: empty(PREVIOUS_COLUMNS))
     previous_run: str = ""
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    pictures: Sequence[tuple[str, str]] = ()
 
     def __post_init__(self) -> None:
         for name, columns in (

@@ -62,12 +62,19 @@ def write_result_page(folder: Path, target: Path) -> list[Path]:
         from mlstats.quality.imputation_page import ImputationPage
 
         page = ImputationPage(pilot, scorecard, folder)
+    if pilot.get("theme") == "imagery":
+        from mlstats.quality.imagery_page import ImageryPage
+
+        page = ImageryPage(pilot, scorecard, folder)
     gates = pd.read_parquet(folder / "gates.parquet")
     name = pilot["pilot"]
     target.mkdir(parents=True, exist_ok=True)
     paths = [target / f"{name}.md", target / f"{name}.svg"]
     io.write_text(paths[0], page.markdown(gates))
     io.write_text(paths[1], page.picture())
+    for shown in sorted(folder.glob("map-*.svg")):
+        paths.append(target / f"{name}-{shown.name}")
+        io.write_text(paths[-1], shown.read_text(encoding="utf-8"))
     return paths
 
 

@@ -31,6 +31,7 @@ from mlstats.quality.figures import (
     write_difference,
     write_speed,
 )
+from mlstats.quality.imagery_section import imagery_section
 from mlstats.quality.imputation_section import imputation_section
 from mlstats.quality.index_section import index_section
 from mlstats.quality.method_card import method_cards
@@ -60,7 +61,8 @@ def sections(report: RunReport) -> dict[str, Any]:
     """Return everything that the page shows besides the report itself."""
     rows = [_method_row(report, name) for name in report.method_names]
     others = [name for name in report.method_names if name != report.baseline]
-    found, imputed = lights(report), imputation_section(report)
+    found = lights(report)
+    varied = imputation_section(report) or imagery_section(report)
     return {
         "level": level_name(report.level),
         "gsbpm": sorted({c.gsbpm for c in report.cells.values() if c.gsbpm}),
@@ -91,7 +93,7 @@ def sections(report: RunReport) -> dict[str, Any]:
         "importance_rows": importance_rows(report.importances),
         "drift_lines": drift_lines(report.drift),
         "published": aggregate_section(report),
-        "imputed": imputed,
+        "varied": varied,
         "indexed": index_section(report),
         "previous": previous_section(report),
         "cards": method_cards(report),

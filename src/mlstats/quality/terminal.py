@@ -16,9 +16,10 @@ from mlstats.quality.figures import (
     write_difference,
     write_speed,
 )
-from mlstats.quality.imputation_section import headline_of, variables_of
+from mlstats.quality.imagery_section import AREAS, published
 from mlstats.quality.pages import SYNTHETIC
 from mlstats.quality.report import RunReport
+from mlstats.quality.variable_section import headline_of, variables_of
 from mlstats.quality.verdicts import gates
 
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ def print_scorecard(
     if report.theme == "editimpute":
         console.print(_imputed(report, console))
         line(_imputed_caption(report), "dim")
+    elif report.theme == "imagery":
+        console.print(_imaged(report, console))
+        line(_imaged_caption(report), "dim")
     else:
         console.print(_table(report, console))
         line(_caption(report), "dim")
@@ -140,6 +144,44 @@ def _imputed_caption(report: RunReport) -> str:
         "of the truth, for a category accuracy; paired difference to "
         f"{report.baseline} with 95 % interval. Distribution: largest gap, for a "
         "category total variation. Total: bias of the published one."
+    )
+
+
+def _imaged(report: RunReport, console: Console) -> Table:
+    """Return a row per variable and method of an imagery pilot."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading in ("variable", "method"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("single unit", "difference", "published figure", "efficiency"):
+        table.add_column(heading, justify="right")
+    areas = report.tables.get(AREAS)
+    names = variables_of(report)
+    if areas is not None:
+        names = list(dict.fromkeys([*names, *areas["variable"].map(str)]))
+    for variable in names:
+        headline = headline_of(report, variable)
+        for name in report.method_names:
+            first = report.cell(headline, name, level=variable)
+            gain = report.cell("relative_efficiency", name, level=variable)
+            cells = (
+                variable if name == report.method_names[0] else "",
+                name,
+                write(first, level=variable).text,
+                _bracketed(write_difference(first, baseline=report.baseline)),
+                published(areas, variable, name),
+                _bracketed(write(gain, level=variable)),
+            )
+            style = "bold" if name == report.candidate else ""
+            table.add_row(*(Text(_safe(c, console)) for c in cells), style=style)
+    return table
+
+
+def _imaged_caption(report: RunReport) -> str:
+    return (
+        f"Candidate: {report.candidate or 'none'}. Single unit: RMSE over the spread "
+        "of the truth, for classes accuracy with blocks left out; paired difference to "
+        f"{report.baseline} with 95 % interval. Efficiency: variance of the survey "
+        "alone over that with the map."
     )
 
 

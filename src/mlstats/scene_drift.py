@@ -1,0 +1,178 @@
+"""The later date against the one that was learnt from, before anything is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from mlstats.config import Pilot
+from mlstats.imagery.applicability import Applicability
+from mlstats.imagery.drift_between_dates import date_drift
+from mlstats.imagery.images import Stack
+from mlstats.imagery.observations import clear_share
+from mlstats.imagery.windows import Window
+from mlstats.imagery_task import ArmRun, ImageryData
+from mlstats.imagery_units import BLOCK
+from mlstats.scene_data import SceneData
+
+__all__ = ["DatesApart", "class_changes", "compare_dates"]
+
+_MOST_BLOCKS: Final = 400
+_PER_BLOCK: Final = 64
+_LEAST_SIDE: Final = 8  # pixels, half of which are the gap to the next core
+_SHOWN: Final = [
+    "measure", "of", "before", "after", "effect", "effect_lower", "effect_upper",
+    "p_adjusted", "floor", "state", "psi", "pixels", "blocks", "note",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class DatesApart:
+    """How the later date differs from the one that was learnt from.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of :func:`mlstats.imagery.date_drift`; empty where there is one date.
+    sentence : str
+        The verdicts in words.
+    clear : pandas.DataFrame
+        Share of clear pixels by image.
+    before, after : numpy.ndarray of shape (pixels, features)
+        The sample of pixels, for the changes of classes.
+    blocks : numpy.ndarray of shape (pixels,)
+        Block of each.
+    """
+
+    table: pd.DataFrame
+    sentence: str = ""
+    clear: pd.DataFrame = field(default_factory=pd.DataFrame)
+    before: np.ndarray | None = None
+    after: np.ndarray | None = None
+    blocks: np.ndarray | None = None
+
+
+def compare_dates(pilot: Pilot, data: ImageryData) -> DatesApart:
+    """Compare the bands of both dates, and their places in what was learnt.
+
+    Pixels are a sample: at most 64 of the core of each of at most 400 blocks, whose
+    sides are those of the pilot's blocks. A scene without a later date has none.
+    """
+    if pilot.task != "scene":
+        return DatesApart(pd.DataFrame())
+    scene: SceneData = data.task
+    clear = _clear(scene)
+    if not scene.later:
+        return DatesApart(pd.DataFrame(), clear=clear)
+    side = _side(pilot, scene)
+    before, after, blocks = [], [], []
+    for number, window in enumerate(_cores(scene.target.grid.shape, side)):
+        pair = [
+            _features(stack, scene, window) for stack in (scene.stack, scene.target)
+        ]
+        step = max(1, pair[0].shape[1] // _PER_BLOCK)
+        before.append(pair[0][:, ::step].T)
+        after.append(pair[1][:, ::step].T)
+        blocks.append(np.full(len(before[-1]), number))
+    sides = np.concatenate(before), np.concatenate(after)
+    where = np.concatenate(blocks)
+    area = _area(data)
+    inside = None if area is None else (area.inside(sides[0]), area.inside(sides[1]))
+    table = date_drift(*sides, where, names=scene.names, inside=inside)
+    return DatesApart(table, _sentence(table), clear, *sides, where)
+
+
+def class_changes(
+    apart: DatesApart, pilot: Pilot, data: ImageryData, runs: Sequence[ArmRun]
+) -> pd.DataFrame:
+    """Compare the shares of the classes on both dates, by the candidate's labels.
+
+    The confusion of its validation corrects them; its error stays in the interval.
+    """
+    if apart.before is None or apart.after is None or apart.blocks is None:
+        return pd.DataFrame()
+    run = next(one for one in runs if one.name == pilot.candidate)
+    names = data.task.names
+    sides = [
+        run.method.predict(pd.DataFrame(values, columns=names))
+        for values in (apart.before, apart.after)
+    ]
+    told = run.units[run.units["scheme"] == "blocked"]
+    counts = pd.crosstab(told["prediction"].astype(str), told["truth"].astype(str))
+    found = date_drift(
+        apart.before[:, :0],
+        apart.after[:, :0],
+        apart.blocks,
+        names=[],
+        classes=(sides[0], sides[1]),
+        confusion=counts,
+    )
+    return found[found["measure"] != "clear"]  # told with the bands
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that a page has room for."""
+    return table[[c for c in _SHOWN if c in table]]
+
+
+def _clear(scene: SceneData) -> pd.DataFrame:
+    parts = [clear_share(scene.stack).assign(images="learnt from")]
+    if scene.later:
+        parts.append(clear_share(scene.target).assign(images="classified"))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _side(pilot: Pilot, scene: SceneData) -> int:
+    """Return the side of a block in pixels, a tenth of the scene where none is told."""
+    spec = pilot.data.scene
+    shortest = min(scene.target.grid.shape)
+    side = shortest / 10
+    if spec is not None and spec.block and not spec.columns:
+        side = spec.block / abs(scene.target.grid.transform[0])
+    return int(min(max(side, _LEAST_SIDE), max(_LEAST_SIDE, shortest // 4)))
+
+
+def _cores(shape: tuple[int, int], side: int) -> list[Window]:
+    """Return the middle halves of blocks, evenly over the scene where they are many."""
+    gap = side // 4
+    found = [
+        Window(row + gap, column + gap, side - 2 * gap, side - 2 * gap)
+        for row in range(0, shape[0] - side + 1, side)
+        for column in range(0, shape[1] - side + 1, side)
+    ]
+    return found[:: max(1, -(-len(found) // _MOST_BLOCKS))]
+
+
+def _features(stack: Stack, scene: SceneData, window: Window) -> np.ndarray:
+    """Return features of the pixels of a window, NaN where not clear: (features, n)."""
+    halo = scene.features.halo
+    values, _ = scene.features.compute(stack.read(window.grown(halo)))
+    kept = values[:, halo : halo + window.height, halo : halo + window.width]
+    return np.asarray(kept, dtype=float).reshape(len(values), -1)
+
+
+def _area(data: ImageryData) -> Applicability | None:
+    from mlstats.errors import ContractError
+
+    try:
+        return Applicability.learn(
+            data.frame[data.task.names].to_numpy(float), data.frame[BLOCK]
+        )
+    except ContractError:
+        return None
+
+
+def _sentence(table: pd.DataFrame) -> str:
+    alarms = table[table["state"] == "drift"]
+    if alarms.empty:
+        return "The later date shows no drift beyond the floors."
+    named = ", ".join(dict.fromkeys(f"{m} {of}".strip() for m, of in
+                      zip(alarms["measure"], alarms["of"], strict=True)))  # fmt: skip
+    return (
+        f"{len(alarms)} of {len(table)} comparisons with the date that was learnt from "
+        f"show drift: {named}."
+    )
