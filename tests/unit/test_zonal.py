@@ -275,6 +275,12 @@ def test_bands_are_named_and_scaled_as_the_file_says(tmp_path):
         assert found["nir_min"] == pytest.approx(-3.4)
         assert found["nir_max"] == pytest.approx(-3.0)
         assert found["nir_std"] == pytest.approx(0.1 * np.std([4, *[0] * 15]))
+        alone = zonal_statistics(
+            path, zones_of(cells(0, 0, 4, 4)), id="zone", statistics=["max"],
+            bands=[2], method=method,
+        )  # fmt: skip
+        assert alone["max"][0] == pytest.approx(-3.0)
+        assert list(alone) == ["zone", "count", "max", "status"]
 
 
 def test_invalid_polygons_are_repaired_and_told(small):

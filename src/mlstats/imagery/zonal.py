@@ -105,8 +105,8 @@ def zonal_statistics(
     _check_words(statistics, values, method)
     with open_raster(raster) as source:
         numbers = _bands(source, bands, values)
-        counted = values == "classes" or "majority" in statistics
-        if counted:
+        wanted = ["majority"] if values == "classes" else statistics
+        if "majority" in wanted:
             _check_whole(source, numbers)
         grid = grid_of(source)
         _check_north_up(grid)
@@ -115,7 +115,7 @@ def zonal_statistics(
         chosen, reason = _cells(found, grid, method)
         tally_cells = centre_tally if chosen == "centre" else fractional_tally
         tally = tally_cells(
-            source, found, bands=numbers, codes=counted, workers=workers
+            source, found, bands=numbers, statistics=wanted, workers=workers
         )
         names, scales = _names(source, numbers), _scales(source, numbers)
     if values == "classes":
