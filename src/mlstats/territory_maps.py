@@ -18,6 +18,8 @@ __all__ = ["draw_maps"]
 # An estimate over the true figure, from too little to too much.
 _BREAKS: Final = (0.0, 0.5, 0.8, 1.25, 2.0)
 _COLOURS: Final = ("#2166ac", "#92c5de", "#f7f7f7", "#f4a582", "#b2182b")
+# What readers of maps expect, among colours that are told apart by all.
+_EXPECTED: Final = {"forest": "#117733", "water": "#332288", "urban": "#882255"}
 _APPLICABILITY: Final = "applicability.tif"
 
 
@@ -47,11 +49,14 @@ def draw_maps(
 def _scene(
     pilot: Pilot, data: ImageryData, run: ArmRun, folder: Path, remark: str
 ) -> tuple[str, str]:
-    from mlstats.imagery.map_picture import class_map_svg
+    from mlstats.imagery.map_picture import CLASS_COLOURS, class_map_svg
 
     assert run.raster is not None
     names = run.tables["class_areas"]["class"]
     classes = {code: str(name) for code, name in enumerate(names) if code}
+    told = {code: _EXPECTED.get(name.lower()) for code, name in classes.items()}
+    free = [colour for colour in CLASS_COLOURS if colour not in told.values()]
+    colours = {code: told[code] or free.pop(0) for code in told if told[code] or free}
     outside = folder / _APPLICABILITY
     title = f"Classes by {run.name}"
     svg = class_map_svg(
@@ -59,6 +64,7 @@ def _scene(
         classes,
         key=f"map-{run.name}",
         title=title,
+        colours=colours,
         unclassified=[0],
         outside=outside if outside.is_file() else None,
         width=640,
