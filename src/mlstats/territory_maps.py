@@ -36,7 +36,7 @@ def draw_maps(
     arms = [run for run in runs if run.name in (pilot.baseline, pilot.candidate)]
     remark = "synthetic data" if pilot.data.synthetic else ""
     draw = {"scene": _scene, "zones": _zones}.get(pilot.task)
-    if draw is None:
+    if draw is None or not arms or not _drawable(arms[0]):
         return []
     found = []
     for run in sorted(arms, key=lambda one: one.name != pilot.baseline):
@@ -44,6 +44,14 @@ def draw_maps(
         io.write_text(folder / f"map-{run.name}.svg", svg + "\n")
         found.append((title, svg))
     return found
+
+
+def _drawable(run: ArmRun) -> bool:
+    """Whether there are no more classes than colours that are told apart."""
+    from mlstats.imagery.map_picture import CLASS_COLOURS
+
+    shown = run.tables.get("class_areas")
+    return shown is None or len(shown) - 1 <= len(CLASS_COLOURS)
 
 
 def _scene(
