@@ -40,6 +40,7 @@ from mlstats.runs import GATE_SAID, Compared, Run, shared_parts
 from mlstats.scene_drift import DatesApart, class_changes, shown
 from mlstats.scene_methods import MAIN
 from mlstats.scene_scoring import applicability, class_rows
+from mlstats.scene_seeds import seed_rows
 from mlstats.segment_methods import simulated
 from mlstats.sheets import cost_tables, sheet_rows
 from mlstats.split import cluster_ids
@@ -87,6 +88,8 @@ def evaluate_methods(
     timings = timings.assign(run_id=run.run_id)[list(TIMINGS)]
     rows, tables = _rows(pilot, data, runs, units, folder)
     rows += [row for one in runs for row in one.rows]
+    if run.full and pilot.task == "scene":
+        rows += seed_rows(pilot, data, runs, rows)
     rows += process_rows(
         pilot, data, runs, provenance(pilot, data.digest, run.settings)
     )

@@ -38,7 +38,14 @@ from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.indicator import Indicator, exact
 from mlstats.scene_data import POLYGON, SceneData, Survey
 
-__all__ = ["SURVEY_ALONE", "UNCLASSIFIED", "build_classifier", "run_classifier"]
+__all__ = [
+    "MAIN",
+    "SURVEY_ALONE",
+    "UNCLASSIFIED",
+    "build_classifier",
+    "run_classifier",
+    "validated",
+]
 
 UNCLASSIFIED: Final = "unclassified"
 SURVEY_ALONE: Final = "survey alone"
@@ -91,7 +98,7 @@ def run_classifier(
     clock, truth = Clock(name), data.frame[pilot.truth].astype(str)
     with method_guard(name):
         with clock("validate", len(data.frame)):
-            units = _validated(pilot, name, method, data)
+            units = validated(pilot, name, method, data)
         fitted = build_classifier(pilot, name)
         with clock("fit", len(data.frame)):
             fitted.fit(_inputs(method, data), truth.to_numpy(object))
@@ -147,7 +154,7 @@ def _rerun(
 # -- validation ----------------------------------------------------------------------
 
 
-def _validated(pilot: Pilot, name: str, method: Any, data: ImageryData) -> pd.DataFrame:
+def validated(pilot: Pilot, name: str, method: Any, data: ImageryData) -> pd.DataFrame:
     """Return what the method answers for units that were left out, by each scheme."""
     spec, frame = pilot.data.scene, data.frame
     assert spec is not None
