@@ -167,6 +167,10 @@ class Scene(_Strict):
             raise ValueError("scene.gap must be less than scene.block")
         if self.columns and self.points is None:
             raise ValueError("scene.columns need scene.points, for blocks of units")
+        if self.columns and self.previous is not None:
+            raise ValueError(
+                "scene.previous is read at pixels: leave scene.columns out"
+            )
         return self
 
 

@@ -120,7 +120,7 @@ def load_scene(
     if period is not None:
         frame = _of_period(frame, pilot, period)
     names = list(spec.columns) or list(features.names(stack))
-    _same_features(spec, names, stack)
+    _same_features(spec, stack, target)
     previous = _previous(spec, find)
     if previous is not None:
         frame[PREVIOUS] = _classes_at(frame, stack.grid, *previous)
@@ -128,7 +128,7 @@ def load_scene(
     digests = [io.sha256_file(path) for path in _paths(pilot, spec, find)]
     scene = SceneData(
         stack, target, features, names, bool(spec.target), previous,
-        _survey(spec, find), _known(spec, find), digests,
+        _survey(spec, find, target.grid), _known(spec, find), digests,
     )  # fmt: skip
     result = contract.check(frame, pilot.data, truth=pilot.truth)
     digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()
@@ -178,7 +178,7 @@ def _features(spec: Features) -> FeatureSet:
     )
 
 
-def _same_features(spec: Scene, names: list[str], stack: Stack) -> None:
+def _same_features(spec: Scene, stack: Stack, target: Stack) -> None:
     if spec.columns and list(spec.columns) != list(stack.names):
         raise ConfigError(
             "The columns of the table are not the bands of the images",
@@ -186,6 +186,22 @@ def _same_features(spec: Scene, names: list[str], stack: Stack) -> None:
             expected=", ".join(stack.names),
             hint="name the bands of the images like the columns: bands: {NAME: 1}",
         )
+    # The classifier sees places of a row, not names.
+    if _undated(stack) != _undated(target):
+        raise ConfigError(
+            "The bands of the target are not those of the images, in their order",
+            where="data.scene.target",
+            expected=", ".join(_undated(stack)),
+        )
+
+
+def _undated(stack: Stack) -> list[str]:
+    """Return the names of the bands, with the place of a date for the date."""
+    places = {day: f"@{place}" for place, day in enumerate(stack.dates, 1)}
+    if len(places) == 1:
+        return [name.partition("@")[0] for name in stack.names]
+    parts = (name.partition("@") for name in stack.names)
+    return [band + places[day or None] for band, _, day in parts]
 
 
 def _previous(spec: Scene, find: Find) -> tuple[Path, dict[int, str]] | None:
@@ -221,21 +237,9 @@ def _units(
     features: FeatureSet,
     sample: int | None,
 ) -> tuple[pd.DataFrame, list[str], list[str]]:
-    roles = pilot.data.roles
     path = finder(settings)(pilot.data.source)
     if path.suffix.lower() in _VECTOR:
-        shapes, notes = read_polygons(path, id=roles.unit_id, number=ROW_NUMBER)
-        _has(shapes, [str(roles.target)], "data.roles.target")
-        found = pixels_in_polygons(
-            stack, features, shapes, id=roles.unit_id, label=str(roles.target),
-            max_per_polygon=spec.per_polygon, seed=pilot.evaluate.seed,
-        )  # fmt: skip
-        frame = found.table[found.table["ok"]].reset_index(drop=True)
-        frame = frame.rename(columns={"class": str(roles.target)})
-        frame[POLYGON] = frame[POLYGON].astype(str)
-        places = frame["row"].astype(str) + "-" + frame["column"].astype(str)
-        frame[roles.unit_id] = frame[POLYGON] + "-" + places
-        return frame, [*notes, *found.notes, *_left_out(found)], []
+        return _in_polygons(pilot, spec, path, stack, features, sample)
     source = read_source(pilot, settings, sample=sample)
     frame, notes = source.frame, list(source.notes)
     if spec.points is None:
@@ -258,6 +262,36 @@ def _units(
     kept = found.table[found.table["ok"]].reset_index(drop=True)
     notes += [*found.notes, *_left_out(found)]
     return kept, notes, list(source.cautions)
+
+
+def _in_polygons(
+    pilot: Pilot,
+    spec: Scene,
+    path: Path,
+    stack: Stack,
+    features: FeatureSet,
+    sample: int | None,
+) -> tuple[pd.DataFrame, list[str], list[str]]:
+    roles, seed = pilot.data.roles, pilot.evaluate.seed
+    shapes, notes = read_polygons(path, id=roles.unit_id, number=ROW_NUMBER)
+    _has(shapes, [str(roles.target)], "data.roles.target")
+    found = pixels_in_polygons(
+        stack, features, shapes, id=roles.unit_id, label=str(roles.target),
+        max_per_polygon=spec.per_polygon, seed=seed,
+    )  # fmt: skip
+    frame = found.table[found.table["ok"]].reset_index(drop=True)
+    frame = frame.rename(columns={"class": str(roles.target)})
+    frame[POLYGON] = frame[POLYGON].astype(str)
+    places = frame["row"].astype(str) + "-" + frame["column"].astype(str)
+    frame[roles.unit_id] = frame[POLYGON] + "-" + places
+    notes = [*notes, *found.notes, *_left_out(found)]
+    if sample is None or sample >= len(frame):
+        return frame, notes, []
+    # Whole polygons: half of one says little about the other half's errors.
+    order = np.random.default_rng(seed).permutation(frame[POLYGON].unique())
+    reached = frame[POLYGON].value_counts()[order].cumsum().searchsorted(sample)
+    kept = frame[frame[POLYGON].isin(order[: int(reached) + 1])].reset_index(drop=True)
+    return kept, notes, [f"a sample of {len(kept)} pixels was drawn (--sample)"]
 
 
 def _left_out(found: LabelledPixels) -> list[str]:
@@ -321,7 +355,7 @@ def _with_blocks(pilot: Pilot, spec: Scene, frame: pd.DataFrame) -> list[str]:
 # -- the survey ----------------------------------------------------------------------
 
 
-def _survey(spec: Scene, find: Find) -> Survey | None:
+def _survey(spec: Scene, find: Find, grid: Grid) -> Survey | None:
     how = spec.survey
     if how is None:
         return None
@@ -341,6 +375,13 @@ def _survey(spec: Scene, find: Find) -> Survey | None:
     frame = frame[wanted].rename(
         columns={how.id: "segment", how.row: "row", how.column: "col"}
     )
+    corners = frame[["row", "col"]].to_numpy(float)
+    if ((corners < 0) | (corners > np.array(grid.shape) - how.size)).any():
+        raise ConfigError(
+            "A segment of the frame reaches over the edge of the images",
+            where="data.scene.survey.frame",
+            expected=f"row and col of the upper left pixel, size {how.size}",
+        )
     frame["stratum"] = frame[how.stratum].astype(str) if how.stratum else "all"
     taken = surveyed[[how.id, *how.surveyed.values()]].set_axis(
         ["segment", *how.surveyed], axis=1

@@ -312,7 +312,8 @@ def _areas(
     rows: list[dict[str, Any]] = []
     if scene.survey is None:
         return areas, rows
-    samples = _samples(scene, path, [str(c) for c in counts["class"]])
+    known = [str(c) for c in counts["class"]]
+    samples = _samples(scene, path, known)
     for variable, sample in samples.items():
         if name == pilot.baseline:  # once is enough: it does not depend on the map
             alone = segment_arms.SegmentEstimator("direct").estimate(sample)
@@ -321,6 +322,8 @@ def _areas(
                     alone, method=SURVEY_ALONE, variable=variable, how=SOURCES["direct"]
                 )
             )
+        if variable not in known:  # no map can tell of it
+            continue
         found, gain = _with_map(sample, pilot.evaluate.seed)
         choice = choose_estimator(sample).method
         areas.append(
@@ -378,7 +381,10 @@ def _held_to(known: float | None, found: Estimate) -> dict[str, Estimate]:
 
 
 def _samples(scene: SceneData, path: Path, classes: list[str]) -> dict[str, AreaSample]:
-    """Return the sample of each surveyed class; x is its classified hectares."""
+    """Return the sample of each surveyed class; x is its classified hectares.
+
+    A class that the map does not have is without x.
+    """
     survey = scene.survey
     assert survey is not None
     hectares = scene.target.grid.pixel_hectares()
@@ -389,15 +395,13 @@ def _samples(scene: SceneData, path: Path, classes: list[str]) -> dict[str, Area
     sizes = survey.frame["stratum"].value_counts()
     found = {}
     for variable in survey.classes:
-        if variable not in classes:
-            continue
-        x = counted[:, classes.index(variable)]
-        means = pd.Series(x).groupby(strata).mean()
+        x = counted[:, [i for i, name in enumerate(classes) if name == variable]]
+        means = {str(h): x[strata == h].mean(axis=0) for h in sizes.index}
         found[variable] = AreaSample.of(
             survey.surveyed[variable].to_numpy(float),
             x[drawn],
             segments={str(h): float(n) for h, n in sizes.items()},
-            x_mean={str(h): float(m) for h, m in means.items()},
+            x_mean=means,
             stratum=strata[drawn].astype(str),
         )
     return found
@@ -430,11 +434,5 @@ def segment_counts(path: Path, survey: Survey, classes: int) -> np.ndarray:
             strip = shown.read(1, window=Window(0, row, shown.width, size))
             for place, column in zip(part.index, part["col"], strict=True):
                 cell = strip[:, int(column) : int(column) + size]
-                if cell.shape != (size, size):
-                    raise ConfigError(
-                        "A segment of the frame reaches over the edge of the images",
-                        where="data.scene.survey.frame",
-                        expected=f"row and col of the upper left pixel, size {size}",
-                    )
                 found[place] = np.bincount(cell.ravel(), minlength=classes)[:classes]
     return found

@@ -152,14 +152,13 @@ def run_spreader(pilot: Pilot, name: str, data: ImageryData) -> ArmRun:
     method, clock = build_spreader(pilot, name), Clock(name)
     frame = data.frame.assign(zone=data.frame[spec.within])
     groups = frame[(pilot.data.roles.domain or (spec.within,))[0]].astype(str)
-    parts, kept = [], []
-    changed = np.nan
+    parts, kept, changed = [], [], []
     for variable in pilot.data.roles.variables:
         totals = frame.groupby("zone")[variable].sum()
         with method_guard(name), clock("predict", len(frame)):
             found = method.spread(frame, totals, groups.to_numpy(object))
         again = method.spread(frame, totals, groups.to_numpy(object))
-        changed = float((found.values != again.values).mean())
+        changed.append(float((found.values != again.values).mean()))
         _nothing_lost(found, variable)
         kept.append(found.zones.assign(variable=variable))
         parts.append(
@@ -184,7 +183,7 @@ def run_spreader(pilot: Pilot, name: str, data: ImageryData) -> ArmRun:
         pd.DataFrame(columns=list(ESTIMATE_COLUMNS)),
         clock.rows,
         rasters,
-        changed,
+        float(np.mean(changed)),
         {"zones": status.assign(method=name)},
     )
 
