@@ -185,9 +185,7 @@ def area_rows(table: pd.DataFrame, kinds: Mapping[str, str]) -> list[PlotRow]:
             str(row["variable"]),
             hollow=not row["publishable"],
         )
-        for _, row in whole.sort_values(
-            "variable", key=_in_order, kind="stable"
-        ).iterrows()
+        for _, row in ordered.iterrows()
     ]
 
 
