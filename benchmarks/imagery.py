@@ -19,9 +19,11 @@ method classifies the whole raster in a process of its own, from file to file by
 - differ: labels that are not scikit-learn's, of the pixels that the peer did;
 - changed: share of labels of the in-memory part that are not those of the exact way.
 
-Then one and two workers take turns seven times on a raster of `pair` x `pair`; printed
-is the median of the seven ratios of wall seconds. The seconds to compile are those of a
-machine that has no compiled code yet; later runs load it.
+Then one and two workers take turns seven times on a raster of `pair` x `pair`, with the
+first of the methods; printed is the median of the seven ratios of wall seconds. Where
+other work shares the cores these say little, so the same ratio is printed of the CPU
+seconds of the main process and one worker, which do not wait. "first s" are the seconds
+until machine code is loaded, or compiled where the machine has none yet.
 """
 
 from __future__ import annotations
@@ -237,22 +239,26 @@ def in_memory(
     return result
 
 
-def pair(name: str, path: Path, workers: list[int]) -> list[list[float]]:
-    """Return the wall seconds of each number of workers, taking turns."""
+def pair(name: str, path: Path, workers: list[int]) -> list[list[tuple[float, float]]]:
+    """Return wall and CPU seconds of each number of workers, taking turns."""
     method = methods()[name]
     classifier = PixelClassifier(fitted(method), lead=method.lead)
     out = path.with_name("classes.tif")
-    seconds: list[list[float]] = []
-    for _ in range(TURNS):
-        turn = []
-        for number in workers:
-            start = time.perf_counter()
-            stack = Stack([Image(path)])
-            classify_raster(stack, None, classifier, out, workers=number)
-            turn.append(time.perf_counter() - start)
-            out.unlink()
-        seconds.append(turn)
-    return seconds
+    return [
+        [timed(classifier, path, out, number) for number in workers]
+        for _ in range(TURNS)
+    ]
+
+
+def timed(
+    classifier: PixelClassifier, path: Path, out: Path, workers: int
+) -> tuple[float, float]:
+    """Return wall seconds, and CPU seconds of the longest row of work."""
+    own, others, start = cpu(), cpu(children=True), time.perf_counter()
+    classify_raster(Stack([Image(path)]), None, classifier, out, workers=workers)
+    wall = time.perf_counter() - start
+    out.unlink()
+    return wall, cpu() - own + (cpu(children=True) - others) / workers
 
 
 def alone(function: Any, *arguments: Any) -> Any:
@@ -330,16 +336,24 @@ def main() -> None:
         if len(options.workers) == 2:
             smaller = raster_of(folder, options.pair)
             turns = alone_with_workers(chosen[0], smaller, options.workers)
-            ratio = statistics.median(one / two for one, two in turns)
-            each = ", ".join(f"{one:.1f}/{two:.1f}" for one, two in turns)
-            console.print(
-                f"{chosen[0]}, {options.pair:,} x {options.pair:,}, wall seconds with "
-                f"{options.workers[0]}/{options.workers[1]} workers: {each}; "
-                f"median ratio {ratio:.2f}"
-            )
+            console.print(told(turns, chosen[0], options))
 
 
-def alone_with_workers(name: str, path: Path, workers: list[int]) -> list[list[float]]:
+def told(
+    turns: list[list[tuple[float, float]]], name: str, options: argparse.Namespace
+) -> str:
+    lines = [f"{name}, {options.pair:,} x {options.pair:,}, workers {options.workers}"]
+    for kind, number in (("wall", 0), ("CPU on the longest way", 1)):
+        pairs = [(one[number], two[number]) for one, two in turns]
+        ratio = statistics.median(one / two for one, two in pairs)
+        each = ", ".join(f"{one:.1f}/{two:.1f}" for one, two in pairs)
+        lines.append(f"  seconds, {kind}: {each}; median ratio {ratio:.2f}")
+    return "\n".join(lines)
+
+
+def alone_with_workers(
+    name: str, path: Path, workers: list[int]
+) -> list[list[tuple[float, float]]]:
     # Not a pool's process, which may not have children of its own.
     from concurrent.futures import ProcessPoolExecutor
 

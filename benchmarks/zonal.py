@@ -5,7 +5,7 @@ Makes a raster of 10,000 x 10,000 ZSTD tiles and jagged zones that share their b
 peak memory is its own and no import is free; rounds alternate. The differences are
 printed too. ``--table`` measures what ``method="auto"`` rests on.
 
-    python benchmarks/zonal.py --folder /tmp/zonal [--rounds 3] [--all] [--table]
+    python benchmarks/zonal.py --folder FOLDER [--rounds 3] [--all] [--table]
 """
 
 from __future__ import annotations

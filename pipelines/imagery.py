@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from mlstats import imagery_methods, imagery_runs, publishing, runs, scene_drift
+from mlstats import (
+    imagery_methods,
+    imagery_runs,
+    publishing,
+    runs,
+    scene_drift,
+    territory_maps,
+)
 from mlstats.settings import load_settings
 from pipelines.step import step
 
@@ -16,6 +23,7 @@ ready = step(imagery_methods.ready, "see that all can run")
 compare_dates = step(scene_drift.compare_dates, "compare the dates")
 run_method = step(imagery_methods.run_method, "estimate with {name}")
 score = step(imagery_runs.evaluate_methods, "score")
+draw = step(territory_maps.draw_maps, "draw the maps")
 judge = step(runs.judge, "judge")
 report = step(imagery_runs.build_report, "report")
 publish = step(publishing.publish, "publish")
@@ -63,7 +71,8 @@ def imagery(
         done = [run_method(run.pilot, name, data, folder) for name in methods]
         evaluation, scorecard = score(run, data, done, apart, folder)
         gates = judge(run, scorecard)
-        shown = report(run, data, evaluation, scorecard, gates, done, apart)
+        maps = draw(run.pilot, data, done, folder)
+        shown = report(run, data, evaluation, scorecard, gates, done, apart, maps)
         compared = imagery_runs.compared(run, data, done)
         outcome = publish(run, folder, compared, evaluation, shown, done)
     return conclude(run, outcome)

@@ -53,6 +53,7 @@ class Segments(_Strict):
     reference: Map | None = None
     size: int = Field(20, ge=1)
     draw: int = Field(30, ge=2)
+    pixels: int = Field(0, ge=0)
     public: bool = False
     simulate: int = Field(1000, ge=100, le=20_000)
 
@@ -107,6 +108,13 @@ class Features(_Strict):
     texture: tuple[Texture, ...] = ()
 
 
+class TargetGrid(_Strict):
+    """The grid that images of several grids are brought to."""
+
+    crs: _Text
+    resolution: float = Field(gt=0)
+
+
 class Points(_Strict):
     """Columns of the source that tell where a labelled unit lies, and their CRS."""
 
@@ -141,12 +149,14 @@ class Scene(_Strict):
     images: tuple[SceneImage, ...] = Field(min_length=1)
     target: tuple[SceneImage, ...] = ()
     features: Features = Features()
+    grid: TargetGrid | None = None
     points: Points | None = None
     columns: tuple[str, ...] = ()
     per_polygon: int = Field(200, ge=1)
     block: float | None = Field(None, gt=0)
     gap: float = Field(0.0, ge=0)
     folds: int = Field(5, ge=2, le=20)
+    probabilities: bool = False
     previous: Map | None = None
     survey: FrameSurvey | None = None
     known: str | None = None

@@ -6,7 +6,7 @@ its own, from a notebook as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 from mlstats.cards import method_table
 from mlstats.config import Pilot
 from mlstats.evaluate import project_key
+from mlstats.imagery.validation_report import validation_sentence
 from mlstats.imagery_scoring import (
     area_rows,
     number_rows,
@@ -34,10 +35,12 @@ from mlstats.quality.indicator import Indicator, exact
 from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.quality.waiver import waived_verdict
+from mlstats.reference_pixels import pixel_areas
 from mlstats.runs import GATE_SAID, Compared, Run, shared_parts
 from mlstats.scene_drift import DatesApart, class_changes, shown
 from mlstats.scene_methods import MAIN
 from mlstats.scene_scoring import applicability, class_rows
+from mlstats.scene_seeds import seed_rows
 from mlstats.segment_methods import simulated
 from mlstats.sheets import cost_tables, sheet_rows
 from mlstats.split import cluster_ids
@@ -85,6 +88,8 @@ def evaluate_methods(
     timings = timings.assign(run_id=run.run_id)[list(TIMINGS)]
     rows, tables = _rows(pilot, data, runs, units, folder)
     rows += [row for one in runs for row in one.rows]
+    if run.full and pilot.task == "scene":
+        rows += seed_rows(pilot, data, runs, rows)
     rows += process_rows(
         pilot, data, runs, provenance(pilot, data.digest, run.settings)
     )
@@ -113,6 +118,9 @@ def evaluate_methods(
     )
     scorecard = pd.concat([first, as_scorecard(rest, plan)], ignore_index=True)
     estimates = _estimates(runs)
+    more = tables.pop("areas", None)
+    if more is not None:
+        estimates = pd.concat([estimates, more], ignore_index=True)
     tables = {
         "areas": estimates,
         **_joined(runs),
@@ -144,7 +152,10 @@ def _rows(
         return rows, {}
     repeated = simulated(pilot, data, {run.name: run.method for run in runs})
     rows += area_rows(pilot, data, runs) + repetition_rows(pilot, repeated)
-    return rows, {}
+    if data.task.pixels is None:
+        return rows, {}
+    areas, accuracy = pixel_areas(data.task.pixels, list(data.task.samples))
+    return rows, {"areas": pd.DataFrame(areas), "map_accuracy": accuracy}
 
 
 def _dates(
@@ -244,6 +255,7 @@ def build_report(
     gates: pd.DataFrame,
     runs: Sequence[ArmRun],
     dates: DatesApart,
+    pictures: Sequence[tuple[str, str]] = (),
 ) -> RunReport:
     """Bring together what every form of the report shows."""
     pilot, units = run.pilot, evaluation.units
@@ -255,11 +267,22 @@ def build_report(
         methods=method_table(pilot, evaluation, runs),
         provenance=provenance(pilot, data.digest, run.settings),
         data_facts=[("units", f"{len(data.frame):,}"), *_reading(data)],
-        notes=[*data.cautions, *(note for one in runs for note in one.notes)],
+        notes=[*data.cautions, *_remarks(runs, tables)],
         drift=apart.table(),
         drift_sentence=" ".join(filter(None, [apart.sentence(), dates.sentence])),
         tables={TITLES[n]: t for n, t in tables.items() if n in TITLES},
+        pictures=pictures,
     )
+
+
+def _remarks(runs: Sequence[ArmRun], tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return what a reader must not miss of the methods and their validation."""
+    told = [note for one in runs for note in one.notes]
+    if "validation" in tables:
+        told.append(validation_sentence(tables["validation"]))
+        why = tables["validation"]["note"].astype(str)
+        told += [note for note in dict.fromkeys(why) if note.startswith("classes not")]
+    return told
 
 
 def _reading(data: ImageryData) -> list[tuple[str, str]]:

@@ -27,6 +27,13 @@ _NUMBERS: Final = frozenset(
     {"nrmse", "nmae", "r_squared", "rank_correlation", "mean_bias", "slope"}
 )
 
+# The mean of the others falls where a segment rises: its ranks tell nothing. Totals of
+# zones are kept, so that the mean of their parts has no bias.
+_EMPTY: Final = {
+    "segments": frozenset({"rank_correlation", "slope"}),
+    "zones": frozenset({"mean_bias"}),
+}
+
 
 def number_rows(pilot: Pilot, units: pd.DataFrame) -> Rows:
     """Return how well each arm tells the quantity of a single segment or zone.
@@ -49,7 +56,7 @@ def number_rows(pilot: Pilot, units: pd.DataFrame) -> Rows:
         ],
         seed=pilot.evaluate.seed,
     )
-    return [row for row in rows if row["indicator"] in _NUMBERS]
+    return [row for row in rows if row["indicator"] in _NUMBERS - _EMPTY[pilot.task]]
 
 
 # -- areas ---------------------------------------------------------------------------

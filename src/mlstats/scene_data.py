@@ -17,7 +17,7 @@ from mlstats.dataset import ROW_NUMBER, finder, read_source
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.imagery.blocks_and_seasons import block_cores, spatial_blocks
 from mlstats.imagery.features import FeatureSet
-from mlstats.imagery.grid import Grid
+from mlstats.imagery.grid import Grid, common_grid
 from mlstats.imagery.images import CloudMask, Image, Stack
 from mlstats.imagery.polygons import read_polygons
 from mlstats.imagery.previous_map import PREVIOUS
@@ -110,8 +110,11 @@ def load_scene(
     """
     spec, find = pilot.data.scene, finder(settings)
     assert spec is not None
-    stack = Stack([_image(one, find) for one in spec.images])
-    target = _target(spec, stack, find)
+    grid = _grid(spec, find)
+    stack = Stack([_image(one, find) for one in spec.images], grid)
+    target = stack
+    if spec.target:
+        target = Stack([_image(one, find) for one in spec.target], grid)
     features = _features(spec.features)
     frame, notes, cautions = _units(pilot, spec, settings, stack, features, sample)
     if period is not None:
@@ -155,10 +158,12 @@ def _image(spec: SceneImage, find: Find) -> Image:
     )
 
 
-def _target(spec: Scene, stack: Stack, find: Find) -> Stack:
-    if not spec.target:
-        return stack
-    return Stack([_image(one, find) for one in spec.target])
+def _grid(spec: Scene, find: Find) -> Grid | None:
+    """Return the grid that the pilot asks for, over what all images cover."""
+    if spec.grid is None:
+        return None
+    paths = [find(one.file) for one in (*spec.images, *spec.target)]
+    return common_grid(paths, crs=spec.grid.crs, resolution=spec.grid.resolution)
 
 
 def _features(spec: Features) -> FeatureSet:
@@ -391,8 +396,3 @@ def _known(spec: Scene, find: Find) -> dict[str, float]:
     table = io.read_table(str(find(spec.known)), text_columns=["class"]).frame
     _has(table, ["class", "hectares"], "data.scene.known")
     return dict(zip(table["class"], table["hectares"].astype(float), strict=True))
-
-
-def grid_of(scene: SceneData) -> Grid:
-    """Return the grid that is classified."""
-    return scene.target.grid

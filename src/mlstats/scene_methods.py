@@ -38,7 +38,14 @@ from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.indicator import Indicator, exact
 from mlstats.scene_data import POLYGON, SceneData, Survey
 
-__all__ = ["SURVEY_ALONE", "UNCLASSIFIED", "build_classifier", "run_classifier"]
+__all__ = [
+    "MAIN",
+    "SURVEY_ALONE",
+    "UNCLASSIFIED",
+    "build_classifier",
+    "run_classifier",
+    "validated",
+]
 
 UNCLASSIFIED: Final = "unclassified"
 SURVEY_ALONE: Final = "survey alone"
@@ -91,7 +98,7 @@ def run_classifier(
     clock, truth = Clock(name), data.frame[pilot.truth].astype(str)
     with method_guard(name):
         with clock("validate", len(data.frame)):
-            units = _validated(pilot, name, method, data)
+            units = validated(pilot, name, method, data)
         fitted = build_classifier(pilot, name)
         with clock("fit", len(data.frame)):
             fitted.fit(_inputs(method, data), truth.to_numpy(object))
@@ -103,7 +110,8 @@ def run_classifier(
     if path is not None:
         pixels = int(np.prod(scene.target.grid.shape))
         with method_guard(name), clock("predict", pixels):
-            counts = _mapped(fitted, scene, path, pixels)
+            wide = pilot.data.scene is not None and pilot.data.scene.probabilities
+            counts = _mapped(fitted, scene, path, pixels, wide)
         tables["class_areas"] = _class_areas(name, counts, scene)
         areas, rows = _areas(pilot, name, scene, path, counts)
         rows.append(_unclassified(name, counts))
@@ -146,7 +154,7 @@ def _rerun(
 # -- validation ----------------------------------------------------------------------
 
 
-def _validated(pilot: Pilot, name: str, method: Any, data: ImageryData) -> pd.DataFrame:
+def validated(pilot: Pilot, name: str, method: Any, data: ImageryData) -> pd.DataFrame:
     """Return what the method answers for units that were left out, by each scheme."""
     spec, frame = pilot.data.scene, data.frame
     assert spec is not None
@@ -205,7 +213,9 @@ class _Stand:
 # -- the map -------------------------------------------------------------------------
 
 
-def _mapped(fitted: Any, scene: SceneData, path: Path, pixels: int) -> pd.DataFrame:
+def _mapped(
+    fitted: Any, scene: SceneData, path: Path, pixels: int, wide: bool
+) -> pd.DataFrame:
     """Write the map and return the pixels of each class, the unclassified too."""
     if isinstance(fitted, PreviousMap):
         return _recoded(fitted, scene, path)
@@ -214,6 +224,7 @@ def _mapped(fitted: Any, scene: SceneData, path: Path, pixels: int) -> pd.DataFr
         scene.features,
         PixelClassifier(fitted, unclassified=0),
         path,
+        probabilities=wide and hasattr(fitted, "predict_proba"),
         uncertainty="margin" if hasattr(fitted, "predict_proba") else None,
         workers=_workers() if pixels > 4_000_000 else 1,
     )

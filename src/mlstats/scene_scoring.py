@@ -27,7 +27,7 @@ Rows = list[dict[str, Any]]
 LEVEL: Final = "class"
 # How a scheme is told in the scorecard, after the name of the measure.
 _ENDING: Final = {"blocked": "", "random": "_random", "season": "_season"}
-_OUTSIDE, _INSIDE, _NOTHING = 0, 1, 255
+_INSIDE, _OUTSIDE, _NOTHING = 0, 1, 255
 
 
 def class_rows(pilot: Pilot, runs: Sequence[ArmRun]) -> tuple[Rows, pd.DataFrame]:
@@ -103,8 +103,8 @@ def _estimate(row: pd.Series) -> Estimate:
 # -- applicability -------------------------------------------------------------------
 
 
-class _Inside:
-    """Which pixels of a block are like the training: 1, else 0; 255 unclassified."""
+class _Outside:
+    """Which pixels of a block are unlike the training: 1, else 0; 255 unclassified."""
 
     def __init__(self, area: Applicability, features: Any) -> None:
         self.area = area
@@ -113,7 +113,7 @@ class _Inside:
     def __call__(self, block: Any) -> np.ndarray:
         values, ok = self.features.compute(block)
         found = np.full(ok.shape, _NOTHING, np.uint8)
-        found[ok] = self.area.inside(values[:, ok].T)
+        found[ok] = ~self.area.inside(values[:, ok].T)
         return found
 
 
@@ -140,8 +140,8 @@ def applicability(
         return [], pd.DataFrame([{"note": error.title}])
     path = folder / "applicability.tif"
     map_raster(
-        _Inside(area, scene.features), scene.target, path,
-        bands=["inside"], dtype="uint8", nodata=_NOTHING, halo=scene.features.halo,
+        _Outside(area, scene.features), scene.target, path,
+        bands=["outside"], dtype="uint8", nodata=_NOTHING, halo=scene.features.halo,
         classes={_OUTSIDE: "outside", _INSIDE: "inside"},
     )  # fmt: skip
     rows, tables = [], []
@@ -161,16 +161,16 @@ def applicability(
 
 
 def _crossed(shown: Path, mask: Path, classes: int) -> np.ndarray:
-    """Return pixels by class and place outside or inside, shape (classes, 2)."""
+    """Return pixels by class, inside and outside, shape (classes, 2)."""
     import rasterio
 
     total = np.zeros((classes, 2), dtype=np.int64)
     with rasterio.open(shown) as one, rasterio.open(mask) as other:
         for _, window in one.block_windows(1):
             code = one.read(1, window=window).astype(int)
-            inside = other.read(1, window=window)
-            known = inside != _NOTHING
-            cells = code[known] * 2 + inside[known]
+            outside = other.read(1, window=window)
+            known = outside != _NOTHING
+            cells = code[known] * 2 + outside[known]
             total += np.bincount(cells, minlength=2 * classes).reshape(classes, 2)
     return total
 

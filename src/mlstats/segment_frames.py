@@ -18,6 +18,7 @@ from mlstats.dataset import finder
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.imagery.area_sample import AreaSample
 from mlstats.imagery_task import ImageryData
+from mlstats.reference_pixels import ReferencePixels, draw_pixels
 from mlstats.settings import Settings
 
 __all__ = ["SurveyFrame", "drawn", "load_segments"]
@@ -43,6 +44,8 @@ class SurveyFrame:
         Column of the segments that names their area.
     every : pandas.DataFrame or None
         All segments of a wall-to-wall frame: y and x of each variable.
+    pixels : ReferencePixels or None
+        A sample of single pixels beside that of segments.
     """
 
     samples: dict[str, AreaSample]
@@ -50,6 +53,7 @@ class SurveyFrame:
     classified: Mapping[str, list[str]]
     domain: str | None = None
     every: pd.DataFrame | None = field(default=None, repr=False)
+    pixels: ReferencePixels | None = None
 
 
 def load_segments(
@@ -169,6 +173,7 @@ def _from_rasters(
         None,
         {name: [f"{name}_map"] for name in pilot.data.roles.variables},
         every=every,
+        pixels=_pixels(pilot, spec, paths),
     )
     notes.append(f"segments drawn: {draw} of {len(every):,}")
     if draw != spec.draw:
@@ -177,6 +182,20 @@ def _from_rasters(
     result = contract.check(frame, pilot.data, truth=None)
     rules = (result.kept, result.held)
     return ImageryData(frame, survey, digest, notes, cautions, rules), result
+
+
+def _pixels(pilot: Pilot, spec: Segments, paths: list[Path]) -> ReferencePixels | None:
+    if not spec.pixels:
+        return None
+    assert spec.map is not None
+    assert spec.reference is not None
+    return draw_pixels(
+        (paths[0], spec.map),
+        (paths[1], spec.reference),
+        spec.pixels,
+        hectares=_hectares(paths[0]),
+        seed=pilot.evaluate.seed,
+    )
 
 
 def drawn(every: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:

@@ -61,7 +61,7 @@ def load_zones(
     )
     digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()
     rules = (result.kept, result.held)
-    return ImageryData(frame, None, digest, notes, [], rules), result
+    return ImageryData(frame, shapes[["geometry"]], digest, notes, [], rules), result
 
 
 def _present(wanted: list[str], table: pd.DataFrame, where: str) -> None:

@@ -1,7 +1,6 @@
 """The raster of classes holds what scikit-learn says, and every pixel once."""
 
 import json
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,6 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from mlstats.errors import ConfigError
 from mlstats.imagery.class_raster import classify_raster
+from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.images import Image, Stack
 from mlstats.imagery.maximum_likelihood import MaximumLikelihood
 from mlstats.imagery.pixel_classifier import PixelClassifier
@@ -20,6 +20,7 @@ from mlstats.imagery.uncertainty import (
     margin_uncertainty,
     normalised_entropy,
 )
+from mlstats.imagery.windows import Window
 
 SHAPE = (70, 130)
 CLASSES = np.array(["crop", "forest", "water"])
@@ -28,19 +29,6 @@ MEASURES = {
     "margin": margin_uncertainty,
     "entropy": normalised_entropy,
 }
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Features of the test: one band, and its ratio to the other."""
-
-    def names(self, stack):
-        return ["green", "ratio"]
-
-    def compute(self, block):
-        green, red = block.values
-        with np.errstate(invalid="ignore"):
-            return np.stack([green, green / red]), block.valid.all(0)
 
 
 @pytest.fixture
@@ -144,19 +132,36 @@ def test_uncertainty_alone(scene, tmp_path, measure):
 def test_scaled_bands_and_features(scene, tmp_path):
     path, values, hole, truth = scene
     scaled = values * np.float32(1e-4)
-    with np.errstate(invalid="ignore"):
-        ratio = np.stack([scaled[0], scaled[0] / scaled[1]])
-    stack = Stack([Image(path, scale=1e-4)])
-    for features, expected in ((None, scaled), (Ratio(), ratio)):
-        names = ["green", "red"] if features is None else ["green", "ratio"]
-        forest = fitted(expected, hole, truth, names=names)
-        out = tmp_path / "classes.tif"
+    stack, out = Stack([Image(path, scale=1e-4)]), tmp_path / "classes.tif"
+    turned = FeatureSet(bands=["red", "green"])
+    for features, order in ((None, [0, 1]), (turned, [1, 0])):
+        names = ["green", "red"][:: 1 if features is None else -1]
+        forest = fitted(scaled[order], hole, truth, names=names)
         classify_raster(stack, features, PixelClassifier(forest), out)
         with rasterio.open(out) as raster:
             found = raster.read(1)
-        table = pd.DataFrame(expected[:, ~hole].T, columns=names)
+        table = pd.DataFrame(scaled[order][:, ~hole].T, columns=names)
         np.testing.assert_array_equal(CLASSES[found[~hole]], forest.predict(table))
         np.testing.assert_array_equal(found == 255, hole)
+
+
+def test_texture_sees_over_the_edges_of_blocks(scene, tmp_path):
+    path, _, hole, truth = scene
+    stack, out = Stack([Image(path)]), tmp_path / "classes.tif"
+    features = FeatureSet(
+        texture=[{"band": "red", "window": 5, "statistics": ["mean", "std"]}]
+    )
+    values, ok = features.compute(stack.read(Window(0, 0, *SHAPE)))
+    names = list(features.names(stack))
+    table = pd.DataFrame(values[:, ok].T, columns=names)
+    forest = RandomForestClassifier(20, random_state=0).fit(table, truth[ok])
+    counts = classify_raster(stack, features, PixelClassifier(forest), out, block=32)
+    with rasterio.open(out) as raster:
+        found = raster.read(1)
+    np.testing.assert_array_equal(found == 255, ~ok)
+    assert (found[hole] == 255).all()
+    np.testing.assert_array_equal(found[ok], forest.predict(table))
+    assert counts["pixels"].sum() == np.prod(SHAPE)
 
 
 def test_a_cloud_over_everything_is_all_unclassified(scene, tmp_path):

@@ -101,6 +101,32 @@ def test_another_grid_is_resampled_as_gdal_does(dates, tmp_path):
     assert 0 < np.isnan(block.values[0]).mean() < 0.2
 
 
+@pytest.mark.parametrize("bands", [["red"], ["red", "nir"], ["red", "nir", "fmask"]])
+def test_resampled_values_do_not_depend_on_the_windows(tmp_path, bands):
+    values = RNG.integers(1, 5000, (3, 700, 600)).astype("int16")
+    path = write_raster(tmp_path / "a.tif", values, names=("red", "nir", "fmask"))
+    grid = common_grid([path], crs="EPSG:6933", resolution=25)
+    stack = Stack([Image(path, bands)], grid)
+    whole = stack.read(Window(0, 0, *grid.shape)).values
+    for size in ((97, 210), (1, 300)):
+        # Strips of single pixels would take long; their first rows say enough.
+        for window in list(Window.cover(grid.shape, size))[:40]:
+            with stack:
+                found = stack.read(window).values
+            np.testing.assert_array_equal(found, whole[:, *window.slices])
+
+
+def test_a_mask_inside_is_not_lost_on_another_grid(tmp_path):
+    import rasterio
+
+    path = write_raster(tmp_path / "a.tif", RED)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(np.full((40, 50), 255, "uint8"))
+    grid = common_grid([path], crs="EPSG:6933", resolution=30)
+    with pytest.raises(ContractError, match="mask inside"):
+        Stack([Image(path)], grid).read(Window(0, 0, 5, 5))
+
+
 def test_coarser_grids_take_means_and_classes_the_nearest(tmp_path):
     values = RNG.integers(0, 200, (40, 60)).astype("uint8")
     path = write_raster(tmp_path / "a.tif", values)
@@ -230,15 +256,62 @@ def test_inner_masks_and_nan_are_not_valid(tmp_path):
     np.testing.assert_array_equal(valid, expected)
 
 
-def test_landsat_clear_share_is_that_of_its_description(real_data):
-    folder = real_data / "imagery" / "landsat7_chiapas"
-    if not folder.is_dir():
+@pytest.fixture
+def imagery(real_data):
+    if not (real_data / "imagery").is_dir():
         pytest.skip("the imagery is not on this machine")
-    images = [
+    return real_data / "imagery"
+
+
+def test_clear_shares_of_landsat_and_sentinel_are_those_told_with_them(imagery):
+    landsat = [
         Image(path, ["red", "nir"], path.stem[-10:], CloudMask("fmask"))
-        for path in sorted(folder.glob("landsat7_*.tif"))
+        for path in sorted((imagery / "landsat7_chiapas").glob("landsat7_*.tif"))
     ]
-    table = clear_share(Stack(images))
-    fmask = read_raster(images[1].path)[7]
+    table = clear_share(Stack(landsat))
+    fmask = read_raster(landsat[1].path)[7]
     assert table["clear"].tolist() == [62500, int((fmask <= 1).sum())]
     assert 1 - table["share"][1] == pytest.approx(0.27, abs=0.005)
+    sentinel = [
+        Image(path, None, path.stem[-10:])
+        for path in (imagery / "sentinel2_rondonia").glob("sentinel2_*.tif")
+    ]
+    table = clear_share(Stack(sentinel))
+    assert table["date"].tolist()[0] == "2020-10-24"
+    assert table["share"].round(2).tolist() == [0.24, 0.46, 0.45, 0.70]
+
+
+def test_modis_dates_are_read_as_the_file_holds_them(imagery):
+    path = imagery / "modis_mato_grosso" / "ndvi_mod13q1_sinop_2013_2014.tif"
+    whole = read_raster(path)
+    images = [
+        Image(path, {"ndvi": number}, f"2014-{number:02}-01", scale=1e-4)
+        for number in range(1, 13)
+    ]
+    stack = Stack(images)
+    assert stack.grid.pixel_hectares() == pytest.approx(5.3665, abs=1e-4)
+    block = stack.read(Window(0, 0, *stack.grid.shape))
+    np.testing.assert_allclose(block.values, whole * 1e-4, rtol=1e-5)
+
+
+def test_degrees_have_no_hectares_until_they_are_aligned(imagery):
+    path = imagery / "sentinel2_amazon" / "sentinel2_12bands.tif"
+    stack = Stack([Image(path, ["B4", "B8"])])
+    with pytest.raises(ContractError, match="geographic"):
+        stack.grid.pixel_hectares()
+    grid = common_grid([path], crs="EPSG:6933", resolution=2)
+    assert grid.pixel_hectares() == pytest.approx(0.0004)
+    aligned = Stack(stack.images, grid)
+    # The scene's hectares on the ellipsoid, 111,320 m cos(latitude) to a degree east
+    # and 110,575 m to one north, are those counted on the new grid.
+    left, bottom, right, top = stack.grid.bounds
+    hectares = (
+        (right - left) * 111_320 * np.cos(np.radians(1.4695)) * (top - bottom) * 110_575
+    ) / 1e4
+    counted = clear_share(aligned)["clear"][0] * grid.pixel_hectares()
+    assert counted == pytest.approx(hectares, rel=0.002)
+    means = [
+        np.nanmean(one.read(Window(0, 0, *one.grid.shape)).values, (1, 2))
+        for one in (stack, aligned)
+    ]
+    np.testing.assert_allclose(means[0], means[1], rtol=0.002)

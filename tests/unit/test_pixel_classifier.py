@@ -165,11 +165,15 @@ def test_gaussian_classes(dtype):
 
 def test_ties_of_gaussian_classes_are_left_to_the_estimator():
     rng = np.random.default_rng(0)
-    half = rng.normal(size=(300, 2)).round(2)
-    training = np.vstack([half, half * [-1, 1]])
-    analysis = QuadraticDiscriminantAnalysis().fit(training, np.arange(600) // 300)
-    line = np.column_stack([np.zeros(500), rng.normal(size=500)]).astype(np.float32)
-    assert_same(analysis, np.vstack([line, training.astype(np.float32)]))
+    one = rng.normal(size=(300, 6)) @ rng.normal(size=(6, 6)) + np.arange(6)
+    training, label = np.vstack([one, one[:, ::-1]]), np.arange(600) // 300
+    half = rng.normal(size=(2_000, 3)).astype(np.float32)
+    # As likely in both classes: only rounding decides.
+    between = np.hstack([half, half[:, ::-1]])
+    for estimator in (QuadraticDiscriminantAnalysis(), MaximumLikelihood()):
+        assert_same(estimator.fit(training, label), between)
+        labels = estimator.predict(between)
+        assert 0 < labels.mean() < 1
 
 
 def test_an_analysis_of_float32_stays_with_scikit_learn():
@@ -335,3 +339,11 @@ def test_labels_of_a_landsat_scene():
         expected = estimator.predict(bands[:, good].T.astype(np.float32))
         assert good.mean() > 0.9
         np.testing.assert_array_equal(pixels.classes_[found[good]], expected)
+
+
+def test_code_that_cannot_be_kept_is_compiled_all_the_same():
+    space = {}
+    exec("def twice(value):\n    return 2 * value", space)
+    from mlstats.imagery.compiling import compiled
+
+    assert compiled(space["twice"])(21) == 42

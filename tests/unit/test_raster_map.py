@@ -79,6 +79,23 @@ def test_the_result_equals_the_function_of_all(source, tmp_path, block):
     assert [entry.name for entry in out.parent.iterdir()] == ["out.tif"]
 
 
+@pytest.mark.parametrize(
+    ("stored", "block", "size"),
+    [
+        ({"blockysize": 8}, 64, (8, 400)),
+        ({"blockysize": 8}, 128, (40, 400)),
+        ({"blockysize": 300}, 128, (40, 400)),
+        ({"tiled": True, "blockxsize": 64, "blockysize": 64}, 128, (128, 128)),
+        ({"tiled": True, "blockxsize": 128, "blockysize": 256}, 200, (256, 256)),
+        ({"tiled": True, "blockxsize": 64, "blockysize": 64}, 16, (64, 64)),
+    ],
+)
+def test_blocks_follow_the_way_the_file_is_stored(tmp_path, stored, block, size):
+    values = np.zeros((300, 400), "uint8")
+    source = write_raster(tmp_path / "in.tif", values, **stored)
+    assert raster_map._block_size(Stack([Image(source)]), block) == size
+
+
 def test_a_halo_makes_blocks_disappear(source, tmp_path):
     out = tmp_path / "out.tif"
     done = map_raster(smooth, source, out, bands="s", dtype="float32", block=16, halo=2)

@@ -206,7 +206,7 @@ def test_fractions_are_the_areas_of_cut_cells(tmp_path_factory, seed, number):
 
 
 @pytest.mark.filterwarnings(OLD_OPERATOR)
-def test_strips_and_processes_change_nothing(tmp_path):
+def test_strips_and_processes_change_nothing(tmp_path, monkeypatch):
     rng = np.random.default_rng(3)
     values = (1e8 + rng.normal(0, 1, (2, 1300, 700))).astype("float64")
     values[:, 100:200, 50:90] = np.nan
@@ -226,6 +226,11 @@ def test_strips_and_processes_change_nothing(tmp_path):
     one = zonal_statistics(path, zones, id="zone", method="centre")
     two = zonal_statistics(path, zones, id="zone", method="centre", workers=2)
     pd.testing.assert_frame_equal(one, two)
+    monkeypatch.setattr("mlstats.imagery.centre_cells.STRIP_CELLS", 200_000)
+    with rasterio.open(path) as raster:
+        assert [part[1] for part in strips(raster)][:3] == [0, 256, 512]
+    small = zonal_statistics(path, zones, id="zone", method="centre")
+    pd.testing.assert_frame_equal(one, small, rtol=1e-9)
     oracle = pd.DataFrame(
         rasterstats.zonal_stats(zones, str(path), stats=list(EVERY), band=2)
     )
@@ -247,6 +252,13 @@ def test_every_cell_is_in_one_zone_of_a_mosaic(tmp_path):
         assert found["count"].sum() == pytest.approx(230 * 310, rel=1e-6)
 
 
+def test_a_centre_on_a_border_counts_once(small):
+    halves = [cells(0, 0, 1.5, 2), cells(1.5, 0, 3, 2)]
+    found = zonal_statistics(small, zones_of(*halves), id="zone", method="centre")
+    assert found["count"].sum() == 6
+    assert found["sum"].sum() == 21
+
+
 def test_bands_are_named_and_scaled_as_the_file_says(tmp_path):
     values = np.stack([np.full((4, 4), 10), np.full((4, 4), 30)]).astype("int16")
     values[:, 0, 0] += 4
@@ -263,6 +275,12 @@ def test_bands_are_named_and_scaled_as_the_file_says(tmp_path):
         assert found["nir_min"] == pytest.approx(-3.4)
         assert found["nir_max"] == pytest.approx(-3.0)
         assert found["nir_std"] == pytest.approx(0.1 * np.std([4, *[0] * 15]))
+        alone = zonal_statistics(
+            path, zones_of(cells(0, 0, 4, 4)), id="zone", statistics=["max"],
+            bands=[2], method=method,
+        )  # fmt: skip
+        assert alone["max"][0] == pytest.approx(-3.0)
+        assert list(alone) == ["zone", "count", "max", "status"]
 
 
 def test_invalid_polygons_are_repaired_and_told(small):
@@ -371,6 +389,8 @@ def test_what_cannot_be_used_is_told(small, tmp_path):
         go(bands=[2])
     with pytest.raises(ContractError, match="no column 'zne'"):
         go(id="zne")
+    with pytest.raises(ContractError, match="name of a result: count"):
+        go(zones=zones.rename(columns={"zone": "count"}), id="count")
     with pytest.raises(ContractError, match="2 ids of zones are missing or stand"):
         go(zones=zones.assign(zone="same"))
     with pytest.raises(SourceError, match="zones cannot be read"):

@@ -3,8 +3,6 @@
 Images: a :class:`Stack` of :class:`Image` is read window by window on one
 :class:`Grid`, and :func:`map_raster` makes a raster of it; a :class:`FeatureSet`
 describes pixels, those of labelled points and polygons too (:func:`pixels_at_points`).
-:class:`Grid`, and :func:`map_raster` makes a raster of it. A :class:`FeatureSet`
-describes pixels, those of labelled points and polygons too: :func:`pixels_at_points`.
 Estimators of areas: :class:`AreaSample` holds surveyed and classified segments,
 :func:`choose_estimator` tells what their number allows and :func:`estimate_area`
 estimates by it; :func:`compare_estimators` puts all beside each other, with the pixel
@@ -16,6 +14,7 @@ Pixels: :class:`PixelClassifier` makes any fitted classifier fast, and
 :func:`classify_raster` writes the map.
 Totals spread over smaller zones: :func:`areal_weighting`, :func:`dasymetric` and
 :func:`pycnophylactic`. Rasters summarised by zone: :func:`zonal_statistics`.
+Pictures: :func:`class_map_svg`, :func:`zone_map_svg`.
 Classification: :class:`MaximumLikelihood`; :func:`validate_classifiers` with
 :func:`spatial_blocks` and :func:`seasons`, and its :func:`validation_table`;
 :class:`Applicability`, :func:`outside_share` and :func:`date_drift`. What is named
@@ -66,6 +65,8 @@ _HOMES = {
     "bootstrap_mse": "benchmarking",
     "calibrated_areas": "calibrating",
     "choose_estimator": "estimator_choice",
+    "class_map_png": "map_picture",
+    "class_map_svg": "map_picture",
     "classify_raster": "class_raster",
     "clear_share": "observations",
     "common_grid": "grid",
@@ -106,6 +107,7 @@ _HOMES = {
     "validation_sentence": "validation_report",
     "validation_table": "validation_report",
     "zonal_statistics": "zonal",
+    "zone_map_svg": "zone_picture",
 }
 
 __all__ = [
@@ -147,6 +149,8 @@ __all__ = [
     "bootstrap_mse",
     "calibrated_areas",
     "choose_estimator",
+    "class_map_png",
+    "class_map_svg",
     "classify_raster",
     "clear_share",
     "common_grid",
@@ -187,6 +191,7 @@ __all__ = [
     "validation_sentence",
     "validation_table",
     "zonal_statistics",
+    "zone_map_svg",
 ]
 
 

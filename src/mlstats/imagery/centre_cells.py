@@ -6,7 +6,7 @@ label are then summed. Memory follows the strip and not the raster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class _Strip:
     grid: Grid
     places: Places
     layers: tuple[Shapes, ...]
-    codes: bool
+    statistics: frozenset[str]
 
 
 def centre_tally(
@@ -48,7 +48,7 @@ def centre_tally(
     zones: Zones,
     *,
     bands: Sequence[int],
-    codes: bool,
+    statistics: Collection[str],
     workers: int = 1,
 ) -> Tally:
     """Tally the cells whose centre is in a zone.
@@ -59,8 +59,8 @@ def centre_tally(
     zones : Zones
     bands : sequence of int
         From 1.
-    codes : bool
-        Whether the cells by code are wanted.
+    statistics : collection of str
+        What is to be told, of :data:`mlstats.imagery.cell_tally.STATISTICS`.
     workers : int, default=1
 
     Raises
@@ -71,7 +71,7 @@ def centre_tally(
         Where the raster cannot be read.
     """
     tally = Tally.empty(len(bands), len(zones.ids))
-    tasks = _tasks(raster, zones, tuple(bands), codes)
+    tasks = _tasks(raster, zones, tuple(bands), frozenset(statistics))
     for places, part in map_blocks(_tally_strip, tasks, workers=workers):
         tally.add(places, part)
     return tally
@@ -96,7 +96,7 @@ def _tasks(
     raster: Any,
     zones: Zones,
     bands: tuple[int, ...],
-    codes: bool,
+    statistics: frozenset[str],
 ) -> Iterator[_Strip]:
     import shapely
 
@@ -119,7 +119,7 @@ def _tasks(
                 part,
                 np.concatenate(chosen),
                 tuple(zones.shapes[places] for places in chosen),
-                codes,
+                statistics,
             )
 
 
@@ -195,8 +195,8 @@ def _tally_layer(
             held = np.where(known, labels, 0)
             begin, length = _runs(held)
         flat = grid.ravel()
-        _sum_runs(tally, band, flat, held[begin], begin, length)
-        if task.codes:
+        _sum_runs(tally, band, flat, held[begin], begin, length, task.statistics)
+        if "majority" in task.statistics:
             counted.append(_codes(held, flat, zones).assign(band=band))
     if counted:
         tally.codes = pd.concat(counted, ignore_index=True)
@@ -222,6 +222,7 @@ def _sum_runs(
     zone: _Labels,
     starts: Places,
     lengths: Places,
+    statistics: frozenset[str],
 ) -> None:
     zones = tally.count.shape[1]
     # Converted at once: summing integers as float64 run by run takes three times as
@@ -231,17 +232,20 @@ def _sum_runs(
         sums = np.add.reduceat(exact, starts)
     tally.count[band] = _summed(zone, lengths, zones)
     tally.total[band] = _summed(zone, sums, zones)
-    for ends, ufunc in ((tally.low, np.minimum), (tally.high, np.maximum)):
-        some = zone > 0
+    some = zone > 0
+    # Both ends for either: a negative scale makes the lowest value the highest.
+    ends = ((tally.low, np.minimum), (tally.high, np.maximum))
+    for of_zones, ufunc in ends if statistics & {"min", "max"} else ():
         with np.errstate(invalid="ignore"):
             of_runs = ufunc.reduceat(flat, starts)[some]
-        ufunc.at(ends[band], zone[some].astype(np.intp) - 1, of_runs)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        means = np.nan_to_num(tally.total[band] / tally.count[band])
-        exact -= np.repeat(np.concatenate([[0.0], means])[zone], lengths)
-        exact *= exact
-        sums = np.add.reduceat(exact, starts)
-    tally.squares[band] = _summed(zone, sums, zones)
+        ufunc.at(of_zones[band], zone[some].astype(np.intp) - 1, of_runs)
+    if "std" in statistics:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.nan_to_num(tally.total[band] / tally.count[band])
+            exact -= np.repeat(np.concatenate([[0.0], means])[zone], lengths)
+            exact *= exact
+            sums = np.add.reduceat(exact, starts)
+        tally.squares[band] = _summed(zone, sums, zones)
 
 
 def _codes(labels: _Labels, flat: np.ndarray, zones: int) -> pd.DataFrame:

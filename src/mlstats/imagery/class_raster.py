@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from mlstats.errors import ConfigError
+from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.images import Stack
 from mlstats.imagery.pixel_classifier import PIXEL_TYPES, PixelClassifier
 from mlstats.imagery.raster_map import map_raster
@@ -20,7 +21,7 @@ from mlstats.imagery.uncertainty import (
     margin_uncertainty,
     normalised_entropy,
 )
-from mlstats.imagery.windows import Block, Mask, Pixels, Window
+from mlstats.imagery.windows import Block, Pixels, Window
 
 __all__ = ["classify_raster"]
 
@@ -36,20 +37,12 @@ _UNCERTAINTY: Mapping[str, Callable[..., Pixels]] = {
 }
 
 
-class _Features(Protocol):
-    """What makes features of a block, such as :class:`FeatureSet`."""
-
-    def names(self, source: Stack) -> Sequence[str]: ...
-
-    def compute(self, block: Block) -> tuple[Pixels, Mask]: ...
-
-
 @dataclass(frozen=True)
 class _Classify:
     """The classes, probabilities and uncertainty of a block, as bytes."""
 
     classifier: PixelClassifier
-    features: _Features | None
+    features: FeatureSet | None
     probabilities: bool
     uncertainty: str | None
 
@@ -75,7 +68,7 @@ def _as_bytes(share: Pixels) -> Pixels:
 
 def classify_raster(
     stack: Stack,
-    features: _Features | None,
+    features: FeatureSet | None,
     classifier: PixelClassifier,
     out: str | Path,
     *,
@@ -139,7 +132,7 @@ def classify_raster(
         bands=bands,
         dtype="uint8",
         block=block,
-        halo=getattr(features, "halo", 0),
+        halo=0 if features is None else features.halo,
         workers=workers,
         as_stored=features is None and _can_stay_stored(stack),
         classes=classes,
@@ -155,7 +148,7 @@ def classify_raster(
 
 def _check(
     stack: Stack,
-    features: _Features | None,
+    features: FeatureSet | None,
     classifier: PixelClassifier,
     uncertainty: str | None,
 ) -> None:

@@ -185,7 +185,8 @@ def estimate_area(
     few = ""
     if sample.n < LEAST_COVERED and found.has_error:
         few = f"fewer than {LEAST_COVERED} segments: the interval may cover too little"
-    told = "; ".join(part for part in (found.note, choice.reason, few) if part)
+    allowed = f"the sample allows {choice.reason}"
+    told = "; ".join(part for part in (found.note, allowed, few) if part)
     return AreaEstimate(replace(found, note=told), asked, choice)
 
 

@@ -7,8 +7,9 @@ rule.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,13 @@ __all__ = ["fractional_tally"]
 CACHE_BYTES = 64 * 2**20
 CELLS_IN_MEMORY = 10_000_000
 # "unvalued" counts cells without data as well, by giving them a value.
-_SUMS = ["count", "sum", "min", "max", "variance", "unvalued=count(default_value=0)"]
-_CODES = ["unique", "frac"]
+_ALWAYS = ["count", "sum", "unvalued=count(default_value=0)"]
+_BY_STATISTIC = {
+    "min": ["min", "max"],  # a negative scale makes the lowest value the highest
+    "max": ["min", "max"],
+    "std": ["variance"],
+    "majority": ["unique", "frac"],
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +41,7 @@ class _Share:
     bands: tuple[int, ...]
     places: Places
     shapes: Shapes
-    codes: bool
+    statistics: frozenset[str]
 
 
 def fractional_tally(
@@ -43,7 +49,7 @@ def fractional_tally(
     zones: Zones,
     *,
     bands: Sequence[int],
-    codes: bool,
+    statistics: Collection[str],
     workers: int = 1,
 ) -> Tally:
     """Tally the cells of zones, those on a border by the share that is inside.
@@ -55,8 +61,8 @@ def fractional_tally(
         They may overlap.
     bands : sequence of int
         From 1.
-    codes : bool
-        Whether the cells by code are wanted.
+    statistics : collection of str
+        What is to be told, of :data:`mlstats.imagery.cell_tally.STATISTICS`.
     workers : int, default=1
 
     Raises
@@ -76,7 +82,7 @@ def fractional_tally(
     tasks = [
         _Share(
             *(raster.name, raster.crs.to_wkt(), tuple(bands)),
-            *(places, zones.shapes[places], codes),
+            *(places, zones.shapes[places], frozenset(statistics)),
         )
         for places in parts
         if len(places)
@@ -97,7 +103,8 @@ def _tally_share(task: _Share) -> tuple[Places, Tally]:
     import rasterio
 
     tally = Tally.empty(len(task.bands), len(task.shapes))
-    names = [*_SUMS, *(_CODES if task.codes else [])]
+    needed = [_BY_STATISTIC.get(name, []) for name in sorted(task.statistics)]
+    names = list(dict.fromkeys([*_ALWAYS, *chain.from_iterable(needed)]))
     rows: list[pd.DataFrame] = []
     for place, band in enumerate(task.bands):
         try:
@@ -110,7 +117,7 @@ def _tally_share(task: _Share) -> tuple[Places, Tally]:
                 hint="copy it again; an interrupted copy looks like this",
             ) from None
         _fill(tally, place, found)
-        if task.codes:
+        if "majority" in task.statistics:
             rows.append(_codes(found, place))
     if rows:
         tally.codes = pd.concat(rows, ignore_index=True)
@@ -165,7 +172,8 @@ def _fill(tally: Tally, place: int, found: pd.DataFrame) -> None:
         (tally.high, "max"),
         (tally.squares, "variance"),
     ):
-        target[place, some] = found[name].to_numpy(float)[some]
+        if name in found:
+            target[place, some] = found[name].to_numpy(float)[some]
     tally.squares[place] *= count
 
 

@@ -105,8 +105,8 @@ class Grid:
         Parameters
         ----------
         tolerance : float
-            Largest :attr:`distortion` that is accepted; the default .1 % holds for
-            the middle two thirds of a UTM zone.
+            Largest :attr:`distortion` that is accepted; the default .1 % holds
+            within 270 km of the middle line of a UTM zone.
 
         Raises
         ------

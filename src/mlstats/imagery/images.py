@@ -169,7 +169,7 @@ class Stack:
     def close(self) -> None:
         """Close the files; they are opened again where they are needed."""
         for file in self._files.values():
-            file.dataset.close()
+            file.close()
         self._files.clear()
 
     def read(self, window: Any, *, as_stored: bool = False) -> Block:

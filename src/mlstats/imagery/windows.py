@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
 
-from mlstats.errors import ConfigError, SourceError
+from mlstats.errors import ConfigError, ContractError, SourceError
 from mlstats.imagery.grid import Grid, grid_of, open_raster
 
 __all__ = ["Block", "OpenedRaster", "Window"]
@@ -20,6 +21,8 @@ Mask = npt.NDArray[np.bool_]
 
 # From here on a pixel of the grid holds so many of the file that their mean is meant.
 _COARSER = 1.5
+# Pixels of a file by which a resampled place may be off.
+_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -142,10 +145,14 @@ class OpenedRaster:
         The open file.
     grid : Grid
         Its own grid.
+    by_band : bool
+        Whether bands are read one by one.
     """
 
     dataset: Any
     grid: Grid
+    by_band: bool = False
+    _warped: dict[Any, OpenedRaster] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, path: str | Path) -> OpenedRaster:
@@ -195,6 +202,8 @@ class OpenedRaster:
             The file is damaged in that window.
         ConfigError
             `as_stored` of a file on another grid.
+        ContractError
+            A file with a mask inside on another grid.
         """
         from rasterio.errors import RasterioError
 
@@ -209,8 +218,9 @@ class OpenedRaster:
         try:
             if offset is not None:
                 return self._plain(bands, window.moved(*offset), nodata, as_stored)
-            place = grid.part(window.row, window.column, window.height, window.width)
-            return self._resampled(bands, place, nodata, codes)
+            aligned = self._aligned(tuple(bands), grid, codes, nodata)
+            every = list(range(1, len(bands) + 1))
+            return aligned._plain(every, window, None, as_stored)
         except RasterioError:
             raise SourceError(
                 "The raster cannot be read to its end",
@@ -218,6 +228,13 @@ class OpenedRaster:
                 expected="a complete file",
                 hint="copy or export it again; an interrupted copy looks like this",
             ) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        for aligned in self._warped.values():
+            aligned.close()
+        self._warped.clear()
+        self.dataset.close()
 
     def _plain(
         self, bands: list[int], window: Window, nodata: float | None, as_stored: bool
@@ -228,11 +245,17 @@ class OpenedRaster:
         values = np.zeros(shape, np.result_type(*types) if as_stored else np.float32)
         valid = np.zeros(shape, bool)
         if part.height and part.width:
-            stored = self.dataset.read(bands, window=part.ranges)
+            stored = self._stored(bands, part)
             rows, columns = part.moved(-window.row, -window.column).slices
             values[:, rows, columns] = stored
             valid[:, rows, columns] = self._observed(bands, stored, nodata, part)
         return values, valid
+
+    def _stored(self, bands: list[int], part: Window) -> Pixels:
+        if not self.by_band:
+            return np.asarray(self.dataset.read(bands, window=part.ranges))
+        one = (self.dataset.read(band, window=part.ranges) for band in bands)
+        return np.stack(list(one))
 
     def _observed(
         self, bands: list[int], stored: Pixels, nodata: float | None, part: Window
@@ -250,30 +273,71 @@ class OpenedRaster:
             observed &= np.isfinite(stored)
         return np.asarray(observed)
 
-    def _resampled(
-        self, bands: list[int], place: Grid, nodata: float | None, codes: bool
-    ) -> tuple[Pixels, Mask]:
-        import rasterio
-        from rasterio.enums import Resampling
-        from rasterio.warp import reproject
+    def _aligned(
+        self, bands: tuple[int, ...], grid: Grid, codes: bool, nodata: float | None
+    ) -> OpenedRaster:
+        """Return bands as seen on another grid, the same in whatever windows.
 
-        if codes:
-            method = Resampling.nearest
-        elif self._times_coarser(place) >= _COARSER:
-            method = Resampling.average
-        else:
-            method = Resampling.bilinear
-        values = np.full((len(bands), *place.shape), np.nan, np.float32)
-        reproject(
-            rasterio.band(self.dataset, bands),
-            values,
-            src_nodata=nodata,
-            dst_transform=place.affine,
-            dst_crs=place.crs,
-            dst_nodata=np.nan,
-            resampling=method,
+        A window warped on its own is placed by an approximation that differs from
+        window to window. GDAL's virtual raster of the whole grid works in blocks of its
+        own instead, but only where fewer bands are read than it has.
+        """
+        from rasterio.enums import Resampling
+        from rasterio.vrt import WarpedVRT
+
+        key = (bands, grid, codes, nodata)
+        if key not in self._warped:
+            if codes:
+                method = Resampling.nearest
+            elif self._times_coarser(grid) >= _COARSER:
+                method = Resampling.average
+            else:
+                method = Resampling.bilinear
+            warped = WarpedVRT(
+                self._of_bands(bands),
+                crs=grid.crs,
+                transform=grid.affine,
+                width=grid.width,
+                height=grid.height,
+                resampling=method,
+                src_nodata=nodata,
+                nodata=np.nan,
+                dtype="float32",
+                tolerance=_TOLERANCE,
+            )
+            self._warped[key] = OpenedRaster(warped, grid, by_band=True)
+        return self._warped[key]
+
+    def _of_bands(self, bands: tuple[int, ...]) -> Any:
+        """Return a virtual raster of some bands; all would be warped for any."""
+        import rasterio
+        from rasterio.enums import MaskFlags
+
+        if MaskFlags.per_dataset in self.dataset.mask_flag_enums[bands[0] - 1]:
+            raise ContractError(
+                "a raster with a mask inside cannot be taken to another grid",
+                where=str(self.dataset.name),
+                expected="a nodata value in place of the mask",
+            )
+        if bands == tuple(self.dataset.indexes) and len(bands) > 1:
+            return self.dataset
+        height, width = self.dataset.shape
+        root = ElementTree.Element(
+            "VRTDataset", rasterXSize=str(width), rasterYSize=str(height)
         )
-        return values, np.isfinite(values)
+        ElementTree.SubElement(root, "SRS").text = self.dataset.crs.to_wkt()
+        place = ", ".join(map(repr, self.dataset.transform.to_gdal()))
+        ElementTree.SubElement(root, "GeoTransform").text = place
+        for number, band in enumerate(bands * (1 + (len(bands) == 1)), 1):
+            kind = _gdal_type(self.dataset.dtypes[band - 1])
+            one = ElementTree.SubElement(
+                root, "VRTRasterBand", dataType=kind, band=str(number)
+            )
+            source = ElementTree.SubElement(one, "SimpleSource")
+            name = ElementTree.SubElement(source, "SourceFilename", relativeToVRT="0")
+            name.text = str(Path(self.dataset.name).resolve())
+            ElementTree.SubElement(source, "SourceBand").text = str(band)
+        return rasterio.open(ElementTree.tostring(root, "unicode"))
 
     def _times_coarser(self, place: Grid) -> float:
         """Length of a pixel of `place` in pixels of the file, at the middle."""
@@ -284,3 +348,9 @@ class OpenedRaster:
         moved = transform(place.crs, self.grid.crs, x.tolist(), y.tolist())
         corner, right, down = np.column_stack(self.grid.to_pixels(*moved))
         return float(np.sqrt(abs(np.linalg.det([right - corner, down - corner]))))
+
+
+def _gdal_type(dtype: str) -> str:
+    from rasterio.dtypes import dtype_rev, typename_fwd
+
+    return str(typename_fwd[dtype_rev[dtype]])

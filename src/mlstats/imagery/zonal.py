@@ -98,31 +98,32 @@ def zonal_statistics(
 
     Notes
     -----
-    The centre rule gives what rasterstats gives. Cells are read in strips, so memory
-    does not grow with the raster.
+    The centre rule gives what rasterstats gives, but for a centre exactly on the border
+    of two zones: it counts in the zone given last, not in both. Cells are read in
+    strips, so memory does not grow with the raster.
     """
     _check_words(statistics, values, method)
     with open_raster(raster) as source:
         numbers = _bands(source, bands, values)
-        counted = values == "classes" or "majority" in statistics
-        if counted:
+        wanted = ["majority"] if values == "classes" else statistics
+        if "majority" in wanted:
             _check_whole(source, numbers)
         grid = grid_of(source)
         _check_north_up(grid)
+        hectares = grid.pixel_hectares() if values == "classes" else 0.0
         found = prepared_zones(zones, id=id, grid=grid)
         chosen, reason = _cells(found, grid, method)
         tally_cells = centre_tally if chosen == "centre" else fractional_tally
         tally = tally_cells(
-            source, found, bands=numbers, codes=counted, workers=workers
+            source, found, bands=numbers, statistics=wanted, workers=workers
         )
         names, scales = _names(source, numbers), _scales(source, numbers)
     if values == "classes":
         named = _class_names(tally, classes, unclassified)
-        columns = _class_columns(tally, named, grid.pixel_hectares())
+        columns = _class_columns(tally, named, hectares)
     else:
         columns = _columns(tally.scaled(*scales), names, statistics)
-    table = pd.DataFrame({id: found.ids, **columns, "status": _status(found, tally)})
-    table[id] = table[id].infer_objects()
+    table = _table(found, id, {**columns, "status": _status(found, tally)})
     table.attrs = {
         "method": chosen,
         "reason": reason,
@@ -294,6 +295,17 @@ def _majority(cells: Floats, codes: Sequence[int]) -> Floats:
     order = np.argsort(codes)
     found = np.array(codes, float)[order][cells[order].argmax(axis=0)]
     return np.where(cells.any(axis=0), found, np.nan)
+
+
+def _table(zones: Zones, id: str, columns: Mapping[str, Any]) -> pd.DataFrame:
+    if id in columns:
+        raise ContractError(
+            f"the column of ids has the name of a result: {id}",
+            hint="rename it before",
+        )
+    table = pd.DataFrame({id: zones.ids, **columns})
+    table[id] = table[id].infer_objects()
+    return table
 
 
 def _status(zones: Zones, tally: Tally) -> npt.NDArray[np.object_]:

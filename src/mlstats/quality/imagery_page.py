@@ -16,6 +16,7 @@ __all__ = ["ImageryPage"]
 
 _TABLES: Final = {
     "zones": ("Totals of zones", ()),
+    "map_accuracy": ("Accuracy of the map by reference pixels", ()),
     "class_areas": ("Pixel counts: a comparison, no figures", ()),
     "applicability": ("Share of each class unlike the training", ()),
     "clear": ("Clear pixels", ()),
@@ -57,7 +58,8 @@ class ImageryPage(VariablePage):
         """Return the page."""
         name = self.pilot["pilot"]
         said = gates[["to", "rule", "result", "reason"]].astype(str).to_numpy().tolist()
-        maps = sorted(path.name for path in self.folder.glob("map-*.svg"))
+        found = self.folder.glob("map-*.svg") if self.task == "scene" else []
+        maps = sorted(path.name for path in found)
         parts = [
             f"# {self.pilot['title'] or name}",
             "SYNTHETIC DATA: no figure here says anything about a real statistic, and "

@@ -40,6 +40,7 @@ TITLES: Final = {
     "areas": AREAS,
     "zones": "Totals of zones",
     "validation": VALIDATION,
+    "map_accuracy": "Accuracy of the map",
     "applicability": "Unlike the training",
     "class_areas": "Pixel counts, no figures",
     "date_drift": "Drift between dates",
@@ -172,6 +173,7 @@ def area_plot(report: RunReport) -> str:
 def area_rows(table: pd.DataFrame, kinds: Mapping[str, str]) -> list[PlotRow]:
     """Return the totals of the whole territory as rows of a plot."""
     whole = table[(table["domain"] == "") & np.isfinite(table["estimate"])]
+    ordered = whole.sort_values("variable", key=_in_order, kind="stable")
     return [
         PlotRow(
             str(row["method"]),
@@ -183,8 +185,13 @@ def area_rows(table: pd.DataFrame, kinds: Mapping[str, str]) -> list[PlotRow]:
             str(row["variable"]),
             hollow=not row["publishable"],
         )
-        for _, row in whole.sort_values("variable", kind="stable").iterrows()
+        for _, row in ordered.iterrows()
     ]
+
+
+def _in_order(names: pd.Series) -> pd.Series:
+    """Return the place at which each name is met first."""
+    return pd.Series(pd.factorize(names)[0], names.index)
 
 
 def published(areas: pd.DataFrame | None, variable: str, method: str) -> str:

@@ -57,7 +57,7 @@ INDICATORS: Final[Mapping[str, Name]] = {
     "nrmse": ("error (RMSE) in spreads of the truth", "ratio", "accuracy"),
     "nmae": ("mean absolute error, relative", "percent", "accuracy"),
     "slope": ("slope of the truth on imputed values", "ratio", "accuracy"),
-    "r_squared": ("truth explained by imputed values", "ratio", "accuracy"),
+    "r_squared": ("truth explained, R squared", "ratio", "accuracy"),
     "rank_correlation": ("rank correlation with the truth", "ratio", "accuracy"),
     "ks": ("largest gap of the distributions", "ratio", "accuracy"),
     "ks_null": ("largest gap, a perfect draw", "ratio", "accuracy"),

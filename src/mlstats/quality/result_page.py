@@ -72,7 +72,9 @@ def write_result_page(folder: Path, target: Path) -> list[Path]:
     paths = [target / f"{name}.md", target / f"{name}.svg"]
     io.write_text(paths[0], page.markdown(gates))
     io.write_text(paths[1], page.picture())
-    for shown in sorted(folder.glob("map-*.svg")):
+    # Outlines of zones are data of others; a scene's map is our own picture.
+    maps = folder.glob("map-*.svg") if pilot["data"].get("scene") else []
+    for shown in sorted(maps):
         paths.append(target / f"{name}-{shown.name}")
         io.write_text(paths[-1], shown.read_text(encoding="utf-8"))
     return paths

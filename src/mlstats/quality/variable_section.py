@@ -50,6 +50,7 @@ class Variable:
     rows: tuple[tuple[str, str, str, Figure, tuple[Figure, ...]], ...]
     null: str
     cells: str
+    differs: bool
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def variable_of(
     scored = {c.indicator for c in report.cells.values() if c.level == name}
     kept = [m for m in measures if m in scored]
     roles = {report.baseline: "baseline", report.candidate: "candidate"}
+    shown = [report.cell(headline, m, level=name) for m in report.method_names]
     rows = tuple(
         (
             method,
@@ -142,6 +144,7 @@ def variable_of(
         rows,
         null,
         _size(report.cell(headline, report.baseline, level=name), units),
+        any(math.isfinite(c.difference) for c in shown if c is not None),
     )
 
 
