@@ -139,10 +139,12 @@ def load_scene(
 
 
 def _paths(pilot: Pilot, spec: Scene, find: Find) -> list[Path]:
-    named = [pilot.data.source, *(one.file for one in (*spec.images, *spec.target))]
+    images = (*spec.images, *spec.target)
+    masks = (one.cloud.file for one in images if one.cloud)
+    named = [pilot.data.source, *(one.file for one in images), *masks, spec.known]
     named += [spec.previous.file] if spec.previous else []
     named += [spec.survey.file, spec.survey.frame] if spec.survey else []
-    return [find(name) for name in dict.fromkeys(named)]
+    return [find(name) for name in dict.fromkeys(named) if name]
 
 
 # -- images --------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_every_output_is_there(mapped: Finished) -> None:
         "estimates.parquet", "timings.parquet", "pilot.yaml", "tracking.json",
         "gates.parquet", "evidence.json", "areas.parquet", "validation.parquet",
         "applicability.parquet", "class_areas.parquet", "clear.parquet",
-        "drift.parquet",
+        "drift.parquet", "map-forest.svg", "map-likelihood.svg",
     } <= names  # fmt: skip
 
 

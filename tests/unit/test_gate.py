@@ -7,6 +7,7 @@ import pytest
 
 from mlstats.config import GateRule
 from mlstats.quality.gate import judge
+from mlstats.quality.indicator import Indicator, clopper_pearson
 from mlstats.quality.scorecard import Plan, as_scorecard
 
 PLAN = Plan(kinds={"ml": "ml", "index": "traditional"}, baseline="index", level="full",
@@ -49,6 +50,45 @@ def test_an_interval_without_a_standard_error_serves_the_gate(
     assert gate["result"] == result
     strict = one(card(row), measure="expert_agreement", at_least=0.5, confidence=0.99)
     assert strict["result"] == "not_measured"
+
+
+@pytest.mark.parametrize("interval", ["bootstrap of the logarithm", "Clopper-Pearson"])
+def test_a_skewed_interval_gives_its_own_limits_not_those_of_its_error(
+    interval: str,
+) -> None:
+    row: dict[str, Any] = {"indicator": "relative_efficiency", "value": 4.0, "se": 1.5}
+    row |= {"lower": 1.7, "upper": 11.0, "interval": interval}
+    bounds = {"measure": "relative_efficiency", "at_least": 1.6}
+    gate = one(card(row), **bounds)
+    assert (gate["lower"], gate["upper"]) == (1.7, 11.0)
+    # 4 - 1.649 x 1.5 = 1.53 would have left it open: the interval is not symmetric.
+    assert gate["result"] == "pass"
+    assert one(card(row | {"interval": "t"}), **bounds)["result"] == "inconclusive"
+    most = {"measure": "relative_efficiency", "at_most": 8}
+    assert one(card(row), **most)["result"] == "inconclusive"
+    assert one(card(row | {"interval": "t"}), **most)["result"] == "pass"
+    assert one(card(row | {"upper": 7.9}), **most)["result"] == "pass"
+    assert one(card(row | {"lower": 8.1}), **most)["result"] == "fail"
+
+
+def test_limits_of_95_percent_do_not_serve_a_rule_that_asks_for_more() -> None:
+    row: dict[str, Any] = {"indicator": "relative_efficiency", "value": 4.0, "se": 1.5}
+    row |= {"lower": 1.7, "upper": 11.0, "interval": "bootstrap of the logarithm"}
+    rule = {"measure": "relative_efficiency", "at_least": 1.6}
+    assert one(card(row), **rule, confidence=0.975)["result"] == "pass"
+    strict = one(card(row), **rule, confidence=0.98)
+    assert strict["result"] == "not_measured"
+    assert pd.isna(strict["lower"])
+
+
+def test_a_coverage_that_never_failed_has_its_exact_bound() -> None:
+    # 100 of 100 intervals held the truth: no error by the formula, yet not certain.
+    found = Indicator("accuracy", "repeated_coverage", clopper_pearson(100, 100))
+    row, rule = found.row(method="ml", level="full"), {"measure": "repeated_coverage"}
+    passed = one(card(row), **rule, at_least=0.96)
+    assert passed["result"] == "pass"
+    assert passed["lower"] == pytest.approx(0.025 ** (1 / 100))
+    assert one(card(row), **rule, at_least=0.97)["result"] == "inconclusive"
 
 
 def test_a_gate_in_each_domain_takes_the_worst_and_passes_over_none() -> None:

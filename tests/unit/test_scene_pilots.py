@@ -29,6 +29,7 @@ from tests.scene_example import (
     CRS,
     FIELD,
     HECTARES,
+    IMAGES,
     METHODS,
     NORTH,
     PIXEL,
@@ -190,6 +191,53 @@ def test_with_one_clear_date_enough_only_what_is_never_clear_is_unclassified(
     run = run_method(pilot, "likelihood", read(pilot), tmp_path)
     assert ((codes_of(run) == 0) == (land.clear_dates < 1)).all()
     assert run.estimates.empty
+
+
+def test_a_mask_may_lie_in_a_file_of_its_own(land: Landscape, tmp_path: Path):
+    images = []
+    for date, one in enumerate(IMAGES):
+        write(f"mask{date}.tif", land.cloud[date].astype("uint8"), nodata=None)
+        cloud = {"file": f"mask{date}.tif", "band": 1, "clear": [0]}
+        images.append(one | {"cloud": cloud})
+    pilot = scene_pilot(scene={"images": images, "survey": None})
+    data = read(pilot)
+    run = run_method(pilot, "likelihood", data, tmp_path)
+    assert ((codes_of(run) == 0) == (land.clear_dates < 2)).all()
+
+
+def test_every_file_that_the_figures_rest_on_is_in_the_digest(land: Landscape):
+    write("mask.tif", land.cloud[1].astype("uint8"), nodata=None)
+    cloud = {"file": "mask.tif", "band": 1, "clear": [0]}
+    pilot = scene_pilot(scene={"images": [IMAGES[0], IMAGES[1] | {"cloud": cloud}]})
+    first = read(pilot).digest
+    assert read(pilot).digest == first
+    seen = {first}
+    for name in ("points.csv", "segments.csv", "frame.csv", "known.csv"):
+        text = Path(name).read_text()
+        Path(name).write_text(text + "\n")
+        seen.add(read(pilot).digest)
+    write("mask.tif", land.cloud[0].astype("uint8"), nodata=None)
+    seen.add(read(pilot).digest)
+    write("old.tif", np.ones((SIDE, SIDE), "uint8"), nodata=0)
+    seen.add(read(pilot).digest)
+    assert len(seen) == 7
+
+
+def test_probabilities_are_bands_of_the_map_that_sum_to_one(
+    land: Landscape, tmp_path: Path
+):
+    pilot = scene_pilot(scene={"probabilities": True, "survey": None})
+    run = run_method(pilot, "forest", read(pilot), tmp_path)
+    assert run.raster is not None
+    with rasterio.open(run.raster) as shown:
+        bands, names = shown.read(), shown.descriptions
+    assert names[1:4] == tuple(f"probability {name}" for name in sorted(NAMES))
+    clear = land.clear_dates == 2
+    shares = bands[1:4, clear].astype(float) / 200
+    assert (bands[1:4, ~clear] == 255).all()
+    np.testing.assert_allclose(shares.sum(axis=0), 1, atol=0.011)
+    largest = np.take_along_axis(shares, bands[:1, clear].astype(int) - 1, axis=0)
+    assert (largest[0] >= shares.max(axis=0) - 0.0051).all()
 
 
 def test_the_map_is_what_the_classifier_says_of_the_pixels(mapped: Any):

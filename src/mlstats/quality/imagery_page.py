@@ -22,9 +22,12 @@ _TABLES: Final = {
     "clear": ("Clear pixels", ()),
     "date_drift": (
         "Drift between the dates",
-        ("subject", "measure", "value", "lower", "upper", "verdict", "note"),
+        (
+            "measure", "of", "before", "after", "effect", "effect_lower",
+            "effect_upper", "p_adjusted", "state", "note",
+        ),
     ),
-}
+}  # fmt: skip
 _AREAS: Final = (
     "method", "variable", "domain", "estimate", "standard_error", "lower", "upper",
     "relative_efficiency", "n", "publishable", "note",
