@@ -12,7 +12,7 @@ import pandas as pd
 from mlstats.config import Pilot
 from mlstats.imagery_task import ArmRun, ImageryData, count_bias
 from mlstats.quality.data_light import contract_kept, truth_sample
-from mlstats.quality.estimate import Estimate, absent, t_estimate
+from mlstats.quality.estimate import Estimate, absent, estimate_of, t_estimate
 from mlstats.quality.explain import method_class
 from mlstats.quality.imputation_level import imputation_rows
 from mlstats.quality.indicator import Indicator, clopper_pearson, exact
@@ -22,6 +22,7 @@ from mlstats.segment_methods import efficiency_of
 __all__ = ["area_rows", "number_rows", "process_rows", "repetition_rows"]
 
 Rows = list[dict[str, Any]]
+_AS_ESTIMATE: Final = {"estimate": "value", "standard_error": "se"}
 # Of the measures of predicted numbers, those that a segment or a zone has.
 _NUMBERS: Final = frozenset(
     {"nrmse", "nmae", "r_squared", "rank_correlation", "mean_bias", "slope"}
@@ -87,21 +88,12 @@ def _count_row(
     pilot: Pilot, run: ArmRun, runs: Sequence[ArmRun], variable: str
 ) -> dict[str, Any]:
     judge = next(one for one in runs if one.name == pilot.candidate)
-    counted, estimate = (_told(_total(one, variable)) for one in (run, judge))
+    counted, estimate = (
+        estimate_of(_total(one, variable).rename(_AS_ESTIMATE)) for one in (run, judge)
+    )
     found = count_bias(counted, estimate, judge.name)
     told = Indicator("accuracy", "count_bias", found)
     return told.row(method=run.name, level=variable)
-
-
-def _told(row: pd.Series) -> Estimate:
-    return Estimate(
-        float(row["estimate"]),
-        float(row["standard_error"]),
-        float(row["df"]),
-        float(row["lower"]),
-        float(row["upper"]),
-        int(row["n"]),
-    )
 
 
 def _total(run: ArmRun, variable: str) -> pd.Series:

@@ -13,7 +13,7 @@ import pandas as pd
 from mlstats.config_imagery import Map
 from mlstats.imagery.map_assessment import map_accuracy
 from mlstats.imagery_task import estimate_row
-from mlstats.quality.estimate import Estimate
+from mlstats.quality.estimate import estimate_of
 
 __all__ = ["ReferencePixels", "draw_pixels", "pixel_areas"]
 
@@ -152,18 +152,7 @@ def pixel_areas(
     )
     rows = []
     for variable in variables:
-        row = found.of("area", variable)
-        estimate = Estimate(
-            float(row["value"]),
-            float(row["se"]),
-            float(row["df"]),
-            float(row["lower"]),
-            float(row["upper"]),
-            int(row["n"]),
-            status=row["status"],
-            note=str(row["note"]),
-            interval=str(row["interval"]),
-        )
+        estimate = estimate_of(found.of("area", variable))
         how = "stratified by map class (Olofsson et al. 2014)"
         rows.append(estimate_row(estimate, method=METHOD, variable=variable, how=how))
     kept = ["measure", "class", "value", "se", "lower", "upper", "n", "note"]

@@ -16,7 +16,7 @@ from mlstats.imagery.raster_map import map_raster
 from mlstats.imagery.validation_report import validation_table
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.imagery_units import BLOCK
-from mlstats.quality.estimate import Estimate
+from mlstats.quality.estimate import estimate_of
 from mlstats.quality.indicator import Indicator, exact
 from mlstats.scene_data import SceneData
 from mlstats.scene_methods import UNCLASSIFIED
@@ -68,13 +68,13 @@ def _scorecard(table: pd.DataFrame, baseline: str) -> Rows:
             continue
         row, key = levels.iloc[0], str(levels["measure"].iloc[0])
         name = key + _ENDING[str(row["scheme"])]
-        found = Indicator("accuracy", name, _estimate(row)).row(
+        found = Indicator("accuracy", name, estimate_of(row)).row(
             method=str(row["method"]), level=LEVEL
         )
         found["n_clusters"] = int(row["clusters"])
         gaps = part[part["against"] == baseline]
         if len(gaps):
-            gap = _estimate(gaps.iloc[0])
+            gap = estimate_of(gaps.iloc[0])
             found |= {
                 "versus": baseline,
                 "difference": gap.value,
@@ -84,20 +84,6 @@ def _scorecard(table: pd.DataFrame, baseline: str) -> Rows:
             }
         rows.append(found)
     return rows
-
-
-def _estimate(row: pd.Series) -> Estimate:
-    return Estimate(
-        float(row["value"]),
-        float(row["se"]),
-        float(row["df"]),
-        float(row["lower"]),
-        float(row["upper"]),
-        int(row["n"]),
-        status=row["status"],
-        note=str(row["note"]),
-        interval=str(row["interval"]),
-    )
 
 
 # -- applicability -------------------------------------------------------------------

@@ -112,10 +112,10 @@ def test_a_type_that_is_not_trusted_is_neither_saved_nor_read(tmp_path: Path):
         StoredClassifier.load(tmp_path)
 
 
-def test_what_cannot_be_read_is_named_by_its_folder(tmp_path: Path):
+def test_what_cannot_be_read_is_named_by_its_file(tmp_path: Path):
     with pytest.raises(SourceError) as caught:
         StoredClassifier.load(tmp_path)
-    assert caught.value.where == str(tmp_path)
+    assert caught.value.where == str(tmp_path / "classifier.skops")
     stored(FITTED["forest"]).save(tmp_path)
     path = tmp_path / "classifier.skops"
     path.write_bytes(path.read_bytes()[:1000])

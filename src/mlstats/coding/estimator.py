@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Self
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -19,13 +18,13 @@ from mlstats.coding.linear import (
     restore,
     text_features,
 )
-from mlstats.coding.saved_model import read_description, unreadable
-from mlstats.errors import ConfigError, MethodError
-from mlstats.writing import write_atomic, write_json
+from mlstats.coding.saved_model import read_description
+from mlstats.errors import MethodError
+from mlstats.estimator_file import read_estimator, write_estimator
+from mlstats.writing import write_json
 
 __all__ = ["SklearnText"]
 
-_TRUSTED = ("sklearn.", "numpy.", "scipy.")
 _SMALLEST = 1e-12  # below it a probability is taken as this when its log is needed
 
 
@@ -87,18 +86,10 @@ class SklearnText(CalibratedCoder):
         Raises
         ------
         ConfigError
-            If the classifier holds a type that is not scikit-learn's, numpy's or
-            scipy's.
+            If the classifier holds a type that is not trusted.
         """
-        import skops.io
-
         about = described(self)
-
-        def write(path: Path) -> None:
-            skops.io.dump(self.estimator_, path)
-            _trusted_types(path)
-
-        write_atomic(Path(folder) / "estimator.skops", write)
+        write_estimator(Path(folder) / "estimator.skops", self.estimator_)
         write_json(Path(folder) / "sklearn.json", about)
 
     @classmethod
@@ -108,18 +99,12 @@ class SklearnText(CalibratedCoder):
         Raises
         ------
         ConfigError
-            If the file holds a type that is not scikit-learn's, numpy's or scipy's.
+            If the file holds a type that is not trusted.
         SourceError
             If the folder does not hold it.
         """
-        import skops.io
-
         about = read_description(Path(folder) / "sklearn.json")
-        path = Path(folder) / "estimator.skops"
-        try:
-            estimator = skops.io.load(path, trusted=_trusted_types(path))
-        except (OSError, BadZipFile) as error:
-            raise unreadable(path) from error
+        estimator = read_estimator(Path(folder) / "estimator.skops")
         coder = cls(estimator, **about["parameters"])
         coder.estimator_ = estimator
         restore(coder, about)
@@ -159,19 +144,3 @@ class SklearnText(CalibratedCoder):
     def _matrix(self, rows: pd.DataFrame) -> sparse.csr_matrix:
         # The older matrix type, with 32-bit indices: every classifier takes it.
         return sparse.csr_matrix(self.features_.transform(rows))
-
-
-def _trusted_types(path: Path) -> list[str]:
-    """Return the types in a skops file that have to be trusted by name."""
-    import skops.io
-
-    types: list[str] = skops.io.get_untrusted_types(file=path)
-    strange = [name for name in types if not name.startswith(_TRUSTED)]
-    if strange:
-        raise ConfigError(
-            f"The classifier holds the type {strange[0]}, which is not trusted",
-            where=str(path.parent),
-            expected="types of scikit-learn, numpy and scipy",
-            hint="use a classifier of scikit-learn",
-        )
-    return types

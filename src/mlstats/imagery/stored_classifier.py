@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlstats.errors import ConfigError, SourceError
+from mlstats.errors import SourceError
+from mlstats.estimator_file import read_estimator, write_estimator
 from mlstats.io import write_json
-from mlstats.writing import write_atomic
 
 __all__ = ["StoredClassifier"]
-
-_TRUSTED: Final = ("sklearn.", "numpy.", "scipy.", "mlstats.imagery.")
 
 
 class StoredClassifier:
@@ -75,13 +72,7 @@ class StoredClassifier:
         ConfigError
             Where it holds a type that is not trusted.
         """
-        import skops.io
-
-        def write(path: Path) -> None:
-            skops.io.dump(self.estimator, path)
-            _trusted(path)
-
-        write_atomic(Path(folder) / "classifier.skops", write)
+        write_estimator(Path(folder) / "classifier.skops", self.estimator)
         write_json(Path(folder) / "features.json", {"features": self.features})
 
     @classmethod
@@ -95,31 +86,13 @@ class StoredClassifier:
         SourceError
             Where the folder does not hold it.
         """
-        import skops.io
-
-        path = Path(folder) / "classifier.skops"
+        estimator = read_estimator(Path(folder) / "classifier.skops")
         try:
             text = (Path(folder) / "features.json").read_text(encoding="utf-8")
-            estimator = skops.io.load(path, trusted=_trusted(path))
             return cls(estimator, json.loads(text)["features"])
-        except (OSError, ValueError, KeyError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError) as error:
             raise SourceError(
                 "The saved classifier cannot be read",
                 where=str(folder),
                 expected="a saved classifier",
             ) from error
-
-
-def _trusted(path: Path) -> list[str]:
-    """Return the types of a skops file that have to be trusted by name."""
-    import skops.io
-
-    types: list[str] = skops.io.get_untrusted_types(file=path)
-    strange = [name for name in types if not name.startswith(_TRUSTED)]
-    if strange:
-        raise ConfigError(
-            f"The classifier holds the type {strange[0]}, which is not trusted",
-            where=str(path.parent),
-            expected="types of scikit-learn, numpy, scipy and mlstats.imagery",
-        )
-    return types

@@ -14,7 +14,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-__all__ = ["Estimate", "Status", "absent", "as_table", "t_estimate"]
+__all__ = [
+    "Estimate",
+    "Status",
+    "absent",
+    "as_table",
+    "estimate_of",
+    "t_estimate",
+]
 
 NO_VARIATION = "nothing varies in the sample: no interval"
 Status = Literal["measured", "not_measured", "not_applicable"]
@@ -106,6 +113,21 @@ def t_estimate(
         value, se, df, value - half, value + half, n, n_effective, note=note,
         interval="t",
     )  # fmt: skip
+
+
+def estimate_of(row: Mapping[Any, Any] | pd.Series) -> Estimate:
+    """Return the estimate that a row of :func:`as_table` tells.
+
+    A column that the row does not have takes its default.
+    """
+    numbers = ("value", "se", "df", "lower", "upper", "n_effective")
+    return Estimate(
+        **{name: float(row[name]) for name in numbers if name in row},
+        n=int(row["n"]),
+        status=row.get("status", "measured"),
+        note=str(row.get("note", "")),
+        interval=str(row.get("interval", "")),
+    )
 
 
 def as_table(
