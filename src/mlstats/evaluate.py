@@ -28,7 +28,7 @@ from mlstats.guard import method_guard
 from mlstats.method import Incumbent, predict_top
 from mlstats.quality.estimates import class_shares
 from mlstats.quality.evaluation import TIMINGS, Evaluation
-from mlstats.quality.figures import INDICATORS
+from mlstats.quality.gate import check_measures
 from mlstats.settings import Settings
 
 __all__ = [
@@ -86,14 +86,7 @@ def ready(pilot: Pilot, dataset: Dataset, settings: Settings) -> list[str]:
     ConfigError
         Where a level, a measure, a class or a parameter does not exist.
     """
-    for rule in pilot.gates:
-        if rule.indicator not in INDICATORS:
-            raise ConfigError(
-                f"A gate measures {rule.indicator!r}, which no scorecard has",
-                where="gates",
-                expected=", ".join(INDICATORS),
-                nearest=nearest(rule.indicator, INDICATORS),
-            )
+    check_measures(pilot.gates)
     for name, spec in pilot.methods.items():
         method = arm.build_method(
             name, spec, pilot.evaluate, finder(settings), dataset.classification

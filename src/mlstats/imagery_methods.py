@@ -9,7 +9,7 @@ from mlstats.config import Pilot
 from mlstats.errors import ConfigError, nearest
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.imagery_units import cluster_column
-from mlstats.quality.figures import INDICATORS
+from mlstats.quality.gate import check_measures
 from mlstats.scene_data import load_scene
 from mlstats.scene_methods import build_classifier, run_classifier
 from mlstats.segment_frames import load_segments
@@ -69,13 +69,7 @@ def ready(pilot: Pilot, data: ImageryData) -> list[str]:
     ConfigError
         Where a measure, a class or a parameter does not exist.
     """
-    for rule in pilot.gates:
-        if rule.indicator not in INDICATORS:
-            raise ConfigError(
-                f"A gate measures {rule.indicator!r}, which no scorecard has",
-                where="gates",
-                nearest=nearest(rule.indicator, INDICATORS),
-            )
+    check_measures(pilot.gates)
     for name in pilot.methods:
         _BUILD[pilot.task](pilot, name)
     column = cluster_column(pilot)

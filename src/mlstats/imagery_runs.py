@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlstats.arms import answers_as_text, paired_drift
 from mlstats.cards import method_table
 from mlstats.config import Pilot
 from mlstats.evaluate import project_key
@@ -26,7 +27,7 @@ from mlstats.imagery_scoring import (
 from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData
 from mlstats.imagery_units import cluster_column, judged_units
 from mlstats.provenance import provenance
-from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
+from mlstats.quality.drift import DriftResult
 from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
 from mlstats.quality.figures import Cell, indicator_name, write, write_difference
@@ -47,7 +48,6 @@ from mlstats.split import cluster_ids
 
 __all__ = ["build_report", "compared", "evaluate_methods"]
 
-UNIT = "unit"
 AHEAD = "of bands and applicability, before anything was predicted"
 # What the report's first sentence tells, as far as it was measured.
 _FIRST = {
@@ -130,7 +130,7 @@ def evaluate_methods(
     }
     told = estimates.assign(run_id=run.run_id, period=period)[list(ESTIMATES)]
     held = {name: table for name, table in tables.items() if len(table)}
-    return Evaluation(_as_text(units), told, timings, held), scorecard
+    return Evaluation(answers_as_text(units), told, timings, held), scorecard
 
 
 def _rows(
@@ -185,16 +185,6 @@ def _joined(runs: Sequence[ArmRun]) -> dict[str, pd.DataFrame]:
     }
 
 
-def _as_text(units: pd.DataFrame) -> pd.DataFrame:
-    """Return the units with values as text: a column holds those of all variables."""
-    written = {
-        name: [None if pd.isna(value) else str(value) for value in units[name]]
-        for name in ("prediction", "truth")
-    }
-    columns = {n: pd.Series(v, units.index, dtype=object) for n, v in written.items()}
-    return units.assign(**columns)
-
-
 def compared(run: Run, data: ImageryData, runs: Sequence[ArmRun]) -> Compared:
     """Return the units as the baseline and as the candidate answer for them."""
     before, now = (
@@ -225,26 +215,17 @@ def _variables(pilot: Pilot) -> list[str]:
 
 
 def arms_apart(run: Run, data: ImageryData, runs: Sequence[ArmRun]) -> DriftResult:
-    """Test whether the arms give the same units the same distribution.
-
-    The break that a change of the method would be; units are compared in pairs.
-    """
+    """Test whether the arms give the same units the same distribution."""
     pilot, sides = run.pilot, compared(run, data, runs)
     names = _variables(pilot)
     kind: Kind = "code" if pilot.task == "scene" else "number"
-    about = {
-        UNIT: np.arange(len(data.frame)).astype(str),
-        "cluster": cluster_ids(data.frame, cluster_column(pilot)).to_numpy(object),
-    }
-    before, now = (
-        side[names].assign(**about) for side in (sides.reference, sides.current)
-    )
-    whole = before[names].notna().all(axis=1) & now[names].notna().all(axis=1)
-    before, now = before[whole], now[whole]
-    reference = Reference.learn(before[names], kinds=dict.fromkeys(names, kind))
-    current = Summary.of(now.drop(columns=UNIT), reference, cluster="cluster")
-    pairs = PairedSummary.of(before, now, reference, unit=UNIT, cluster="cluster")
-    return drift(current, {AGAINST: pairs}, periods_per_year=1)
+    both = [
+        side[names].notna().all(axis=1) for side in (sides.reference, sides.current)
+    ]
+    whole = (both[0] & both[1]).to_numpy(dtype=bool)
+    cluster = cluster_ids(data.frame, cluster_column(pilot)).to_numpy(object)
+    kept = Compared(sides.reference[whole], sides.current[whole], sides.against)
+    return paired_drift(kept, dict.fromkeys(names, kind), cluster=cluster[whole])
 
 
 def build_report(

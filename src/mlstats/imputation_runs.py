@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 import mlstats
 from mlstats import io
+from mlstats.arms import answers_as_text, paired_drift
 from mlstats.cards import method_table
 from mlstats.evaluate import project_key
 from mlstats.imputation_scoring import accuracy_rows, process_rows, process_tables
@@ -26,7 +26,7 @@ from mlstats.imputed_units import (
 )
 from mlstats.imputing import ImputationRun
 from mlstats.provenance import provenance
-from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
+from mlstats.quality.drift import DriftResult
 from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
 from mlstats.quality.evidence import digest
@@ -44,7 +44,6 @@ from mlstats.split import cluster_ids
 
 __all__ = ["build_report", "compared", "evaluate_methods", "write_cells"]
 
-UNIT = "unit"
 AGAINST = "treated_by_the_baseline"
 
 
@@ -101,19 +100,9 @@ def evaluate_methods(
         **cost_tables(pilot, run.sheets, first),
     }
     evaluation = Evaluation(
-        _as_text(units), estimates[list(ESTIMATES)], timings, tables
+        answers_as_text(units), estimates[list(ESTIMATES)], timings, tables
     )
     return evaluation, scorecard
-
-
-def _as_text(units: pd.DataFrame) -> pd.DataFrame:
-    """Return the units with values as text: a column holds those of all variables."""
-    written = {
-        name: [None if pd.isna(value) else str(value) for value in units[name]]
-        for name in ("prediction", "truth")
-    }
-    columns = {n: pd.Series(v, units.index, dtype=object) for n, v in written.items()}
-    return units.assign(**columns)
 
 
 def compared(run: Run, records: Records, runs: Sequence[ImputationRun]) -> Compared:
@@ -129,34 +118,19 @@ def compared(run: Run, records: Records, runs: Sequence[ImputationRun]) -> Compa
 def arms_apart(
     run: Run, records: Records, runs: Sequence[ImputationRun]
 ) -> DriftResult:
-    """Test whether the two arms leave the records with the same distributions.
-
-    The same units under both arms are compared in pairs: the break that a change of
-    the method would be.
-    """
+    """Test whether the two arms leave the records with the same distributions."""
     roles = run.pilot.data.roles
     kinds: dict[str, Kind] = {
         name: "number" if kind == NUMERIC else "code"
         for name, kind in variable_kinds(run.pilot, records).items()
     }
-    sides = compared(run, records, runs)
-    about = {UNIT: np.arange(len(records.frame)).astype(str)}
-    weight = "weight" if roles.weight else None
-    if roles.weight:
-        about["weight"] = records.frame[roles.weight].to_numpy(dtype=float)
-    about["cluster"] = cluster_ids(records.frame, roles.cluster).to_numpy(dtype=object)
-    before, now = (
-        side[list(kinds)].assign(**about) for side in (sides.reference, sides.current)
+    weight = records.frame[roles.weight].to_numpy(dtype=float) if roles.weight else None
+    return paired_drift(
+        compared(run, records, runs),
+        kinds,
+        cluster=cluster_ids(records.frame, roles.cluster).to_numpy(dtype=object),
+        weight=weight,
     )
-    reference = Reference.learn(before[list(kinds)], kinds=kinds)
-    cluster = "cluster" if roles.cluster else None
-    current = Summary.of(
-        now.drop(columns=UNIT), reference, weight=weight, cluster=cluster
-    )
-    pairs = PairedSummary.of(
-        before, now, reference, unit=UNIT, weight=weight, cluster=cluster
-    )
-    return drift(current, {AGAINST: pairs}, periods_per_year=1)
 
 
 def build_report(

@@ -25,7 +25,7 @@ from mlstats.editimpute.processing import Processed, process
 from mlstats.editimpute.status import FAIL, PASS, review
 from mlstats.errors import ConfigError, nearest
 from mlstats.guard import method_guard
-from mlstats.quality.figures import INDICATORS
+from mlstats.quality.gate import check_measures
 from mlstats.records import Records
 
 __all__ = [
@@ -165,13 +165,8 @@ def ready(pilot: Pilot, records: Records) -> list[str]:
     ConfigError
         Where a measure, a class, a parameter or a column does not exist.
     """
+    check_measures(pilot.gates)
     for rule in pilot.gates:
-        if rule.indicator not in INDICATORS:
-            raise ConfigError(
-                f"A gate measures {rule.indicator!r}, which no scorecard has",
-                where="gates",
-                nearest=nearest(rule.indicator, INDICATORS),
-            )
         if rule.versus is not None and rule.indicator in _SIGNED:
             raise ConfigError(
                 f"A gate compares {rule.indicator!r}, of which neither sign is better",

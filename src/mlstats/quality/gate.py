@@ -15,17 +15,18 @@ import numpy as np
 import pandas as pd
 
 from mlstats.config import GateRule
+from mlstats.errors import ConfigError, nearest
 from mlstats.quality.accuracy import (
     RatioEstimate,
     discordance_bound,
     proportion_interval,
 )
 from mlstats.quality.estimate import t_estimate
-from mlstats.quality.indicator_names import LOWER_IS_BETTER, SHARES
+from mlstats.quality.indicator_names import INDICATORS, LOWER_IS_BETTER, SHARES
 from mlstats.quality.sample_size import labels_to_decide
 from mlstats.quality.scorecard import one_sided_bounds
 
-__all__ = ["RESULTS", "judge", "verdict"]
+__all__ = ["RESULTS", "check_measures", "judge", "verdict"]
 
 RESULTS = ("pass", "fail", "inconclusive", "not_measured")
 # Intervals that are not symmetric: value and standard error do not give their bounds.
@@ -63,6 +64,24 @@ def judge(
         "lower", "upper", "threshold", "result", "reason", "source",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
+
+
+def check_measures(rules: Sequence[GateRule]) -> None:
+    """See that every rule measures something that a scorecard can have.
+
+    Raises
+    ------
+    ConfigError
+        With the nearest name.
+    """
+    for rule in rules:
+        if rule.indicator not in INDICATORS:
+            raise ConfigError(
+                f"A gate measures {rule.indicator!r}, which no scorecard has",
+                where="gates",
+                expected=", ".join(INDICATORS),
+                nearest=nearest(rule.indicator, INDICATORS),
+            )
 
 
 def verdict(gates: pd.DataFrame, to: str) -> str:

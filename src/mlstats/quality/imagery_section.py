@@ -20,6 +20,7 @@ from mlstats.quality.variable_section import (
     plain_tables,
     said,
     variable_of,
+    variables_of,
 )
 
 __all__ = [
@@ -115,20 +116,13 @@ def imagery_section(report: RunReport) -> dict[str, Any]:
         return {}
     return asdict(_WORDS) | {
         "closing": "",
-        "variables": [_variable(report, name) for name in _levels(report)],
+        "variables": [
+            _variable(report, name) for name in variables_of(report, MEASURES)
+        ],
         "plots": [(title, Markup(svg)) for title, svg in _plots(report) if svg],
         "domains": [],
         "tables": plain_tables(_readable(report.tables), [VALIDATION]),
     }
-
-
-def _levels(report: RunReport) -> list[str]:
-    found = {
-        c.level: None
-        for c in report.cells.values()
-        if c.indicator in MEASURES and c.level
-    }
-    return sorted(found, key=lambda name: name != report.level)
 
 
 def _variable(report: RunReport, name: str) -> Variable:

@@ -7,7 +7,7 @@ words that a theme has for them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,12 +67,22 @@ class Words:
     closing: str = ""
 
 
-def variables_of(report: RunReport) -> list[str]:
-    """Return the variables that were scored, the one shown first at their head."""
+def variables_of(
+    report: RunReport, indicators: Collection[str] = HEADLINES
+) -> list[str]:
+    """Return the variables that were scored, the one shown first at their head.
+
+    Parameters
+    ----------
+    report : RunReport
+        What is shown.
+    indicators : collection of str
+        Those that make a level of the scorecard a variable.
+    """
     found = {
         c.level: None
         for c in report.cells.values()
-        if c.indicator in HEADLINES and c.level
+        if c.indicator in indicators and c.level
     }
     return sorted(found, key=lambda name: name != report.level)
 
