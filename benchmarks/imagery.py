@@ -50,15 +50,9 @@ import rasterio
 from affine import Affine
 from rich.console import Console
 from rich.table import Table
-from sklearn.ensemble import (
-    GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
 
 from mlstats.imagery.class_raster import classify_raster
 from mlstats.imagery.images import Image, Stack
-from mlstats.imagery.maximum_likelihood import MaximumLikelihood
 from mlstats.imagery.pixel_classifier import PixelClassifier
 
 TILE = 512
@@ -88,6 +82,15 @@ class Method:
 
 
 def methods() -> dict[str, Method]:
+    # Here, since workers import this file and do not need them.
+    from sklearn.ensemble import (
+        GradientBoostingClassifier,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+    )
+
+    from mlstats.imagery.maximum_likelihood import MaximumLikelihood
+
     forest = RandomForestClassifier(100, random_state=0)
     boosting = HistGradientBoostingClassifier(
         max_iter=100, early_stopping=False, random_state=0

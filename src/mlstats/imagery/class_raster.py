@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,11 +15,6 @@ from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.images import Stack
 from mlstats.imagery.pixel_classifier import PIXEL_TYPES, PixelClassifier
 from mlstats.imagery.raster_map import map_raster
-from mlstats.imagery.uncertainty import (
-    least_confidence,
-    margin_uncertainty,
-    normalised_entropy,
-)
 from mlstats.imagery.windows import Block, Pixels, Window
 
 __all__ = ["classify_raster"]
@@ -30,10 +24,10 @@ Uncertainty = Literal["margin", "entropy", "least"]
 # A share is stored in steps of half a percent, and 255 where the pixel has no class.
 _STEPS = 200
 _NO_SHARE = 255
-_UNCERTAINTY: Mapping[str, Callable[..., Pixels]] = {
-    "margin": margin_uncertainty,
-    "entropy": normalised_entropy,
-    "least": least_confidence,
+_UNCERTAINTY = {
+    "margin": "margin_uncertainty",
+    "entropy": "normalised_entropy",
+    "least": "least_confidence",
 }
 
 
@@ -57,7 +51,11 @@ class _Classify:
         shares = self.classifier.probabilities(values, ok)
         bands = [*shares] if self.probabilities else []
         if self.uncertainty is not None:
-            bands.append(_UNCERTAINTY[self.uncertainty](shares, axis=0))
+            # Here, for the sake of workers that do not need it.
+            from mlstats.imagery import uncertainty
+
+            measure = getattr(uncertainty, _UNCERTAINTY[self.uncertainty])
+            bands.append(measure(shares, axis=0))
         return np.stack([codes, *map(_as_bytes, bands)])
 
 

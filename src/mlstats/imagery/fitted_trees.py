@@ -11,14 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
-from sklearn.tree import DecisionTreeClassifier
 
 from mlstats.imagery.tree_tables import (
     TREES_TOGETHER,
@@ -93,6 +85,14 @@ def fitted_trees(estimator: Any) -> FittedTrees | None:
         A fitted forest, boosting or tree of scikit-learn, for one outcome and with
         numeric features only.
     """
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        GradientBoostingClassifier,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+    )
+    from sklearn.tree import DecisionTreeClassifier
+
     if isinstance(estimator, RandomForestClassifier | ExtraTreesClassifier):
         return _forest(estimator, [tree.tree_ for tree in estimator.estimators_])
     if isinstance(estimator, DecisionTreeClassifier):
@@ -135,6 +135,8 @@ def _histogram_boosting(estimator: Any) -> FittedTrees | None:
 
 
 def _gradient_boosting(estimator: Any) -> FittedTrees | None:
+    from sklearn.dummy import DummyClassifier
+
     if not (estimator.init_ == "zero" or isinstance(estimator.init_, DummyClassifier)):
         return None  # starts from another model, whose values differ between pixels
     trees = [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_is_fitted
 
 from mlstats.errors import ConfigError, ContractError, MethodError
 from mlstats.imagery.fitted_trees import FittedTrees, fitted_trees
@@ -21,7 +21,6 @@ PIXEL_TYPES = ("uint8", "uint16", "int16", "float32")
 _BLOCK = 1 << 14
 _CHUNK = 1 << 16
 _UNCLASSIFIED = (0, 255)
-_STATE = ("estimator", "unclassified", "lead")
 
 
 class _Way(Protocol):
@@ -33,6 +32,25 @@ class _Way(Protocol):
     def classes(self, values: np.ndarray) -> np.ndarray: ...
 
     def probabilities(self, values: np.ndarray) -> np.ndarray: ...
+
+
+class _Packed:
+    """An estimator that another process unpacks only where it is asked.
+
+    It would import scikit-learn, which takes a worker longer than all else it loads.
+    """
+
+    def __init__(self, fitted: Any) -> None:
+        self._fitted, self._content = fitted, b""
+
+    def __call__(self) -> Any:
+        if self._fitted is None:
+            self._fitted = pickle.loads(self._content)
+        return self._fitted
+
+    def __getstate__(self) -> dict[str, Any]:
+        content = self._content or pickle.dumps(self._fitted)
+        return {"_fitted": None, "_content": content}
 
 
 class PixelClassifier:
@@ -81,6 +99,8 @@ class PixelClassifier:
     def __init__(
         self, estimator: Any, *, unclassified: int = 255, lead: float = 1.0
     ) -> None:
+        from sklearn.utils.validation import check_is_fitted
+
         check_is_fitted(estimator)
         if isinstance(estimator.classes_, list):
             raise ConfigError(
@@ -88,21 +108,20 @@ class PixelClassifier:
                 where=type(estimator).__name__,
                 expected="one",
             )
-        self.estimator = estimator
+        self._packed = _Packed(estimator)
+        self._n_features = getattr(estimator, "n_features_in_", None)
+        self._has_probabilities = hasattr(estimator, "predict_proba")
         self.classes_ = np.asarray(estimator.classes_)
         self.unclassified = unclassified
         self.lead = lead
         self._check()
-        self._way = _way(estimator, lead)
+        self._way = _way(self._packed, lead)
         self.how = self._way.how
 
-    def __getstate__(self) -> dict[str, Any]:
-        # Tables and machine code are made again, sooner than they are sent.
-        return {name: getattr(self, name) for name in _STATE}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        estimator = state.pop("estimator")
-        self.__init__(estimator, **state)  # type: ignore[misc]
+    @property
+    def estimator(self) -> Any:
+        """The classifier itself."""
+        return self._packed()
 
     def codes(self) -> dict[int, Any]:
         """Return the class of every code but that of unclassified pixels."""
@@ -154,7 +173,7 @@ class PixelClassifier:
         MethodError
             Where the estimator has no probabilities.
         """
-        if not hasattr(self.estimator, "predict_proba"):
+        if not self._has_probabilities:
             raise MethodError(
                 "The classifier has no probabilities",
                 where=type(self.estimator).__name__,
@@ -201,7 +220,7 @@ class PixelClassifier:
                 expected=", ".join(PIXEL_TYPES),
                 hint="convert them with .astype('float32'), as images are read",
             )
-        n_features = getattr(self.estimator, "n_features_in_", len(values))
+        n_features = self._n_features or len(values)
         if values.ndim not in (2, 3) or len(values) != n_features:
             raise ContractError(
                 f"The values have the shape {values.shape}",
@@ -236,18 +255,18 @@ class PixelClassifier:
                 )
 
 
-def _way(estimator: Any, lead: float) -> _Way:
-    trees = fitted_trees(estimator)
-    gaussian = None if trees else quadratic(estimator)
+def _way(packed: _Packed, lead: float) -> _Way:
+    trees = fitted_trees(packed())
+    gaussian = None if trees else quadratic(packed())
     if trees is None and gaussian is None:
-        return _Chunks(estimator, "no compiled form of it is known")
+        return _Chunks(packed, "no compiled form of it is known")
     try:
-        return _Trees(trees, lead) if trees else _Gaussian(estimator, gaussian)
+        return _Trees(trees, lead) if trees else _Gaussian(packed, gaussian)
     except ImportError:
         _LOG.warning(
             "numba is absent, pixels go to scikit-learn: pip install 'mlstats[imagery]'"
         )
-        return _Chunks(estimator, "numba is absent")
+        return _Chunks(packed, "numba is absent")
 
 
 class _Chunks:
@@ -255,23 +274,23 @@ class _Chunks:
 
     size = _CHUNK
 
-    def __init__(self, estimator: Any, why: str) -> None:
-        self.estimator = estimator
-        self.classes_ = np.asarray(estimator.classes_)
+    def __init__(self, packed: _Packed, why: str) -> None:
+        self.packed = packed
         self.how = f"scikit-learn in chunks of {_CHUNK} pixels: {why}"
 
     def classes(self, values: np.ndarray) -> np.ndarray:
-        labels = self.estimator.predict(self._table(values))
-        places: np.ndarray = np.searchsorted(self.classes_, labels).astype(np.uint8)
+        labels = self.packed().predict(self._table(values))
+        classes = np.asarray(self.packed().classes_)
+        places: np.ndarray = np.searchsorted(classes, labels).astype(np.uint8)
         return places
 
     def probabilities(self, values: np.ndarray) -> np.ndarray:
-        found: np.ndarray = self.estimator.predict_proba(self._table(values)).T
+        found: np.ndarray = self.packed().predict_proba(self._table(values)).T
         return found
 
     def _table(self, values: np.ndarray) -> Any:
         table = np.ascontiguousarray(values.T, np.float32)
-        names = getattr(self.estimator, "feature_names_in_", None)
+        names = getattr(self.packed(), "feature_names_in_", None)
         return table if names is None else pd.DataFrame(table, columns=names)
 
 
@@ -281,16 +300,26 @@ class _Trees:
     size = _BLOCK
 
     def __init__(self, trees: FittedTrees, lead: float) -> None:
-        from mlstats.imagery import pixel_ranks, tree_kernels
-
         self.trees = trees
         self.enough = trees.enough(lead)
-        self._kernels, self._new_ranks = tree_kernels, pixel_ranks.PixelRanks
-        self._ranks: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+        self._compile()
         exact = "labels equal" if lead == 1 else f"approximate, lead {lead}"
         self.how = (
             f"compiled masks of {trees.n_trees} trees, {trees.n_nodes} nodes, {exact}"
         )
+
+    def _compile(self) -> None:
+        from mlstats.imagery import pixel_ranks, tree_kernels
+
+        self._kernels, self._new_ranks = tree_kernels, pixel_ranks.PixelRanks
+        self._ranks: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("trees", "enough", "how")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._compile()
 
     def scores(self, values: np.ndarray, enough: np.ndarray) -> np.ndarray:
         name = values.dtype.name
@@ -339,14 +368,24 @@ class _Gaussian:
 
     size = _BLOCK
 
-    def __init__(self, estimator: Any, gaussian: Quadratic | None) -> None:
-        from mlstats.imagery import quadratic_kernel
-
+    def __init__(self, packed: _Packed, gaussian: Quadratic | None) -> None:
         assert gaussian is not None
         self.parts = (gaussian.means, gaussian.factors, gaussian.constants)
-        self._kernel = quadratic_kernel
-        self._exact = _Chunks(estimator, "near ties")
+        self._compile()
+        self._exact = _Chunks(packed, "near ties")
         self.how = f"compiled discriminants of {len(gaussian.means)} Gaussian classes"
+
+    def _compile(self) -> None:
+        from mlstats.imagery import quadratic_kernel
+
+        self._kernel = quadratic_kernel
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("parts", "_exact", "how")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._compile()
 
     def classes(self, values: np.ndarray) -> np.ndarray:
         found = np.empty(values.shape[1], np.uint8)

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
-
-from mlstats.imagery.maximum_likelihood import MaximumLikelihood
 
 __all__ = ["Quadratic", "quadratic"]
 
@@ -38,6 +35,10 @@ def quadratic(estimator: Any) -> Quadratic | None:
         analysis. One of the latter that was fitted on float32 is left to scikit-learn,
         whose own rounding would decide too many labels.
     """
+    from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
+
+    from mlstats.imagery.maximum_likelihood import MaximumLikelihood
+
     if isinstance(estimator, QuadraticDiscriminantAnalysis):
         found = _of_analysis(estimator)
     elif isinstance(estimator, MaximumLikelihood):
