@@ -85,7 +85,10 @@ def make_landscape() -> Landscape:
     kind = rng.choice([1, 2, 3], (SIDE // FIELD, SIDE // FIELD), p=[0.4, 0.35, 0.25])
     before = np.where(rng.random(kind.shape) < 0.2, kind % 3 + 1, kind)
     classes, old = (np.kron(k, np.ones((FIELD, FIELD), int)) for k in (kind, before))
-    old[100:110, :10] = UNKNOWN
+    points = _points(rng, classes)
+    field = int(points["field"].iloc[-1][1:])  # one that was visited
+    top, left = field // (SIDE // FIELD) * FIELD, field % (SIDE // FIELD) * FIELD
+    old[top : top + FIELD, left : left + FIELD] = UNKNOWN
     cloud = np.zeros((2, SIDE, SIDE), bool)
     cloud[0, :12, :24] = True
     cloud[1, 6:30, 10:40] = True
@@ -96,7 +99,6 @@ def make_landscape() -> Landscape:
         planes = np.concatenate([bands[date], mask[None]])
         write(f"scene_{name}.tif", planes, ("red", "nir", "fmask"))
     write("old.tif", old.astype("uint8"), nodata=0)
-    points = _points(rng, classes)
     frame, surveyed = _survey(rng, classes)
     points.to_csv("points.csv", index=False)
     frame.to_csv("frame.csv", index=False)
