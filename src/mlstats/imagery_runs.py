@@ -23,6 +23,7 @@ from mlstats.imagery_scoring import (
     number_rows,
     process_rows,
     repetition_rows,
+    worth_table,
 )
 from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData
 from mlstats.imagery_units import cluster_column, judged_units
@@ -126,6 +127,7 @@ def evaluate_methods(
         **_joined(runs),
         **tables,
         **_dates(apart, pilot, data, runs),
+        "worth": worth_table(rows),
         **cost_tables(pilot, run.sheets, first),
     }
     told = estimates.assign(run_id=run.run_id, period=period)[list(ESTIMATES)]

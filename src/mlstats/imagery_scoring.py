@@ -19,7 +19,7 @@ from mlstats.quality.indicator import Indicator, clopper_pearson, exact
 from mlstats.quality.reproducibility import environment_completeness
 from mlstats.segment_methods import efficiency_of
 
-__all__ = ["area_rows", "number_rows", "process_rows", "repetition_rows"]
+__all__ = ["area_rows", "number_rows", "process_rows", "repetition_rows", "worth_table"]
 
 Rows = list[dict[str, Any]]
 _AS_ESTIMATE: Final = {"estimate": "value", "standard_error": "se"}
@@ -82,6 +82,41 @@ def area_rows(pilot: Pilot, data: ImageryData, runs: Sequence[ArmRun]) -> Rows:
 def _noted(found: Estimate, note: str) -> Estimate:
     told = "; ".join(part for part in (found.note, note) if part)
     return replace(found, note=told)
+
+
+def worth_table(rows: Rows) -> pd.DataFrame:
+    """Return what each map is worth in surveyed segments.
+
+    Imagery and analysis pay as long as they cost less than ``(RE - 1) n`` segments
+    (Taylor, Sannier, Delincé and Gallego 1997; :func:`mlstats.imagery.cost_break_even`
+    does the sum in money).
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of the scorecard.
+
+    Returns
+    -------
+    pandas.DataFrame
+        method, variable, segments (surveyed), equivalent (segments that the survey
+        alone would need for the same error) and worth (segments that the map saves)
+        with the limits of its 95 % interval.
+    """
+    found = [
+        {
+            "method": row["method"],
+            "variable": row["level"],
+            "segments": row["n"],
+            "equivalent": row["value"] * row["n"],
+            "worth": (row["value"] - 1) * row["n"],
+            "worth_lower": (row["lower"] - 1) * row["n"],
+            "worth_upper": (row["upper"] - 1) * row["n"],
+        }
+        for row in rows
+        if row["indicator"] == "relative_efficiency" and row["status"] == "measured"
+    ]
+    return pd.DataFrame(found)
 
 
 def _count_row(

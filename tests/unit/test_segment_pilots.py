@@ -15,7 +15,12 @@ from mlstats.errors import ConfigError, ContractError
 from mlstats.imagery.area_sample import AreaSample
 from mlstats.imagery.segment_arms import SegmentEstimator, left_out
 from mlstats.imagery_methods import load, ready, run_method
-from mlstats.imagery_scoring import area_rows, number_rows, repetition_rows
+from mlstats.imagery_scoring import (
+    area_rows,
+    number_rows,
+    repetition_rows,
+    worth_table,
+)
 from mlstats.imagery_units import judged_units
 from mlstats.quality.report_tables import KEPT_BACK
 from mlstats.segment_methods import simulated
@@ -157,6 +162,13 @@ def test_both_arms_are_judged_on_the_same_segments(office: Path):
     areas = pd.DataFrame(area_rows(pilot, data, runs)).set_index(
         ["indicator", "method"]
     )
+    worth = worth_table(area_rows(pilot, data, runs)).set_index("method")
+    gain = areas.loc[("relative_efficiency", "regression")]
+    assert list(worth.index) == ["regression"]
+    assert worth.loc["regression", "equivalent"] == pytest.approx(44 * gain["value"])
+    told = worth.loc["regression", ["worth", "worth_lower", "worth_upper"]]
+    expected = [44 * (gain[part] - 1) for part in ("value", "lower", "upper")]
+    assert told.tolist() == pytest.approx(expected)
     counted = runs[2].estimates.iloc[0]
     assert not counted["publishable"]
     judge = runs[1].estimates.iloc[0]

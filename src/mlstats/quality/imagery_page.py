@@ -16,6 +16,7 @@ __all__ = ["ImageryPage"]
 
 _TABLES: Final = {
     "zones": ("Totals of zones", ()),
+    "worth": ("What the map is worth, in surveyed segments", ()),
     "map_accuracy": ("Accuracy of the map by reference pixels", ()),
     "class_areas": ("Pixel counts: a comparison, no figures", ()),
     "applicability": ("Share of each class unlike the training", ()),

@@ -42,6 +42,7 @@ TITLES: Final = {
     "zones": "Totals of zones",
     "validation": VALIDATION,
     "map_accuracy": "Accuracy of the map",
+    "worth": "Worth of the map in segments",
     "applicability": "Unlike the training",
     "class_areas": "Pixel counts, no figures",
     "date_drift": "Drift between dates",
