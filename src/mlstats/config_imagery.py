@@ -33,6 +33,14 @@ class Map(_Strict):
     file: str
     classes: dict[_Text, Codes] = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _one_class_for_a_code(self) -> Self:
+        codes = [code for of_class in self.classes.values() for code in of_class]
+        twice = sorted({code for code in codes if codes.count(code) > 1})
+        if twice:
+            raise ValueError(f"the code {twice[0]} stands with more than one class")
+        return self
+
 
 class Segments(_Strict):
     """The frame of an area survey.
@@ -142,8 +150,9 @@ class FrameSurvey(_Strict):
 class Scene(_Strict):
     """Labelled units and the images that are classified with them.
 
-    Folds leave out squares of land of side `block`, in the unit of the coordinates;
-    judged are the units of their cores, `gap` away from those of other squares.
+    Folds leave out squares of land of side `block`, in the unit of the images' CRS, or
+    of the points' where a table brings the features in `columns`; judged are the
+    units of their cores, `gap` away from those of other squares.
     """
 
     images: tuple[SceneImage, ...] = Field(min_length=1)

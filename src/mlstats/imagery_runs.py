@@ -33,7 +33,7 @@ from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
 from mlstats.quality.figures import Cell, indicator_name, write, write_difference
 from mlstats.quality.imagery_section import TITLES
-from mlstats.quality.indicator import Indicator, exact
+from mlstats.quality.indicator import Indicator
 from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.quality.waiver import waived_verdict
@@ -49,7 +49,6 @@ from mlstats.split import cluster_ids
 
 __all__ = ["build_report", "compared", "evaluate_methods"]
 
-AHEAD = "of bands and applicability, before anything was predicted"
 # What the report's first sentence tells, as far as it was measured.
 _FIRST = {
     "segments": ("repeated_rmse", "nrmse"),
@@ -95,8 +94,7 @@ def evaluate_methods(
         pilot, data, runs, provenance(pilot, data.digest, run.settings)
     )
     if len(apart.table):
-        alarms = exact(float((apart.table["state"] == "drift").sum()), note=AHEAD)
-        found = Indicator("robustness", "drift_alarms", alarms)
+        found = Indicator("robustness", "drift_alarms", apart.alarms())
         rows += [found.row(method=one.name) for one in runs]
     plan = Plan(
         kinds={name: spec.kind for name, spec in pilot.methods.items()},
@@ -250,7 +248,7 @@ def build_report(
         methods=method_table(pilot, evaluation, runs),
         provenance=provenance(pilot, data.digest, run.settings),
         data_facts=[("units", f"{len(data.frame):,}"), *_reading(data)],
-        notes=[*data.cautions, *_remarks(runs, tables)],
+        notes=[*data.cautions, *dates.clouded(), *_remarks(runs, tables)],
         drift=apart.table(),
         drift_sentence=" ".join(filter(None, [apart.sentence(), dates.sentence])),
         tables={TITLES[n]: t for n, t in tables.items() if n in TITLES},

@@ -10,13 +10,23 @@ import pandas as pd
 
 from mlstats import split
 from mlstats.config import Pilot
+from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.evaluate import keyed
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.quality.evaluation import UNITS
 
-__all__ = ["BLOCK", "CORE", "cluster_column", "judged_units"]
+__all__ = [
+    "BLOCK",
+    "CORE",
+    "UNCLASSIFIED",
+    "cluster_column",
+    "has_columns",
+    "judged_units",
+    "numbers_in",
+]
 
 BLOCK = "block"  # of labelled pixels: what is left out together
+UNCLASSIFIED = "unclassified"  # what a map could not give a class
 CORE = "in_core"  # whether a pixel is judged: far enough from other blocks
 
 
@@ -100,3 +110,40 @@ def _of_method(run: ArmRun, about: pd.DataFrame, scheme: str) -> pd.DataFrame:
         routed=None,
         seen=False,
     )
+
+
+def has_columns(frame: pd.DataFrame, wanted: list[str], where: str) -> None:
+    """Refuse a table without the columns that the pilot names.
+
+    Raises
+    ------
+    ConfigError
+        Where one is missing.
+    """
+    for name in wanted:
+        if name not in frame:
+            raise ConfigError(
+                f"There is no column {name!r} in the data",
+                where=where,
+                nearest=nearest(name, map(str, frame.columns)),
+            )
+
+
+def numbers_in(frame: pd.DataFrame, columns: list[str], where: str) -> None:
+    """Refuse columns with text, or without a value in some row.
+
+    Raises
+    ------
+    ContractError
+        With the column and the number of rows.
+    """
+    for name in columns:
+        values = pd.to_numeric(frame[name], errors="coerce").to_numpy(float)
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise ContractError(
+                f"{bad} of {len(frame)} values of {name!r} are missing or no numbers",
+                where=where,
+                expected="a number in every row",
+                hint="mend them, or leave the rows out",
+            )

@@ -13,11 +13,11 @@ import pandas as pd
 from mlstats.config_imagery import Map
 from mlstats.imagery.map_assessment import map_accuracy
 from mlstats.imagery_task import estimate_row
+from mlstats.imagery_units import UNCLASSIFIED
 from mlstats.quality.estimate import estimate_of
 
 __all__ = ["ReferencePixels", "draw_pixels", "pixel_areas"]
 
-UNCLASSIFIED: Final = "unclassified"
 METHOD: Final = "map and reference pixels"
 _ROWS: Final = 512  # of a strip
 

@@ -9,32 +9,31 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.spatial import cKDTree
 
 from mlstats import contract, io
 from mlstats.config import Pilot
 from mlstats.config_imagery import Features, Map, Scene, SceneImage
-from mlstats.dataset import ROW_NUMBER, finder, read_source
-from mlstats.errors import ConfigError, ContractError, nearest
-from mlstats.imagery.blocks_and_seasons import block_cores, spatial_blocks
+from mlstats.dataset import finder
+from mlstats.errors import ConfigError, ContractError
 from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.grid import Grid, common_grid
 from mlstats.imagery.images import CloudMask, Image, Stack
-from mlstats.imagery.polygons import read_polygons
 from mlstats.imagery.previous_map import PREVIOUS
-from mlstats.imagery.training_pixels import (
-    LabelledPixels,
-    pixels_at_points,
-    pixels_in_polygons,
-)
+from mlstats.imagery.projection import moved_points
 from mlstats.imagery.windows import Window
 from mlstats.imagery_task import ImageryData
-from mlstats.imagery_units import BLOCK, CORE
+from mlstats.imagery_units import BLOCK, has_columns, numbers_in
+from mlstats.scene_units import (
+    labelled_units,
+    with_blocks,
+    with_labels,
+)
 from mlstats.settings import Settings
 
 __all__ = ["SceneData", "Survey", "load_scene"]
 
-POLYGON = "polygon"
-_VECTOR = (".gpkg", ".geojson", ".json", ".shp", ".fgb")
+_STRIP = 512  # rows of an earlier map that are read together
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,21 +115,28 @@ def load_scene(
     if spec.target:
         target = Stack([_image(one, find) for one in spec.target], grid)
     features = _features(spec.features)
-    frame, notes, cautions = _units(pilot, spec, settings, stack, features, sample)
-    if period is not None:
-        frame = _of_period(frame, pilot, period)
+    frame, notes, cautions = labelled_units(
+        pilot, settings, stack, features, sample=sample, period=period
+    )
+    target.grid.pixel_hectares()  # refused here, before anything is fitted
     names = list(spec.columns) or list(features.names(stack))
     _same_features(spec, stack, target)
     previous = _previous(spec, find)
     if previous is not None:
-        frame[PREVIOUS] = _classes_at(frame, stack.grid, *previous)
-    notes += _with_blocks(pilot, spec, frame)
+        places = _pixels_of(frame, spec, stack.grid)
+        frame[PREVIOUS] = _classes_at(places, stack.grid, *previous)
+    notes += with_blocks(pilot, spec, frame)
     digests = [io.sha256_file(path) for path in _paths(pilot, spec, find)]
+    survey = _survey(spec, find, target.grid)
     scene = SceneData(
         stack, target, features, names, bool(spec.target), previous,
-        _survey(spec, find, target.grid), _known(spec, find), digests,
+        survey, _known(spec, find), digests,
     )  # fmt: skip
     result = contract.check(frame, pilot.data, truth=pilot.truth)
+    if result.ok:
+        frame, told = with_labels(frame, pilot.truth)
+        notes += told
+        cautions += _not_shown(frame, pilot.truth, survey)
     digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()
     notes.append(f"labelled units: {len(frame):,} in {frame[BLOCK].nunique():,} blocks")
     notes.append(f"features: {len(names)}")
@@ -217,141 +223,32 @@ def codes_of(spec: Map) -> dict[int, str]:
     return {code: name for name, codes in spec.classes.items() for code in codes}
 
 
+def _pixels_of(
+    frame: pd.DataFrame, spec: Scene, grid: Grid
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and column of each unit; features of a table come without them."""
+    if not spec.columns:
+        return frame["row"].to_numpy(int), frame["column"].to_numpy(int)
+    assert spec.points is not None
+    x, y = (frame[name].to_numpy(float) for name in (spec.points.x, spec.points.y))
+    return grid.pixels_of(*moved_points(x, y, spec.points.crs, grid.crs))
+
+
 def _classes_at(
-    frame: pd.DataFrame, grid: Grid, path: Path, codes: dict[int, str]
+    places: tuple[np.ndarray, np.ndarray], grid: Grid, path: Path, codes: dict[int, str]
 ) -> np.ndarray:
-    """Return the earlier class at the pixel of each unit, None where it is unknown."""
+    """Return the earlier class at each pixel, None where it is unknown or outside."""
+    row, column = places
+    found: np.ndarray = np.full(len(row), None, dtype=object)
+    inside = (row >= 0) & (row < grid.height) & (column >= 0) & (column < grid.width)
     with Stack([Image(path, {PREVIOUS: 1}, classes=True)], grid) as stack:
-        whole = Window(0, 0, *stack.grid.shape)
-        values = stack.read(whole).values[0]
-    found = values[frame["row"].to_numpy(int), frame["column"].to_numpy(int)]
-    return np.array([codes.get(int(v)) if v == v else None for v in found], object)
-
-
-# -- units ---------------------------------------------------------------------------
-
-
-def _units(
-    pilot: Pilot,
-    spec: Scene,
-    settings: Settings,
-    stack: Stack,
-    features: FeatureSet,
-    sample: int | None,
-) -> tuple[pd.DataFrame, list[str], list[str]]:
-    path = finder(settings)(pilot.data.source)
-    if path.suffix.lower() in _VECTOR:
-        return _in_polygons(pilot, spec, path, stack, features, sample)
-    source = read_source(pilot, settings, sample=sample)
-    frame, notes = source.frame, list(source.notes)
-    if spec.points is None:
-        raise ConfigError(
-            "The place of the labelled units is not told",
-            where="data.scene.points",
-            expected="columns x and y, and their crs",
-        )
-    _has(frame, [spec.points.x, spec.points.y, *spec.columns], "data.scene")
-    if spec.columns:
-        lacking = frame[list(spec.columns)].isna().any(axis=1)
-        if lacking.any():
-            notes.append(
-                f"{int(lacking.sum()):,} units lack a feature and are left out"
-            )
-        return frame[~lacking].reset_index(drop=True), notes, list(source.cautions)
-    found = pixels_at_points(
-        stack, features, frame, x=spec.points.x, y=spec.points.y, crs=spec.points.crs
-    )
-    kept = found.table[found.table["ok"]].reset_index(drop=True)
-    notes += [*found.notes, *_left_out(found)]
-    return kept, notes, list(source.cautions)
-
-
-def _in_polygons(
-    pilot: Pilot,
-    spec: Scene,
-    path: Path,
-    stack: Stack,
-    features: FeatureSet,
-    sample: int | None,
-) -> tuple[pd.DataFrame, list[str], list[str]]:
-    roles, seed = pilot.data.roles, pilot.evaluate.seed
-    shapes, notes = read_polygons(path, id=roles.unit_id, number=ROW_NUMBER)
-    _has(shapes, [str(roles.target)], "data.roles.target")
-    found = pixels_in_polygons(
-        stack, features, shapes, id=roles.unit_id, label=str(roles.target),
-        max_per_polygon=spec.per_polygon, seed=seed,
-    )  # fmt: skip
-    frame = found.table[found.table["ok"]].reset_index(drop=True)
-    frame = frame.rename(columns={"class": str(roles.target)})
-    frame[POLYGON] = frame[POLYGON].astype(str)
-    places = frame["row"].astype(str) + "-" + frame["column"].astype(str)
-    frame[roles.unit_id] = frame[POLYGON] + "-" + places
-    notes = [*notes, *found.notes, *_left_out(found)]
-    if sample is None or sample >= len(frame):
-        return frame, notes, []
-    # Whole polygons: half of one says little about the other half's errors.
-    order = np.random.default_rng(seed).permutation(frame[POLYGON].unique())
-    reached = frame[POLYGON].value_counts()[order].cumsum().searchsorted(sample)
-    kept = frame[frame[POLYGON].isin(order[: int(reached) + 1])].reset_index(drop=True)
-    return kept, notes, [f"a sample of {len(kept)} pixels was drawn (--sample)"]
-
-
-def _left_out(found: LabelledPixels) -> list[str]:
-    lost = int((~found.table["ok"]).sum())
-    return [f"{lost:,} labelled pixels have too few clear dates"] if lost else []
-
-
-def _has(frame: pd.DataFrame, wanted: list[str], where: str) -> None:
-    for name in wanted:
-        if name not in frame:
-            raise ConfigError(
-                f"There is no column {name!r} in the data",
-                where=where,
-                nearest=nearest(name, map(str, frame.columns)),
-            )
-
-
-def _of_period(frame: pd.DataFrame, pilot: Pilot, period: str) -> pd.DataFrame:
-    column = pilot.data.roles.period
-    if column is None:
-        raise ConfigError(
-            "A period was asked for and the pilot does not say which column holds it",
-            where="data.roles.period",
-        )
-    kept: pd.DataFrame = frame[frame[column].astype(str) == period]
-    if kept.empty:
-        raise ContractError(f"No unit is of the period {period}")
-    return kept.reset_index(drop=True)
-
-
-def _with_blocks(pilot: Pilot, spec: Scene, frame: pd.DataFrame) -> list[str]:
-    """Give each unit its block, a square of land or its polygon or cluster.
-
-    Returns
-    -------
-    list of str
-        How many units lie in no core and are not judged.
-    """
-    frame[CORE] = True
-    if spec.block is None:
-        column = POLYGON if POLYGON in frame else pilot.data.roles.cluster
-        if column is None:
-            raise ConfigError(
-                "Nothing tells which units lie together",
-                where="data.scene.block",
-                expected="the side of a square of land, or data.roles.cluster",
-            )
-        frame[BLOCK] = frame[column].astype(str).to_numpy(object)
-        return []
-    names = ("x", "y") if spec.points is None else (spec.points.x, spec.points.y)
-    x, y = (frame[name].to_numpy(float) for name in names)
-    blocks = spatial_blocks(x, y, spec.block)
-    frame[BLOCK] = np.asarray(blocks).astype(str).astype(object)
-    if not spec.gap:
-        return []
-    frame[CORE] = block_cores(x, y, spec.block, spec.gap)
-    beyond = int((~frame[CORE]).sum())
-    return [f"{beyond:,} of {len(frame):,} units lie near another block: not judged"]
+        for strip in Window.cover(grid.shape, (_STRIP, grid.width)):
+            here = inside & (row >= strip.row) & (row < strip.row + strip.height)
+            if not here.any():
+                continue
+            values = stack.read(strip).values[0][row[here] - strip.row, column[here]]
+            found[here] = [codes.get(int(v)) if v == v else None for v in values]
+    return found
 
 
 # -- the survey ----------------------------------------------------------------------
@@ -365,25 +262,23 @@ def _survey(spec: Scene, find: Find, grid: Grid) -> Survey | None:
     surveyed = io.read_table(str(find(how.file)), text_columns=text).frame
     frame = io.read_table(str(find(how.frame)), text_columns=text).frame
     wanted = [how.id, how.row, how.column, *([how.stratum] if how.stratum else [])]
-    _has(frame, wanted, "data.scene.survey.frame")
-    _has(surveyed, [how.id, *how.surveyed.values()], "data.scene.survey.file")
+    has_columns(frame, wanted, "data.scene.survey.frame")
+    has_columns(surveyed, [how.id, *how.surveyed.values()], "data.scene.survey.file")
+    numbers_in(surveyed, list(how.surveyed.values()), "data.scene.survey.file")
+    numbers_in(frame, [how.row, how.column], "data.scene.survey.frame")
     unknown = ~surveyed[how.id].isin(frame[how.id])
-    if unknown.any() or surveyed[how.id].duplicated().any():
+    twice = [table[how.id].duplicated().sum() for table in (surveyed, frame)]
+    if unknown.any() or any(twice):
         raise ContractError(
-            f"{int(unknown.sum())} surveyed segments are not in the frame, or one is "
-            "there twice",
+            f"{int(unknown.sum())} surveyed segments are not in the frame, "
+            f"{twice[0]} are surveyed twice, {twice[1]} stand twice in the frame",
             where="data.scene.survey",
+            expected="each segment of the frame once, each surveyed one among them",
         )
     frame = frame[wanted].rename(
         columns={how.id: "segment", how.row: "row", how.column: "col"}
     )
-    corners = frame[["row", "col"]].to_numpy(float)
-    if ((corners < 0) | (corners > np.array(grid.shape) - how.size)).any():
-        raise ConfigError(
-            "A segment of the frame reaches over the edge of the images",
-            where="data.scene.survey.frame",
-            expected=f"row and col of the upper left pixel, size {how.size}",
-        )
+    _apart(frame, how.size, grid)
     frame["stratum"] = frame[how.stratum].astype(str) if how.stratum else "all"
     taken = surveyed[[how.id, *how.surveyed.values()]].set_axis(
         ["segment", *how.surveyed], axis=1
@@ -392,9 +287,41 @@ def _survey(spec: Scene, find: Find, grid: Grid) -> Survey | None:
     return Survey(joined, frame, how.size, list(how.surveyed))
 
 
+def _apart(frame: pd.DataFrame, size: int, grid: Grid) -> None:
+    """Refuse segments that reach over the edge, or hold a pixel of another."""
+    row, column = (frame[name].to_numpy(int) for name in ("row", "col"))
+    over = (row < 0) | (column < 0)
+    over |= (row + size > grid.height) | (column + size > grid.width)
+    if over.any():
+        raise ContractError(
+            f"{int(over.sum())} segments of the frame reach over the images' edge",
+            where="data.scene.survey.frame",
+            expected=f"row and col, from 0, of the upper left of {size} x {size} "
+            f"pixels in {grid.height} rows and {grid.width} columns",
+        )
+    corners = cKDTree(np.column_stack([row, column]))
+    if corners.query_pairs(size - 0.5, p=np.inf):
+        raise ContractError(
+            "Segments of the frame overlap: their land would count twice",
+            where="data.scene.survey.frame",
+            expected=f"squares of {size} x {size} pixels that share none",
+        )
+
+
+def _not_shown(frame: pd.DataFrame, label: str, survey: Survey | None) -> list[str]:
+    known = set(frame[label].astype(str))
+    absent = [name for name in (survey.classes if survey else []) if name not in known]
+    if not absent:
+        return []
+    return [
+        "surveyed classes without a labelled unit, which no map shows: "
+        + ", ".join(absent)
+    ]
+
+
 def _known(spec: Scene, find: Find) -> dict[str, float]:
     if spec.known is None:
         return {}
     table = io.read_table(str(find(spec.known)), text_columns=["class"]).frame
-    _has(table, ["class", "hectares"], "data.scene.known")
+    has_columns(table, ["class", "hectares"], "data.scene.known")
     return dict(zip(table["class"], table["hectares"].astype(float), strict=True))

@@ -18,10 +18,14 @@ from mlstats.imagery.observations import clear_share
 from mlstats.imagery.windows import Window
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.imagery_units import BLOCK
+from mlstats.quality.estimate import Estimate, absent
+from mlstats.quality.indicator import exact
 from mlstats.scene_data import SceneData
 
 __all__ = ["DatesApart", "class_changes", "compare_dates"]
 
+AHEAD: Final = "of bands and applicability, before anything was predicted"
+NOT_MEASURED: Final = "not measured"
 _MOST_BLOCKS: Final = 400
 _PER_BLOCK: Final = 64
 _LEAST_SIDE: Final = 8  # pixels, half of which are the gap to the next core
@@ -58,6 +62,28 @@ class DatesApart:
     before: np.ndarray | None = None
     after: np.ndarray | None = None
     blocks: np.ndarray | None = None
+
+    def clouded(self) -> list[str]:
+        """Return which images have no clear pixel."""
+        if self.clear.empty:
+            return []
+        lost = self.clear[self.clear["status"] == "all cloud"]
+        return [
+            f"no pixel is clear on {date} (images {images})"
+            for date, images in zip(lost["date"], lost["images"], strict=True)
+        ]
+
+    def alarms(self) -> Estimate:
+        """Return how many comparisons show drift; without any there is no figure."""
+        state = self.table["state"]
+        judged = int((~state.isin(["", NOT_MEASURED])).sum())
+        if not judged:
+            return absent(
+                "not_measured", "nothing is clear on both dates, or too few blocks"
+            )
+        lost = int((state == NOT_MEASURED).sum())
+        note = f"{AHEAD}; {lost} comparisons were not measured" if lost else AHEAD
+        return exact(float((state == "drift").sum()), n=judged, note=note)
 
 
 def compare_dates(pilot: Pilot, data: ImageryData) -> DatesApart:
@@ -178,6 +204,9 @@ def _area(data: ImageryData) -> Applicability | None:
 
 
 def _sentence(table: pd.DataFrame) -> str:
+    table = table[~table["state"].isin(["", NOT_MEASURED])]
+    if table.empty:
+        return "Nothing of the later date could be compared with what was learnt from."
     alarms = table[table["state"] == "drift"]
     if alarms.empty:
         return "The later date shows no drift beyond the floors."

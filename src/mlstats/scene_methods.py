@@ -32,22 +32,21 @@ from mlstats.imagery_task import (
     count_bias,
     estimate_row,
 )
-from mlstats.imagery_units import BLOCK, CORE
+from mlstats.imagery_units import BLOCK, CORE, UNCLASSIFIED
 from mlstats.method import build
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.indicator import Indicator, exact
-from mlstats.scene_data import POLYGON, SceneData, Survey
+from mlstats.scene_data import SceneData, Survey
+from mlstats.scene_units import POLYGON
 
 __all__ = [
     "MAIN",
     "SURVEY_ALONE",
-    "UNCLASSIFIED",
     "build_classifier",
     "run_classifier",
     "validated",
 ]
 
-UNCLASSIFIED: Final = "unclassified"
 SURVEY_ALONE: Final = "survey alone"
 MAIN: Final = "blocked"  # the scheme whose units the Evaluation holds
 
@@ -131,7 +130,30 @@ def run_classifier(
         tables,
         rows,
         path,
+        _remarks(pilot, name, scene, tables.get("class_areas"), areas),
     )
+
+
+def _remarks(
+    pilot: Pilot,
+    name: str,
+    scene: SceneData,
+    counts: pd.DataFrame | None,
+    areas: list[dict[str, Any]],
+) -> list[str]:
+    """Say where nothing was classified, and what the areas of a survey sum to."""
+    told = []
+    if counts is not None and not counts.loc[1:, "pixels"].any():
+        told.append(f"{name} classified nothing: the whole scene is unclassified")
+    mine = [row["estimate"] for row in areas if row["method"] == name]
+    if name == pilot.candidate and len(mine) > 1 and scene.survey is not None:
+        frame = len(scene.survey.frame) * scene.survey.size**2
+        told.append(
+            "each class has a regression of its own: the areas by "
+            f"{name} sum to {sum(mine):,.0f} hectares, the segments of the frame hold "
+            f"{frame * scene.target.grid.pixel_hectares():,.0f}"
+        )
+    return told
 
 
 def _inputs(method: Any, data: ImageryData) -> Any:
@@ -255,17 +277,16 @@ def _recoded(fitted: PreviousMap, scene: SceneData, path: Path) -> pd.DataFrame:
 
     assert scene.previous is not None
     earlier, names = scene.previous
-    classes = {name: code for code, name in enumerate(fitted.classes_, start=1)}
-    codes = {old: classes[name] for old, name in names.items() if name in classes}
+    told = sorted({*map(str, fitted.classes_), *names.values()})
+    classes = {name: code for code, name in enumerate(told, start=1)}
+    codes = {old: classes[name] for old, name in names.items()}
     with Stack([Image(earlier, {PREVIOUS: 1}, classes=True)], scene.target.grid) as one:
         map_raster(
             _Recode(codes), one, path, bands=["class"], dtype="uint8", nodata=0,
-            classes={code: str(name) for name, code in classes.items()},
+            classes={code: name for name, code in classes.items()},
         )  # fmt: skip
     counted = count_codes(path, len(classes))
-    return pd.DataFrame(
-        {"class": [UNCLASSIFIED, *map(str, classes)], "pixels": counted}
-    )
+    return pd.DataFrame({"class": [UNCLASSIFIED, *classes], "pixels": counted})
 
 
 def count_codes(path: Path, classes: int) -> np.ndarray:

@@ -15,11 +15,10 @@ from mlstats.imagery.applicability import Applicability
 from mlstats.imagery.raster_map import map_raster
 from mlstats.imagery.validation_report import validation_table
 from mlstats.imagery_task import ArmRun, ImageryData
-from mlstats.imagery_units import BLOCK
-from mlstats.quality.estimate import estimate_of
+from mlstats.imagery_units import BLOCK, UNCLASSIFIED
+from mlstats.quality.estimate import absent, estimate_of
 from mlstats.quality.indicator import Indicator, exact
 from mlstats.scene_data import SceneData
-from mlstats.scene_methods import UNCLASSIFIED
 
 __all__ = ["applicability", "class_rows"]
 
@@ -137,8 +136,10 @@ def applicability(
         names = run.tables["class_areas"]["class"].tolist()
         counts = _crossed(run.raster, path, len(names))
         found = counts[1:].sum(axis=0)
-        share = float(found[_OUTSIDE] / max(found.sum(), 1))
-        told = exact(share, n=int(found.sum()), note="of the classified pixels")
+        told = absent("not_measured", "no pixel is classified")
+        if found.sum():
+            share = float(found[_OUTSIDE] / found.sum())
+            told = exact(share, n=int(found.sum()), note="of the classified pixels")
         rows.append(
             Indicator("accuracy", "outside_applicability", told).row(method=run.name)
         )

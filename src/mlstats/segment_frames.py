@@ -18,6 +18,7 @@ from mlstats.dataset import finder
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.imagery.area_sample import AreaSample
 from mlstats.imagery_task import ImageryData
+from mlstats.imagery_units import has_columns, numbers_in
 from mlstats.reference_pixels import ReferencePixels, draw_pixels
 from mlstats.settings import Settings
 
@@ -73,6 +74,8 @@ def load_segments(
     survey = _survey(pilot, spec, read.frame, frame)
     digest = _joined(read.digest, io.sha256_file(path))
     told = [*read.notes, f"segments of the frame: {frame[spec.segments].sum():,.0f}"]
+    if pilot.data.roles.stratum is None:
+        told.append("surveyed segments are taken as drawn at random from all of them")
     data = ImageryData(
         read.frame, survey, digest, told, cautions, (result.kept, result.held)
     )
@@ -91,9 +94,13 @@ def _survey(
 ) -> SurveyFrame:
     roles, per_unit = pilot.data.roles, spec.hectares_per_unit or 1.0
     wanted = [spec.segments, *spec.means.values(), *([spec.by] if spec.by else [])]
-    _present(wanted, frame, "data.segments.frame")
+    has_columns(frame, wanted, "data.segments.frame")
     columns = sorted({c for xs in spec.classified.values() for c in xs})
-    _present(columns, segments, "data.segments.classified")
+    has_columns(segments, columns, "data.segments.classified")
+    numbers_in(segments, [*roles.variables, *columns], "the surveyed segments")
+    numbers_in(frame, [spec.segments, *spec.means.values()], "data.segments.frame")
+    if spec.by is not None:
+        _each_in_the_frame(spec.by, spec.segments, segments, frame)
     for name in columns:
         if name not in spec.means:
             raise ConfigError(
@@ -145,14 +152,40 @@ def _of_frame(
     }
 
 
-def _present(wanted: list[str], table: pd.DataFrame, where: str) -> None:
-    for name in wanted:
-        if name not in table:
-            raise ConfigError(
-                f"There is no column {name!r} in the data",
-                where=where,
-                nearest=nearest(name, map(str, table.columns)),
-            )
+def _each_in_the_frame(
+    by: str, size: str, segments: pd.DataFrame, frame: pd.DataFrame
+) -> None:
+    """Refuse a frame that counts an area twice, or lacks one that was surveyed.
+
+    Its number of segments and its means would be those of another territory.
+    """
+    has_columns(segments, [by], "data.segments.by")
+    names = frame[by].astype(str)
+    twice = int(names.duplicated().sum())
+    if twice:
+        raise ContractError(
+            f"{twice} rows of the frame repeat the {by} of another",
+            where="data.segments.frame",
+            expected=f"one row for each {by}",
+        )
+    drawn = segments[by].astype(str).value_counts()
+    strange = drawn[~drawn.index.isin(names)]
+    if len(strange):
+        raise ContractError(
+            f"{int(strange.sum())} surveyed segments lie in a {by} that the frame does "
+            "not have",
+            where="data.segments.frame",
+            expected=f"a row for each {by} of the territory, named as in the survey",
+        )
+    held = frame.set_index(names)[size].astype(float)
+    short = int((drawn.reindex(held.index, fill_value=0) > held).sum())
+    if short or not (held > 0).all():
+        raise ContractError(
+            f"{max(short, int((held <= 0).sum()))} rows of the frame have no segments, "
+            "or fewer than were surveyed",
+            where="data.segments.frame",
+            expected=f"in {size!r} all segments, surveyed or not",
+        )
 
 
 # -- segments drawn from a map and its reference -------------------------------------

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mlstats.clock import Clock
 from mlstats.config import Pilot
-from mlstats.errors import ConfigError, MethodError
+from mlstats.errors import ConfigError, ContractError, MethodError
 from mlstats.guard import method_guard
 from mlstats.imagery import segment_arms
 from mlstats.imagery.area_sample import AreaSample
@@ -108,7 +108,10 @@ def _left_out(method: Any, data: ImageryData, variable: str) -> np.ndarray:
     survey: SurveyFrame = data.task
     if isinstance(method, _SMALL):
         segments, areas, xs = _by_area(data, variable)
-        return method.left_out(segments, areas, variable, xs)
+        try:
+            return method.left_out(segments, areas, variable, xs)
+        except (ContractError, MethodError):  # told with the estimates
+            return np.full(len(segments), np.nan)
     return np.asarray(method.left_out(survey.samples[variable]), dtype=float)
 
 
@@ -118,7 +121,11 @@ def _estimates(
     survey: SurveyFrame = data.task
     sample, seed = survey.samples[variable], pilot.evaluate.seed
     if isinstance(method, _SMALL):
-        return _small_areas(pilot, name, method, data, variable)
+        try:
+            return _small_areas(pilot, name, method, data, variable)
+        except (ContractError, MethodError) as error:
+            found = segment_arms.refused(error, sample.n)
+            return [estimate_row(found, method=name, variable=variable)]
     try:
         found = method.estimate(sample, seed=seed)
     except MethodError as error:

@@ -13,16 +13,22 @@ import pandas as pd
 from mlstats import contract, io
 from mlstats.clock import Clock
 from mlstats.config import Pilot
-from mlstats.config_imagery import ZoneRaster
+from mlstats.config_imagery import ZoneRaster, Zones
 from mlstats.dataset import finder
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.guard import method_guard
+from mlstats.imagery.grid import Grid
 from mlstats.imagery.polygons import read_polygons
+from mlstats.imagery.projection import known_crs
+from mlstats.imagery.zones import PARTLY, prepared_zones
 from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData
+from mlstats.imagery_units import has_columns, numbers_in
 from mlstats.method import build
 from mlstats.settings import Settings
 
 __all__ = ["build_spreader", "load_zones", "run_spreader"]
+
+_CELLS = 100  # of a grid over all zones, on which distortion is looked at
 
 
 def load_zones(
@@ -38,20 +44,22 @@ def load_zones(
     find = finder(settings)
     source = find(pilot.data.source)
     shapes, notes = read_polygons(source, layer=spec.layer, id=roles.unit_id)
-    _present([spec.within, *roles.variables], shapes, "data.zones")
+    _check(pilot, spec, shapes)
     if sample is not None or period is not None:
         raise ConfigError(
             "Zones are spread all together",
             where="--sample" if sample is not None else "--period",
             hint="leave it out",
         )
+    _apart(spec.equal_area, shapes, roles.unit_id)
     shapes["km2"] = shapes.to_crs(spec.equal_area).geometry.area.to_numpy() / 1e6
-    digests = [io.sha256_file(source)]
+    digests, cautions = [io.sha256_file(source)], list[str]()
     for name, raster in spec.rasters.items():
         path = find(raster.file)
         digests.append(io.sha256_file(path))
-        shapes[name], told = _sums(path, raster, shapes, roles.unit_id)
-        notes += told
+        shapes[name], told, more = _sums(path, raster, shapes, roles.unit_id)
+        notes += [note for note in told if note not in notes]
+        cautions += [note for note in more if note not in cautions]
     frame = pd.DataFrame(shapes.drop(columns="geometry"))
     codes = [c for c in [*roles.codes(), spec.within] if c in frame]
     frame = frame.astype(dict.fromkeys(codes, str)).astype(dict.fromkeys(codes, object))
@@ -61,23 +69,69 @@ def load_zones(
     )
     digest = hashlib.sha256("\n".join(digests).encode()).hexdigest()
     rules = (result.kept, result.held)
-    return ImageryData(frame, shapes[["geometry"]], digest, notes, [], rules), result
+    data = ImageryData(frame, shapes[["geometry"]], digest, notes, cautions, rules)
+    return data, result
 
 
-def _present(wanted: list[str], table: pd.DataFrame, where: str) -> None:
-    for name in wanted:
-        if name not in table:
-            raise ConfigError(
-                f"There is no column {name!r} in the small zones",
+def _check(pilot: Pilot, spec: Zones, shapes: Any) -> None:
+    """Refuse zones whose totals would not be those of their file."""
+    where, variables = pilot.data.source, list(pilot.data.roles.variables)
+    has_columns(shapes, [spec.within, *variables], "data.zones")
+    numbers_in(shapes, variables, where)
+    for name in variables:
+        below = int((shapes[name].astype(float) < 0).sum())
+        if below:
+            raise ContractError(
+                f"{below} of {len(shapes)} values of {name!r} are below 0",
                 where=where,
-                nearest=nearest(name, map(str, table.columns)),
+                expected="totals that can be spread",
             )
+    lost = int((shapes[spec.within].isna()).sum())
+    if lost:
+        raise ContractError(
+            f"{lost} small zones lie in no large one",
+            where=f"column {spec.within} of {where}",
+            expected="the zone that each lies in",
+        )
+    taken = [name for name in [*spec.rasters, "km2"] if name in shapes]
+    if taken:
+        raise ConfigError(
+            f"The small zones have a column {taken[0]!r} already",
+            where="data.zones.rasters",
+            hint="name the raster otherwise, or rename the column",
+        )
+
+
+def _apart(crs: str, shapes: Any, unit: str) -> None:
+    """Refuse a projection that is not equal-area, and zones that overlap."""
+    known_crs(crs)
+    left, bottom, right, top = shapes.to_crs(crs).total_bounds
+    side = max(right - left, top - bottom) / _CELLS
+    size = (max(1, round((right - left) / side)), max(1, round((top - bottom) / side)))
+    grid = Grid(crs, (side, 0.0, left, 0.0, -side, top), *size)
+    grid.pixel_hectares()
+    zones = prepared_zones(shapes[[unit, "geometry"]], id=unit, grid=grid)
+    lost = len(shapes) - len(zones.used)
+    if lost:
+        raise ContractError(
+            f"{lost} of {len(shapes)} small zones are no polygons",
+            where="data.source",
+            expected="polygons with an area",
+        )
+    try:
+        _ = zones.layers
+    except ContractError as error:  # without the ids that it names
+        raise ContractError(
+            f"{error.title}: their land would count twice",
+            where="data.source",
+            expected=error.expected,
+        ) from None
 
 
 def _sums(
     path: Path, spec: ZoneRaster, shapes: Any, unit: str
-) -> tuple[np.ndarray, list[str]]:
-    """Return the sum of a raster in each small zone, 0 where it has no cell there."""
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Return the sum of a raster in each small zone, 0 where it has no value there."""
     from mlstats.imagery.zonal import zonal_statistics
 
     with tempfile.TemporaryDirectory(prefix="mlstats-") as folder:
@@ -88,11 +142,24 @@ def _sums(
         found = zonal_statistics(
             used, shapes[[unit, "geometry"]], id=unit, statistics=("sum", "count")
         )
+    empty, partly = (
+        int((found["count"] == 0).sum()),
+        int((found["status"] == PARTLY).sum()),
+    )
+    if empty == len(found):
+        raise ContractError(
+            f"{path.name} has a value in none of the small zones",
+            where="data.zones.rasters",
+            hint="does it cover their land, and is its CRS the right one?",
+        )
     told = [f"{path.name}: {found.attrs['method']}"]
-    empty = int((found["count"] == 0).sum())
-    if empty:
-        told.append(f"{path.name} has no cell in {empty} small zones: taken as 0")
-    return found["sum"].fillna(0).to_numpy(float), told
+    cautions = []
+    if empty or partly:
+        cautions.append(
+            f"{path.name} has no value in {empty} small zones and ends within "
+            f"{partly}: what it does not tell counts as 0"
+        )
+    return found["sum"].fillna(0).to_numpy(float), told, cautions
 
 
 class _Above:
@@ -131,7 +198,21 @@ def build_spreader(pilot: Pilot, name: str) -> Any:
             expected="ArealWeighting, Dasymetric, LearnedDensity of mlstats.imagery, "
             "or a class with spread(cells, totals, groups)",
         )
+    assert pilot.data.zones is not None
+    known = list(pilot.data.zones.rasters)
+    for named in filter(None, [getattr(method, "weight", None), *_features(method)]):
+        if named not in known:
+            raise ConfigError(
+                f"The pilot has no raster {named!r}",
+                where=f"{where}.params",
+                expected=", ".join(known) or "data.zones.rasters",
+                nearest=nearest(str(named), known),
+            )
     return method
+
+
+def _features(method: Any) -> list[Any]:
+    return list(getattr(method, "features", ()) or ())
 
 
 def run_spreader(pilot: Pilot, name: str, data: ImageryData) -> ArmRun:
@@ -151,13 +232,15 @@ def run_spreader(pilot: Pilot, name: str, data: ImageryData) -> ArmRun:
     assert spec is not None
     method, clock = build_spreader(pilot, name), Clock(name)
     frame = data.frame.assign(zone=data.frame[spec.within])
+    # What the census says of the small zones is not among what a method may read.
+    cells = frame[["zone", "km2", *spec.rasters]]
     groups = frame[(pilot.data.roles.domain or (spec.within,))[0]].astype(str)
     parts, kept, changed = [], [], []
     for variable in pilot.data.roles.variables:
         totals = frame.groupby("zone")[variable].sum()
         with method_guard(name), clock("predict", len(frame)):
-            found = method.spread(frame, totals, groups.to_numpy(object))
-        again = method.spread(frame, totals, groups.to_numpy(object))
+            found = method.spread(cells, totals, groups.to_numpy(object))
+            again = method.spread(cells, totals, groups.to_numpy(object))
         changed.append(float((found.values != again.values).mean()))
         _nothing_lost(found, variable)
         kept.append(found.zones.assign(variable=variable))

@@ -104,7 +104,8 @@ def test_points_with_too_few_clear_dates_are_left_out_and_told(mapped: Any):
     lost = land.clear_dates[row, column] < 2
     assert 0 < lost.sum() < len(lost)
     assert list(data.frame["id"]) == list(land.points.loc[~lost, "id"])
-    assert f"{lost.sum()} labelled pixels have too few clear dates" in data.notes
+    told = f"{lost.sum()} of {len(lost)} pixels have too few valid dates."
+    assert told in data.notes
 
 
 def test_pixels_of_polygons_are_drawn_inside_them_and_are_their_own_blocks(

@@ -292,7 +292,7 @@ def test_a_small_zone_beyond_the_raster_counts_nothing_and_is_noted():
     shapes[-1] = shapely.transform(shapes[-1], lambda points: points + [50_000, 0])
     write_zones(shapes)
     data = read(pilot_of())
-    assert "buildings.tif has no cell in 1 small zones: taken as 0" in data.notes
+    assert any("no value in 1 small zones" in told for told in data.cautions)
     assert data.frame["buildings"].iloc[-1] == 0
     assert data.frame["km2"].iloc[-1] == pytest.approx(table["km2"].iloc[-1])
 
@@ -302,7 +302,7 @@ def test_a_raster_that_the_pilot_does_not_have_is_named_with_the_nearest():
     pilot = pilot_of(methods={"buildings": wrong})
     with pytest.raises(ConfigError) as caught:
         run_method(pilot, "buildings", read(pilot))
-    assert caught.value.where == "data.zones.rasters"
+    assert caught.value.where == "methods.buildings.params"
     assert caught.value.nearest == "buildings"
 
 

@@ -37,7 +37,7 @@ def known_crs(crs: Any) -> str:
 
     try:
         found = CRS.from_user_input(crs)
-    except CRSError:
+    except (CRSError, ValueError):
         raise ConfigError(
             "the CRS is not known", where=str(crs), expected="as EPSG:6933, or WKT"
         ) from None

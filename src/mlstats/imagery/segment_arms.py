@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from mlstats.errors import ConfigError, MethodError, nearest
+from mlstats.errors import ConfigError, MethodError, MlstatsError, nearest
 from mlstats.imagery.area_sample import AreaSample
 from mlstats.imagery.estimator_choice import choose_estimator, estimate_area
 from mlstats.imagery.segment_estimates import pixel_count
@@ -216,6 +216,6 @@ def _left_out_one(sample: AreaSample, rule: str, i: int, others: np.ndarray) -> 
     return float(sample.y[near].mean() + apart @ slope)
 
 
-def refused(error: MethodError, n: int) -> Estimate:
+def refused(error: MlstatsError, n: int) -> Estimate:
     """Return what an estimator that the sample does not allow tells."""
     return absent("not_measured", f"{error.title}: {error.where or ''}".strip(": "), n)

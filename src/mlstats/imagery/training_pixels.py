@@ -106,7 +106,10 @@ def pixels_at_points(
             )
     east, north = (table[name].to_numpy(float) for name in (x, y))
     if not (np.isfinite(east) & np.isfinite(north)).all():
-        raise ContractError("a point lacks a coordinate", where=f"columns {x}, {y}")
+        lost = int((~(np.isfinite(east) & np.isfinite(north))).sum())
+        raise ContractError(
+            f"{lost} points lack a coordinate", where=f"columns {x}, {y}"
+        )
     if not crs:
         raise _no_crs("the points do")
     moved = moved_points(east, north, crs, stack.grid.crs)
@@ -332,7 +335,8 @@ def _outside_notes(
         raise ContractError(
             f"{lost} of {len(inside)} {what} lie outside the raster",
             expected=f"{what} in the region of the images",
-            hint="outside='drop' leaves them out and counts them",
+            hint="check their CRS, or take them out of the file; in Python "
+            "outside='drop' leaves them out and counts them",
         )
     return [f"{lost} of {len(inside)} {what} lie outside the raster and are left out."]
 
