@@ -76,6 +76,7 @@ def ready(pilot: Pilot, data: ImageryData) -> list[str]:
                 where="gates",
                 nearest=nearest(rule.indicator, INDICATORS),
             )
+        _known_level(pilot, rule.level)
     for name in pilot.methods:
         _BUILD[pilot.task](pilot, name)
     column = cluster_column(pilot)
@@ -86,6 +87,23 @@ def ready(pilot: Pilot, data: ImageryData) -> list[str]:
             nearest=nearest(column, map(str, data.frame.columns)),
         )
     return list(pilot.data.roles.variables) or [str(pilot.data.roles.target)]
+
+
+def _known_level(pilot: Pilot, level: str | None) -> None:
+    """Refuse a gate on what no row of the scorecard is about."""
+    survey = pilot.data.scene.survey if pilot.data.scene else None
+    known = [
+        pilot.level,
+        *pilot.data.roles.variables,
+        *(survey.surveyed if survey else ()),
+    ]
+    if level is not None and level not in known:
+        raise ConfigError(
+            f"A gate is on {level!r}, which nothing is measured of",
+            where="gates",
+            expected=", ".join(dict.fromkeys(known)),
+            nearest=nearest(level, known),
+        )
 
 
 def run_method(

@@ -53,9 +53,12 @@ def build_classifier(pilot: Pilot, name: str) -> Any:
     ConfigError
         Where the class is no classifier, or the earlier map is missing.
     """
+    from sklearn.base import is_regressor
+
     spec, where = pilot.methods[name], f"methods.{name}"
     method = build(spec.use, spec.params, where=where)
-    if not (hasattr(method, "fit") and hasattr(method, "predict")):
+    fits = hasattr(method, "fit") and hasattr(method, "predict")
+    if not fits or (hasattr(method, "get_params") and is_regressor(method)):
         raise ConfigError(
             f"{spec.use} is no classifier",
             where=where,
@@ -140,7 +143,8 @@ def _remarks(
     if counts is not None and not counts.loc[1:, "pixels"].any():
         told.append(f"{name} classified nothing: the whole scene is unclassified")
     mine = [row["estimate"] for row in areas if row["method"] == name]
-    if name == pilot.candidate and len(mine) > 1 and scene.survey is not None:
+    whole = len(mine) > 1 and bool(np.isfinite(mine).all())
+    if name == pilot.candidate and whole and scene.survey is not None:
         frame = len(scene.survey.frame) * scene.survey.size**2
         told.append(
             "each class has a regression of its own: the areas by "
