@@ -12,7 +12,9 @@ import rasterio
 from affine import Affine
 
 from mlstats.config import Pilot
+from mlstats.config_imagery import Segments
 from mlstats.errors import ConfigError, ContractError, MlstatsError
+from mlstats.imagery import AreaSample, choose_estimator
 from mlstats.imagery_methods import load, ready, run_method
 from mlstats.scene_drift import compare_dates
 from mlstats.scene_methods import build_classifier
@@ -386,6 +388,21 @@ def test_a_frame_of_another_territory_is_refused(change: dict[str, Any], says: s
     assert refused(of_segments()).title.startswith(says)
 
 
+@pytest.mark.usefixtures("scene")
+def test_a_reference_without_the_class_gives_no_errors_of_it():
+    spec = {"file": "before.tif", "classes": {"maize": [1], "rye": [9]}}
+    plan = {
+        "map": spec,
+        "reference": spec | {"classes": {"maize": [1, 2, 3], "rye": [9]}},
+    }
+    data = of_segments().data
+    roles = data.roles.model_copy(update={"variables": ("rye",), "domain": ()})
+    drawn = Segments.model_validate({**plan, "size": 10, "draw": 12, "simulate": 100})
+    data = data.model_copy(update={"roles": roles, "segments": drawn})
+    error = refused(of_segments().model_copy(update={"data": data}))
+    assert error.title == "The reference has nothing of 'rye' in any segment"
+
+
 def test_small_areas_that_cannot_be_fitted_say_so_in_their_row(segments: pd.DataFrame):
     segments.assign(pixels=100.0).to_csv("segments.csv", index=False)
     pilot = of_segments()
@@ -396,6 +413,14 @@ def test_small_areas_that_cannot_be_fitted_say_so_in_their_row(segments: pd.Data
     assert not row["publishable"]
     assert "one is constant" in row["note"]
     assert run.units["prediction"].isna().all()
+
+
+def test_a_map_that_says_the_same_everywhere_gives_no_ratio():
+    # In floating point the mean of equal numbers may be another one.
+    y = np.random.default_rng(2).uniform(1, 9, 33)
+    for value in (14.85, 45.0, 100 * 0.45, 0.1):
+        sample = AreaSample.of(y, np.full(33, value), segments=250, x_mean=60.0)
+        assert choose_estimator(sample).method == "direct"
 
 
 @pytest.mark.usefixtures("segments")
