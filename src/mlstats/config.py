@@ -235,6 +235,15 @@ class Pilot(Strict):
         return self
 
     @model_validator(mode="after")
+    def _methods_name_files(self) -> Self:
+        wrong = [name for name in self.methods if set(name) & set('/\\:*?"<>|')]
+        if wrong:
+            raise ValueError(
+                f"the method {wrong[0]!r} cannot name a file: letters, digits, - and _"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _gates_name_what_is_there(self) -> Self:
         for rule in self.gates:
             if rule.versus is not None and rule.versus not in self.methods:

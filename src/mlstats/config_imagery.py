@@ -176,8 +176,6 @@ class Scene(_Strict):
             raise ValueError("scene.gap must be less than scene.block")
         if self.columns and self.points is None:
             raise ValueError("scene.columns need scene.points, for blocks of units")
-        if self.columns and self.previous is not None:
-            raise ValueError("scene.previous is read at pixels: no scene.columns")
         return self
 
 

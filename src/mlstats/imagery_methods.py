@@ -70,6 +70,8 @@ def ready(pilot: Pilot, data: ImageryData) -> list[str]:
         Where a measure, a class or a parameter does not exist.
     """
     check_measures(pilot.gates)
+    for rule in pilot.gates:
+        _known_level(pilot, rule.level)
     for name in pilot.methods:
         _BUILD[pilot.task](pilot, name)
     column = cluster_column(pilot)
@@ -80,6 +82,23 @@ def ready(pilot: Pilot, data: ImageryData) -> list[str]:
             nearest=nearest(column, map(str, data.frame.columns)),
         )
     return list(pilot.data.roles.variables) or [str(pilot.data.roles.target)]
+
+
+def _known_level(pilot: Pilot, level: str | None) -> None:
+    """Refuse a gate on what no row of the scorecard is about."""
+    survey = pilot.data.scene.survey if pilot.data.scene else None
+    known = [
+        pilot.level,
+        *pilot.data.roles.variables,
+        *(survey.surveyed if survey else ()),
+    ]
+    if level is not None and level not in known:
+        raise ConfigError(
+            f"A gate is on {level!r}, which nothing is measured of",
+            where="gates",
+            expected=", ".join(dict.fromkeys(known)),
+            nearest=nearest(level, known),
+        )
 
 
 def run_method(

@@ -118,7 +118,7 @@ def load_scene(
     frame, notes, cautions = labelled_units(
         pilot, settings, stack, features, sample=sample, period=period
     )
-    target.grid.pixel_hectares()  # refused here, before anything is fitted
+    _hectares(target.grid)  # refused here, before anything is fitted
     names = list(spec.columns) or list(features.names(stack))
     _same_features(spec, stack, target)
     previous = _previous(spec, find)
@@ -223,6 +223,20 @@ def codes_of(spec: Map) -> dict[int, str]:
     return {code: name for name, codes in spec.classes.items() for code in codes}
 
 
+def _hectares(grid: Grid) -> float:
+    """Return the area of a pixel, and say which key of the pilot mends a bad grid."""
+    try:
+        return grid.pixel_hectares()
+    except ContractError as error:
+        raise ContractError(
+            f"No areas from this grid: {error.title}",
+            where="data.scene.images",
+            expected=error.expected,
+            hint="data.scene.grid: {crs: EPSG:6933, resolution: 10} brings the images "
+            "to an equal-area grid; resolution is in metres",
+        ) from None
+
+
 def _pixels_of(
     frame: pd.DataFrame, spec: Scene, grid: Grid
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -284,7 +298,21 @@ def _survey(spec: Scene, find: Find, grid: Grid) -> Survey | None:
         ["segment", *how.surveyed], axis=1
     )
     joined = taken.merge(frame, on="segment", validate="one_to_one")
+    _within(joined[list(how.surveyed)], how.size**2 * _hectares(grid))
     return Survey(joined, frame, how.size, list(how.surveyed))
+
+
+def _within(surveyed: pd.DataFrame, hectares: float) -> None:
+    """Refuse hectares of another unit; a tenth more is left to borders and rounding."""
+    values = surveyed.to_numpy(float)
+    wrong = (values < 0).any(axis=1) | (values.sum(axis=1) > 1.1 * hectares)
+    if wrong.any():
+        raise ContractError(
+            f"{int(wrong.sum())} of {len(values)} surveyed segments hold less than 0 "
+            "hectares of a class, or more of all than their land",
+            where="data.scene.survey.surveyed",
+            expected=f"hectares of a segment of {hectares:g} hectares",
+        )
 
 
 def _apart(frame: pd.DataFrame, size: int, grid: Grid) -> None:

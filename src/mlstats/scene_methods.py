@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,41 +11,33 @@ import pandas as pd
 
 from mlstats.clock import Clock
 from mlstats.config import Pilot
-from mlstats.errors import ConfigError, MethodError
+from mlstats.errors import ConfigError
 from mlstats.guard import method_guard
-from mlstats.imagery import segment_arms
-from mlstats.imagery.area_sample import AreaSample
 from mlstats.imagery.class_raster import classify_raster
-from mlstats.imagery.efficiency import relative_efficiency
-from mlstats.imagery.estimator_choice import choose_estimator
 from mlstats.imagery.pixel_classifier import PixelClassifier
 from mlstats.imagery.previous_map import PREVIOUS, PreviousMap
-from mlstats.imagery.segment_estimates import SOURCES
 from mlstats.imagery.stored_classifier import StoredClassifier
 from mlstats.imagery.validation import validate_classifiers
 from mlstats.imagery_task import (
     ESTIMATE_COLUMNS,
     ArmRun,
     ImageryData,
-    count_bias,
-    estimate_row,
 )
 from mlstats.imagery_units import BLOCK, CORE, UNCLASSIFIED
 from mlstats.method import build
-from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.indicator import Indicator, exact
-from mlstats.scene_data import SceneData, Survey
+from mlstats.scene_areas import class_areas
+from mlstats.scene_data import SceneData
 from mlstats.scene_units import POLYGON
+from mlstats.settings import load_settings
 
 __all__ = [
     "MAIN",
-    "SURVEY_ALONE",
     "build_classifier",
     "run_classifier",
     "validated",
 ]
 
-SURVEY_ALONE: Final = "survey alone"
 MAIN: Final = "blocked"  # the scheme whose units the Evaluation holds
 
 
@@ -59,9 +49,12 @@ def build_classifier(pilot: Pilot, name: str) -> Any:
     ConfigError
         Where the class is no classifier, or the earlier map is missing.
     """
+    from sklearn.base import is_regressor
+
     spec, where = pilot.methods[name], f"methods.{name}"
     method = build(spec.use, spec.params, where=where)
-    if not (hasattr(method, "fit") and hasattr(method, "predict")):
+    fits = hasattr(method, "fit") and hasattr(method, "predict")
+    if not fits or (hasattr(method, "get_params") and is_regressor(method)):
         raise ConfigError(
             f"{spec.use} is no classifier",
             where=where,
@@ -112,7 +105,7 @@ def run_classifier(
             wide = pilot.data.scene is not None and pilot.data.scene.probabilities
             counts = _mapped(fitted, scene, path, pixels, wide)
         tables["class_areas"] = _class_areas(name, counts, scene)
-        areas, rows = _areas(pilot, name, scene, path, counts)
+        areas, rows = class_areas(pilot, name, scene, path, counts)
         rows.append(_unclassified(name, counts))
     reads = [PREVIOUS] if isinstance(method, PreviousMap) else scene.names
     kind = "string" if isinstance(method, PreviousMap) else "double"
@@ -146,7 +139,8 @@ def _remarks(
     if counts is not None and not counts.loc[1:, "pixels"].any():
         told.append(f"{name} classified nothing: the whole scene is unclassified")
     mine = [row["estimate"] for row in areas if row["method"] == name]
-    if name == pilot.candidate and len(mine) > 1 and scene.survey is not None:
+    whole = len(mine) > 1 and bool(np.isfinite(mine).all())
+    if name == pilot.candidate and whole and scene.survey is not None:
         frame = len(scene.survey.frame) * scene.survey.size**2
         told.append(
             "each class has a regression of its own: the areas by "
@@ -254,7 +248,7 @@ def _mapped(
 
 
 def _workers() -> int:
-    return max(1, int(os.environ.get("MLSTATS_WORKERS", "1")))
+    return load_settings().workers
 
 
 class _Recode:
@@ -315,145 +309,8 @@ def _class_areas(name: str, counts: pd.DataFrame, scene: SceneData) -> pd.DataFr
     )
 
 
-# -- areas ---------------------------------------------------------------------------
-
-
 def _unclassified(name: str, counts: pd.DataFrame) -> dict[str, Any]:
     share = counts.loc[counts["class"] == UNCLASSIFIED, "pixels"].sum()
     total = int(counts["pixels"].sum())
     found = exact(float(share / total), n=total, note="pixels of the scene")
     return Indicator("accuracy", "unclassified_share", found).row(method=name)
-
-
-def _areas(
-    pilot: Pilot, name: str, scene: SceneData, path: Path, counts: pd.DataFrame
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return areas by survey and map and by count, and the rows of the scorecard."""
-    areas: list[dict[str, Any]] = []
-    rows: list[dict[str, Any]] = []
-    if scene.survey is None:
-        return areas, rows
-    known = [str(c) for c in counts["class"]]
-    samples = _samples(scene, path, known)
-    for variable, sample in samples.items():
-        if name == pilot.baseline:  # once is enough: it does not depend on the map
-            alone = segment_arms.SegmentEstimator("direct").estimate(sample)
-            areas.append(
-                estimate_row(
-                    alone, method=SURVEY_ALONE, variable=variable, how=SOURCES["direct"]
-                )
-            )
-        if variable not in known:  # no map can tell of it
-            continue
-        found, gain = _with_map(sample, pilot.evaluate.seed)
-        choice = choose_estimator(sample).method
-        areas.append(
-            estimate_row(
-                found,
-                method=name,
-                variable=variable,
-                how=SOURCES[choice],
-                efficiency=gain.value,
-            )  # fmt: skip
-        )
-        counted = segment_arms.PixelCount().estimate(sample)
-        areas.append(
-            estimate_row(
-                counted,
-                method=f"{name}, pixel count",
-                variable=variable,
-                how="none: comparison only",
-                publishable=False,
-            )  # fmt: skip
-        )
-        cells = {
-            "relative_efficiency": gain,
-            "count_bias": count_bias(counted, found, name),
-            **_held_to(scene.known.get(variable), found),
-        }
-        rows += [
-            Indicator("accuracy", key, cell).row(method=name, level=variable)
-            for key, cell in cells.items()
-        ]
-    return areas, rows
-
-
-def _with_map(sample: AreaSample, seed: int) -> tuple[Estimate, Estimate]:
-    """Return the estimate that the sample allows, and its relative efficiency."""
-    method = choose_estimator(sample).method
-    try:
-        found = segment_arms.SegmentEstimator("chosen").estimate(sample, seed=seed)
-    except MethodError as error:
-        return segment_arms.refused(error, sample.n), absent(
-            "not_measured", "no estimate", sample.n
-        )
-    if method == "direct":
-        return found, absent("not_measured", "the sample allows no map", sample.n)
-    return found, relative_efficiency(sample, method, seed=seed)
-
-
-def _held_to(known: float | None, found: Estimate) -> dict[str, Estimate]:
-    """Return how far an estimate lies from the area that a demonstration knows."""
-    if known is None or not known > 0 or not found.has_error:
-        return {}
-    value, low, high = (v / known - 1 for v in (found.value, found.lower, found.upper))
-    told = replace(found, value=value, se=found.se / known, lower=low, upper=high)
-    return {"area_bias": replace(told, note="against the area that was generated")}
-
-
-def _samples(scene: SceneData, path: Path, classes: list[str]) -> dict[str, AreaSample]:
-    """Return the sample of each surveyed class; x is its classified hectares.
-
-    A class that the map does not have is without x.
-    """
-    survey = scene.survey
-    assert survey is not None
-    hectares = scene.target.grid.pixel_hectares()
-    counted = segment_counts(path, survey, len(classes)) * hectares
-    place = survey.frame.reset_index().set_index("segment")["index"]
-    drawn = place[survey.surveyed["segment"]].to_numpy(int)
-    strata = survey.frame["stratum"].to_numpy(object)
-    sizes = survey.frame["stratum"].value_counts()
-    found = {}
-    for variable in survey.classes:
-        x = counted[:, [i for i, name in enumerate(classes) if name == variable]]
-        means = {str(h): x[strata == h].mean(axis=0) for h in sizes.index}
-        found[variable] = AreaSample.of(
-            survey.surveyed[variable].to_numpy(float),
-            x[drawn],
-            segments={str(h): float(n) for h, n in sizes.items()},
-            x_mean=means,
-            stratum=strata[drawn].astype(str),
-        )
-    return found
-
-
-def segment_counts(path: Path, survey: Survey, classes: int) -> np.ndarray:
-    """Return the pixels of each code in each segment of the frame.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        A map whose codes are below `classes`.
-    survey : Survey
-        Its segments must lie inside the map.
-    classes : int
-        Codes, 0 for unclassified among them.
-
-    Returns
-    -------
-    numpy.ndarray of int, shape (segments, classes)
-    """
-    import rasterio
-    from rasterio.windows import Window
-
-    size, frame = survey.size, survey.frame
-    found = np.zeros((len(frame), classes), dtype=np.int64)
-    with rasterio.open(path) as shown:
-        for row in np.unique(frame["row"].to_numpy(int)):
-            part = frame[frame["row"] == row]
-            strip = shown.read(1, window=Window(0, row, shown.width, size))
-            for place, column in zip(part.index, part["col"], strict=True):
-                cell = strip[:, int(column) : int(column) + size]
-                found[place] = np.bincount(cell.ravel(), minlength=classes)[:classes]
-    return found

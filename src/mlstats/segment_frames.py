@@ -279,6 +279,13 @@ def _segments_of(
             where="data.segments.size",
             hint="smaller segments",
         )
+    for name in pilot.data.roles.variables:
+        if not known[name].any():
+            raise ContractError(
+                f"The reference has nothing of {name!r} in any segment",
+                where="data.segments.reference.classes",
+                hint="are these its codes? Errors are told as shares of the true area",
+            )
     notes = [f"segments of the frame: {len(known):,} of {size} x {size} pixels"]
     cautions = [
         f"{whole - len(known):,} of {whole:,} segments hold pixels without a known "

@@ -47,7 +47,18 @@ def build_estimator(pilot: Pilot, name: str) -> Any:
             expected="SegmentEstimator, SmallAreas, PixelCount of mlstats.imagery, or "
             "a class with estimate(sample, seed) and left_out(sample)",
         )
+    segments = pilot.data.segments
+    if isinstance(method, _SMALL) and segments and segments.by is None:
+        raise _no_areas()
     return method
+
+
+def _no_areas() -> ConfigError:
+    return ConfigError(
+        "SmallAreas needs the number of segments of every small area",
+        where="data.segments.by",
+        expected="a domain of the segments, and a frame with a row for each",
+    )
 
 
 def run_estimator(pilot: Pilot, name: str, data: ImageryData) -> ArmRun:
@@ -176,11 +187,7 @@ def _by_area(
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     survey: SurveyFrame = data.task
     if survey.areas is None or survey.domain is None:
-        raise ConfigError(
-            "SmallAreas needs the number of segments of every small area",
-            where="data.segments.by",
-            expected="a domain of the segments, and a frame with a row for each",
-        )
+        raise _no_areas()
     xs = sorted({x for names in survey.classified.values() for x in names})
     segments = data.frame[[variable, *xs]].astype(float)
     segments[AREA] = data.frame[survey.domain].astype(str)

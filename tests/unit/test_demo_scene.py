@@ -82,14 +82,14 @@ def test_the_truth_adds_up(scene):
     assert 13 < np.median(sizes) ** 0.5 < 24
 
 
-def test_the_old_map_is_right_on_four_fifths_and_a_tenth_of_fields_changed(scene):
+def test_the_old_map_is_right_on_three_quarters_and_a_fifth_of_fields_changed(scene):
     with rasterio.open(scene.folder / "map_2024.tif") as raster:
         old = raster.read(1)
     assert set(np.unique(old)) == set(CLASSES)
     assert (old == scene.classes).mean() == pytest.approx(0.73, abs=0.03)
     right = np.bincount(scene.fields.ravel(), (old == scene.classes).ravel())
     share = right / np.bincount(scene.fields.ravel())
-    assert (share < 0.5).mean() == pytest.approx(0.10, abs=0.03)
+    assert (share < 0.5).mean() == pytest.approx(0.20, abs=0.03)
 
 
 def test_points_lie_in_their_fields_in_the_accessible_part(scene, training):

@@ -21,7 +21,7 @@ from mlstats.imagery import AreaSample, choose_estimator, estimate_area
 from mlstats.imagery_methods import load, ready, run_method
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.imagery_units import BLOCK, CORE, judged_units
-from mlstats.scene_methods import SURVEY_ALONE, segment_counts
+from mlstats.scene_areas import SURVEY_ALONE, segment_counts
 from mlstats.scene_scoring import applicability, class_rows
 from mlstats.settings import load_settings
 from tests.scene_example import (
@@ -395,7 +395,9 @@ def test_a_count_and_an_estimate_are_held_to_each_other_and_to_the_truth(mapped:
 def test_a_surveyed_class_that_no_map_has_is_estimated_by_the_survey_alone(
     land: Landscape, tmp_path: Path
 ):
-    surveyed = pd.read_csv("segments.csv").assign(orchard_ha=lambda t: t["maize_ha"])
+    surveyed = pd.read_csv("segments.csv")
+    surveyed["maize_ha"] /= 2
+    surveyed["orchard_ha"] = surveyed["maize_ha"]
     surveyed.to_csv("segments.csv", index=False)
     survey = scene_pilot().data.scene.survey.model_dump()  # type: ignore[union-attr]
     survey["surveyed"] = survey["surveyed"] | {"orchard": "orchard_ha"}
@@ -404,9 +406,9 @@ def test_a_surveyed_class_that_no_map_has_is_estimated_by_the_survey_alone(
     told = run.estimates.set_index(["method", "variable"])
     orchard, maize = (told.loc[(SURVEY_ALONE, name)] for name in ("orchard", "maize"))
     assert orchard["estimate"] == maize["estimate"]
-    assert not (run.estimates["method"] == "likelihood, pixel count")[
-        run.estimates["variable"] == "orchard"
-    ].any()
+    with_map = told.loc[("likelihood", "orchard")]
+    assert with_map["estimate"] == pytest.approx(orchard["estimate"])
+    assert told.loc[("likelihood, pixel count", "orchard"), "estimate"] == 0
 
 
 # -- scores --------------------------------------------------------------------------

@@ -193,11 +193,6 @@ def test_a_target_with_its_bands_in_another_order_is_refused(land: Landscape):
     assert later.expected == "red@1, nir@1, red@2, nir@2"
 
 
-def test_an_earlier_map_beside_a_table_of_features_is_refused():
-    with pytest.raises(ValidationError, match="scene.previous is read at pixels"):
-        scene_pilot(scene={"columns": ["red", "nir"]})
-
-
 def test_a_gap_as_wide_as_a_block_is_refused():
     with pytest.raises(ValidationError, match="gap must be less"):
         scene_pilot(scene={"block": 200.0, "gap": 200.0})

@@ -40,6 +40,8 @@ LEAST_RATIO: Final = 5
 # Share of the variation of x in a stratum that one segment may make up: beyond it the
 # slope of the stratum is that segment's, and intervals cover too little.
 MOST_LEVERAGE: Final = 0.5
+# Of floating point: the mean of equal numbers is not always one of them.
+_NOISE: Final = 1e-12
 # With fewer no interval was seen to hold (docs/area-estimation.md).
 LEAST_COVERED: Final = 15
 # Estimators by how much they ask of the sample, the most first.
@@ -312,6 +314,8 @@ def _ratio_refusal(sample: AreaSample) -> str:
         return "the classified area is not positive"
     if not mean_y > 0:
         return "the surveyed area is not positive"
+    if not np.ptp(x) > _NOISE * np.abs(x).max():
+        return "x does not vary"
     apart_x, apart_y = (x - mean_x) / mean_x, (y - mean_y) / mean_y
     spread = float(w @ apart_x**2)
     if not float(w @ (apart_x * apart_y)) > spread / 2:
@@ -329,7 +333,7 @@ def _varies(sample: AreaSample) -> np.ndarray:
     for h in range(len(sample.names)):
         x = sample.x[sample.stratum == h]
         if len(x) > 1 and x.shape[1]:
-            found[h] = bool((np.ptp(x, axis=0) > 1e-12 * np.abs(x).max(axis=0)).all())
+            found[h] = bool((np.ptp(x, axis=0) > _NOISE * np.abs(x).max(axis=0)).all())
     return found
 
 

@@ -286,7 +286,7 @@ def _result(
     bar = sign * threshold
 
     def told(number: float) -> str:
-        return f"{number * 100:+.1f} points" if points else f"{number:.3f}"
+        return f"{number * 100 + 0.0:+.1f} points" if points else f"{number:.3f}"
 
     if near >= bar:
         return "pass", f"the bound {told(sign * near)} keeps {told(threshold)}"
