@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 import mlstats
+from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 
 if TYPE_CHECKING:
@@ -272,6 +273,10 @@ def compare(
         output=output,
     )
     print_scorecard(shown, _console(), path=output / "scorecard.html")
+
+
+app.command(rich_help_panel=REVIEW)(promote)
+app.command(rich_help_panel=REVIEW)(decisions)
 
 
 # -- set up ------------------------------------------------------------------------
