@@ -198,7 +198,8 @@ class DecisionLog:
         """Tell whether a decision can have been made; reading makes no file."""
         file = self._engine.url.database
         sqlite = self._engine.dialect.name == "sqlite"
-        if sqlite and file and not Path(file).exists():
+        plain = sqlite and file and not file.startswith(("file:", ":memory:"))
+        if plain and not Path(str(file)).exists():
             return False
         with self._telling():
             return inspect(self._engine).has_table(_TABLE.name)
