@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import ValidationError
 
 from mlstats.approval import (
     Case,
@@ -19,7 +18,6 @@ from mlstats.approval import (
     signing,
     suspension,
 )
-from mlstats.config import Pilot
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import ROLES, Act, Decision, faults, standing
 from mlstats.errors import MlstatsError, RefusedError, ServiceError, UsageError
@@ -27,7 +25,7 @@ from mlstats.identity import Identity, operating_system_user
 from mlstats.model_store import verify
 from mlstats.parties import Parties
 from mlstats.pilot_files import load_pilot
-from mlstats.provenance import config_digest
+from mlstats.provenance import resolved_digest
 from mlstats.quality.evidence import canonical, parse
 from mlstats.quality.waiver import counting
 from mlstats.registry import (
@@ -351,13 +349,14 @@ def _evidence_flaws(
 def _run_owner(folder: Path, frozen: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return the author of the pilot as it ran, and what is wrong with its file."""
     try:
-        text = (folder / "pilot.yaml").read_text(encoding="utf-8")
-        ran = Pilot.model_validate(yaml.safe_load(text))
-    except (OSError, ValueError, yaml.YAMLError, ValidationError):
+        ran = yaml.safe_load((folder / "pilot.yaml").read_text(encoding="utf-8"))
+        author = str(ran["owner"]["author"])
+        found = resolved_digest(ran)
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return "", ["the pilot as it ran is not there"]
-    if config_digest(ran) != frozen.get("digests", {}).get("config digest"):
-        return ran.owner.author, ["the pilot as it ran is not that of the evidence"]
-    return ran.owner.author, []
+    if found != frozen.get("digests", {}).get("config digest"):
+        return author, ["the pilot as it ran is not that of the evidence"]
+    return author, []
 
 
 def _gates(frozen: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
