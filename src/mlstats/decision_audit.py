@@ -51,8 +51,10 @@ def audit(settings: Settings) -> Iterator[Notice]:
     ServiceError
         Where log or registry do not answer; what was seen before is yielded.
     """
-    rows = DecisionLog(settings.database).read()
-    logs = {name: list(held) for name, held in groupby(rows, lambda row: row.pilot)}
+    log = DecisionLog(settings.database)
+    logs = {
+        name: list(held) for name, held in groupby(log.read(), lambda row: row.pilot)
+    }
     broken = set()
     for pilot, held in logs.items():
         for said in faults(held):
@@ -61,7 +63,9 @@ def audit(settings: Settings) -> Iterator[Notice]:
     for pilot in sorted({*logs, *heads(settings)}):
         if pilot in broken:
             continue
-        held, registry = logs.get(pilot, []), read_registry(settings, pilot)
+        # The log after the registry, which copies it: nobody is suspected for a
+        # decision that was made meanwhile.
+        registry, held = read_registry(settings, pilot), log.read(pilot)
         found = list(_audit(settings, pilot, held, registry))
         if not found and held:
             found = [Notice(pilot, "good", _in_words(held))]

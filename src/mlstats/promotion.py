@@ -187,15 +187,14 @@ class Desk:
         ServiceError
             Where MLflow does not answer, and where the log is not as it was written.
         """
-        rows = self._rows()
-        wrong = faults(rows)
+        wrong = faults(self._rows())
         if wrong:
             raise ServiceError(
                 f"A log that was changed is not copied: {wrong[0]}",
                 where=self.log.place,
                 hint="mlstats doctor tells all; restore the database from a copy",
             )
-        return mirror(self.settings, self.name, rows)
+        return mirror(self.settings, self.name, self._rows)
 
     # -- the log -------------------------------------------------------------------
 
@@ -208,7 +207,7 @@ class Desk:
         self.settings.prepare()
         made = self.log.append(self.name, decide)
         try:
-            mirror(self.settings, self.name, self._rows())
+            mirror(self.settings, self.name, self._rows)
         except ServiceError as error:
             raise ServiceError(
                 f"The decision is recorded; its copy is not: {error.title}",

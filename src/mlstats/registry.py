@@ -7,7 +7,7 @@ last decision, without which rows taken from the end of the log would leave no t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlstats.decisions import Decision, standing
@@ -155,8 +155,17 @@ def deviations(rows: Sequence[Decision], registry: Registry) -> list[str]:
     return found
 
 
-def mirror(settings: Settings, pilot: str, rows: Sequence[Decision]) -> list[str]:
+def mirror(
+    settings: Settings, pilot: str, read: Callable[[], Sequence[Decision]]
+) -> list[str]:
     """Copy the log into MLflow's aliases and tags; return what was put right.
+
+    Parameters
+    ----------
+    pilot : str
+        Name of the registered model.
+    read : callable
+        Returns the log of the pilot.
 
     Raises
     ------
@@ -164,7 +173,8 @@ def mirror(settings: Settings, pilot: str, rows: Sequence[Decision]) -> list[str
         Where MLflow does not answer, and where it knows a decision that the log does
         not hold: rows are missing then, and the copy is the only trace of them.
     """
-    registry = read_registry(settings, pilot)
+    # The log after the registry: what another writer has copied is then in it.
+    registry, rows = read_registry(settings, pilot), read()
     if registry.head and registry.head not in {row.hash for row in rows}:
         raise ServiceError(
             f"MLflow knows a decision on {pilot} that the log does not hold",
