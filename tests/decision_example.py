@@ -23,6 +23,12 @@ def next_idea(rows: Sequence[Decision]) -> list[Act]:
     return [Act(len(rows) + 1, "a" * 64, "b" * 64, *step, *told)]
 
 
+def unhurried(rows: Sequence[Decision]) -> list[Act]:
+    """Decide so that other writers come meanwhile."""
+    time.sleep(0.02)
+    return next_idea(rows)
+
+
 def slowly(rows: Sequence[Decision]) -> list[Act]:
     """Decide while the lock is held for long."""
     print("deciding", flush=True)
@@ -36,6 +42,7 @@ def start(url: str, *words: str) -> subprocess.Popen[str]:
         [sys.executable, "-m", "tests.decision_example", *words],
         cwd=REPOSITORY,
         env={**os.environ, "LOG_URL": url},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -44,6 +51,13 @@ def start(url: str, *words: str) -> subprocess.Popen[str]:
 def write_together(url: str, *, writers: int, each: int) -> None:
     """Let several processes add decisions at once."""
     started = [start(url, "append", str(each)) for _ in range(writers)]
+    for process in started:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     for process in started:
         process.communicate(timeout=120)
         assert process.returncode == 0
@@ -63,5 +77,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "slowly":
         log.append("diary", slowly)
     else:
+        print("ready", flush=True)
+        sys.stdin.readline()
         for _ in range(int(sys.argv[2])):
-            log.append("diary", next_idea)
+            log.append("diary", unhurried)

@@ -1,8 +1,8 @@
 """The command line; it imports nothing heavy before a verb is chosen.
 
-Exit codes: 0 done, 1 a gate failed or is inconclusive or a decision is refused, 2 config
-or usage, 3 data contract, 4 a service or store is out of reach, 5 internal, 6 the period
-was produced by the fallback.
+Exit codes: 0 done, 1 a gate failed or is inconclusive or a decision is refused, 2
+config or usage, 3 data contract, 4 a service or store is out of reach, 5 internal, 6
+the period was produced by the fallback.
 """
 
 from __future__ import annotations

@@ -119,6 +119,21 @@ def test_a_fork_is_refused_by_the_database(
     assert faults(log.read()) == []
 
 
+def test_no_row_follows_a_row_that_has_one(file: Path) -> None:
+    """Not even with another number and a hash that is right."""
+    log = log_of(file)
+    for _ in range(2):
+        log.append("diary", next_idea)
+    columns = "pilot, time, version, model, evidence, stage_from, stage_to, kind, who,"
+    columns += " role, reason, waiver, previous"
+    fork = f"insert into decisions ({columns}, number, hash) select {columns}, 9, 'x'"
+    with (
+        closing(sqlite3.connect(file)) as connection,
+        pytest.raises(sqlite3.IntegrityError, match="previous"),
+    ):
+        connection.execute(f"{fork} from decisions where number = 2")
+
+
 def test_writers_in_processes_make_one_chain(file: Path) -> None:
     log = log_of(file)
     write_together(log.url, writers=3, each=8)

@@ -321,6 +321,56 @@ def test_a_row_taken_out_put_in_or_moved_is_seen() -> None:
         assert faults(swapped)
 
 
+def test_a_row_with_a_new_hash_has_no_follower() -> None:
+    rows = full()
+    for place in range(len(rows) - 1):
+        row = replace(rows[place], reason="another reason")
+        row = replace(row, hash=row.computed())
+        changed = [*rows[:place], row, *rows[place + 1 :]]
+        assert faults(changed) == [f"row {place + 2} does not follow the row before it"]
+
+
+def by_hand(rows: list[Decision], *steps: tuple[int, str, str, str]) -> list[str]:
+    """Return the faults of rows that somebody added with the right hashes."""
+    made = list(rows)
+    for version, stage_from, stage_to, kind in steps:
+        act = replace(
+            rows[0], version=version, stage_from=stage_from, stage_to=stage_to,
+            kind=kind,
+        )  # fmt: skip
+        made += chained([act], "diary", made, rows[-1].time)
+    return faults(made)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([(3, "idea", "production", "promote")], "no promote goes from idea"),
+        ([(2, "shadow", "production", "promote")], "was not at the stage shadow"),
+        ([(1, "suspended", "production", "rollback")], "version 2 was in production"),
+        ([(2, "production", "suspended", "promote")], "none took its place"),
+        (
+            [(2, "production", "retired", "retire"),
+             (3, "idea", "valid", "promote"),
+             (3, "valid", "shadow", "promote")],
+            "the step to shadow has not the signatures of 1",
+        ),
+        (
+            [(2, "production", "suspended", "suspend"),
+             (2, "suspended", "production", "rollback")],
+            "version 2 had not made way",
+        ),
+        ([(3, "idea", "valid", "sign")], "nobody signs idea to valid"),
+        ([(2, "production", "shadow", "suspend")], "no suspend goes from production"),
+        ([(2, "production", "shadow", "other")], "no other goes from production"),
+    ],
+)  # fmt: skip
+def test_rows_made_by_hand_take_no_step_that_nobody_may_take(
+    steps: list[tuple[int, str, str, str]], said: str
+) -> None:
+    assert said in by_hand(full(), *steps)[0]
+
+
 def forged(rows: list[Decision], drop: int) -> list[Decision]:
     """Return a log without one row, all hashes made anew."""
     made: list[Decision] = []
