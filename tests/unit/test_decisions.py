@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, replace
 
 import pytest
@@ -394,3 +395,16 @@ def test_identity_is_not_taken_from_the_environment(
         monkeypatch.setenv(variable, "somebody-else")
     assert operating_system_user() == before
     assert before.name not in ("", "somebody-else")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="users have numbers on POSIX only")
+def test_identity_follows_the_number_of_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pwd
+
+    other = next(u for u in pwd.getpwall() if u.pw_uid != os.getuid())
+    monkeypatch.setattr(os, "getuid", lambda: other.pw_uid)
+    assert operating_system_user().name == other.pw_name
+    monkeypatch.setattr(os, "getuid", lambda: 987_654_321)
+    assert operating_system_user() == Identity("uid-987654321")
