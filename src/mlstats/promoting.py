@@ -16,6 +16,7 @@ from mlstats.decision_log import DecisionLog
 from mlstats.decisions import STAGES, Decision, faults, standing
 from mlstats.errors import UsageError, nearest
 from mlstats.identity import Identity, operating_system_user
+from mlstats.pilot_files import load_pilot
 from mlstats.promotion import Desk
 from mlstats.settings import Settings, load_settings
 
@@ -175,8 +176,12 @@ def show_decisions(
     ------
     ServiceError
         Where the log cannot be read.
+    UsageError
+        Where there is no such pilot, and there never was a decision on it.
     """
     rows = DecisionLog(settings.database).read(Path(pilot).stem if pilot else None)
+    if pilot and not rows:
+        load_pilot(pilot, project=settings.project)  # a misspelt name is told
     logs = {name: list(held) for name, held in groupby(rows, lambda row: row.pilot)}
     said = [
         f"{name}: {line}" for name, held in logs.items() for line in _standing(held)

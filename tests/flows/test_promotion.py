@@ -118,7 +118,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = load_settings(project=project)
     settings.prepare()
     pilot = load_pilot("diary", project=project)
-    for name, result in (("r1", "pass"), ("r2", "pass"), ("r3", "fail")):
+    for name, result in (("r1", "pass"), ("r2", "pass"), ("r3", "waived (fail)")):
         ran(pilot, settings, name, result)
     ran(pilot, settings, "r4", "pass", sample="100")
     return project
@@ -388,7 +388,7 @@ def test_a_waiver_lets_a_version_by_until_it_expires(
     for who, role in ((ADA, "methodologist"), (MEI, "subject_owner")):
         desk(office, who).sign("production", role=role, reason=WHY, waive=[named])
     on(monkeypatch, LAST)
-    with pytest.raises(RefusedError, match="no waiver counts today"):
+    with pytest.raises(RefusedError, match=": fail, and no waiver counts today"):
         desk(office, MEI).promote("production", reason=WHY)
     on(monkeypatch, FIRST)
     desk(office, MEI).promote("production", reason=WHY)
@@ -429,6 +429,8 @@ def test_the_verbs_tell_what_is_missing_and_list_what_was_done(
     monkeypatch.setenv("COLUMNS", "250")
     name = operating_system_user().name
     assert "no decision was made yet" in call("decisions")
+    assert "no decision was made yet" in call("decisions", "diary")
+    assert "nearest: diary" in call("decisions", "dairy", code=2)
     path = tmp_path / "configs/pilots/diary.yaml"
     path.write_text(PILOT.replace("author: data-science", f"author: {name}"))
     words = ["promote", "diary", "--to", "valid", "--version", "1"]
