@@ -114,7 +114,10 @@ def render_card(pilot: Pilot, shown: RunReport) -> str:
 
 
 def _purpose(pilot: Pilot) -> str:
-    roles = ", ".join(f"{k}: {v}" for k, v in pilot.owner.roles.items())
+    roles = ", ".join(
+        f"{role}: {' or '.join(pilot.owner.holders(role))}"
+        for role in pilot.owner.roles
+    )
     work = _WORK[pilot.theme].format(candidate=pilot.candidate)
     return (
         f"GSBPM {pilot.gsbpm}. {work}; `{pilot.baseline}` is the baseline that every "

@@ -1,8 +1,8 @@
 """The command line; it imports nothing heavy before a verb is chosen.
 
-Exit codes: 0 done, 1 a gate failed or is inconclusive, 2 config or usage, 3 data
-contract, 4 a service or store is out of reach, 5 internal, 6 the period was produced
-by the fallback.
+Exit codes: 0 done, 1 a gate failed or is inconclusive or a decision is refused, 2
+config or usage, 3 data contract, 4 a service or store is out of reach, 5 internal, 6
+the period was produced by the fallback.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 import mlstats
+from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 
 if TYPE_CHECKING:
@@ -272,6 +273,10 @@ def compare(
         output=output,
     )
     print_scorecard(shown, _console(), path=output / "scorecard.html")
+
+
+app.command(rich_help_panel=REVIEW)(promote)
+app.command(rich_help_panel=REVIEW)(decisions)
 
 
 # -- set up ------------------------------------------------------------------------

@@ -129,8 +129,14 @@ class Evaluate(Strict):
         return self
 
 
+Role = Literal["methodologist", "subject_owner", "it"]
+
+
 class GateRule(Strict):
-    """A rule on rows of the scorecard; see :mod:`mlstats.quality.gate`."""
+    """A rule on rows of the scorecard; see :mod:`mlstats.quality.gate`.
+
+    ``signed_by`` names roles that have to sign the step which the gate guards.
+    """
 
     measure: str = Field(pattern=r"^[a-z_0-9]+(@[\w.]+)?$")
     to: Literal["shadow", "production"] = "shadow"
@@ -140,6 +146,7 @@ class GateRule(Strict):
     at_least: float | None = None
     at_most: float | None = None
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    signed_by: tuple[Role, ...] = ()
     source: str = ""
 
     @model_validator(mode="after")
@@ -169,12 +176,15 @@ class Sheets(Strict):
 
 
 class Owner(Strict):
-    """Who is responsible."""
+    """Who is responsible: login names, or groups of the operating system."""
 
     author: str
-    roles: dict[Literal["methodologist", "subject_owner", "it"], str] = Field(
-        default_factory=dict
-    )
+    roles: dict[Role, str | tuple[str, ...]] = Field(default_factory=dict)
+
+    def holders(self, role: Role) -> tuple[str, ...]:
+        """Return the names that hold a role."""
+        named = self.roles.get(role, ())
+        return (named,) if isinstance(named, str) else named
 
 
 class Drift(Strict):

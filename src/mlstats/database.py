@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -20,7 +20,9 @@ from mlstats.table import Table, finish_table
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
-__all__ = ["read_sql"]
+__all__ = ["open_database", "read_sql"]
+
+_EXAMPLE: Final = "an SQLAlchemy URL such as postgresql+psycopg://user@host/database"
 
 # Texts, quoted names and comments, in which any word may stand.
 _OPAQUE = re.compile(
@@ -116,33 +118,56 @@ def _check_only_reads(query: str) -> None:
 
 
 def _url(variable: str) -> URL:
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    example = "an SQLAlchemy URL such as postgresql+psycopg://user@host/database"
     text = os.environ.get(variable, "")
     if not text:
         raise ConfigError(
             f"The environment variable {variable} is not set",
-            expected=example,
+            expected=_EXAMPLE,
             nearest=nearest(variable, os.environ),
             hint=f"set {variable} where the run is started",
         )
+    return _parsed(text, variable)
+
+
+def _parsed(text: str, variable: str) -> URL:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         return make_url(text)
     except (ArgumentError, ValueError):
         raise ConfigError(
             f"The environment variable {variable} holds no database address",
-            expected=example,
+            expected=_EXAMPLE,
         ) from None
 
 
-def _engine(url: URL, variable: str) -> Engine:
+def open_database(text: str, variable: str, **options: Any) -> Engine:
+    """Return an engine for an address; nothing is asked of the database yet.
+
+    Parameters
+    ----------
+    text : str
+        An SQLAlchemy URL.
+    variable : str
+        The environment variable that errors name in the place of the address.
+    **options
+        As ``sqlalchemy.create_engine`` takes them.
+
+    Raises
+    ------
+    ConfigError
+        Where the text is no URL or the driver is not installed.
+    """
+    return _engine(_parsed(text, variable), variable, **options)
+
+
+def _engine(url: URL, variable: str, **options: Any) -> Engine:
     from sqlalchemy import create_engine
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return create_engine(url)
+        return create_engine(url, **options)
     except (ArgumentError, ImportError):
         raise ConfigError(
             f"There is no driver for {url.drivername}",

@@ -39,6 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
         _versions,
         _stores,
         _tracking,
+        _decisions,
         _telemetry,
         _fasttext,
     )
@@ -95,6 +96,17 @@ def _tracking(settings: Settings) -> Iterator[Finding]:
     reachable(settings)
     kind = "embedded SQLite" if settings.mlflow_uri.startswith("sqlite") else "server"
     yield Finding("MLflow", "good", f"{kind} answers")
+
+
+def _decisions(settings: Settings) -> Iterator[Finding]:
+    from mlstats.decision_audit import audit
+
+    none = True
+    for notice in audit(settings):
+        none = False
+        yield Finding(f"decisions on {notice.pilot}", notice.state, notice.said)
+    if none:
+        yield Finding("decisions", "good", "none yet")
 
 
 def _telemetry(settings: Settings) -> Iterator[Finding]:

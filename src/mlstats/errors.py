@@ -4,6 +4,7 @@
 
     MlstatsError                 5  internal: a fault of ours
     ├── ConfigError              2  a pilot, gate or setting cannot be used as written
+    ├── RefusedError             1  a rule forbids the step: a gate, a signature
     ├── UsageError               2  the command line names what is not there
     ├── ContractError            3  the data do not keep the pilot's contract
     │   └── SourceError          3  a file or table cannot be read as data
@@ -26,6 +27,7 @@ __all__ = [
     "ContractError",
     "MethodError",
     "MlstatsError",
+    "RefusedError",
     "ServiceError",
     "SourceError",
     "UsageError",
@@ -101,6 +103,12 @@ class ConfigError(MlstatsError):
     """A pilot, a gate or a setting cannot be used as it is written."""
 
     exit_code = 2
+
+
+class RefusedError(MlstatsError):
+    """A rule forbids the step: a gate is not passed, a signature is missing."""
+
+    exit_code = 1
 
 
 class UsageError(MlstatsError):

@@ -22,7 +22,7 @@ from mlstats.errors import ConfigError, ServiceError
 from mlstats.method import predict_top, resolve
 from mlstats.settings import load_settings
 
-__all__ = ["StoredModel", "load", "store"]
+__all__ = ["StoredModel", "load", "store", "verify"]
 
 POINTER = "pointer.json"
 _MODEL = "model.json"
@@ -106,6 +106,19 @@ def load(digest: str, confidential: Path) -> StoredModel:
     ServiceError
         Where the store does not hold it, or its files were changed.
     """
+    folder = verify(digest, confidential)
+    about = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
+    return StoredModel(resolve(about["use"]).load(folder), list(about["columns"]))
+
+
+def verify(digest: str, confidential: Path) -> Path:
+    """Return the folder of a model whose files give its digest.
+
+    Raises
+    ------
+    ServiceError
+        Where the store does not hold it, or its files were changed.
+    """
     folder = confidential / "models" / digest
     if not (folder / _MODEL).is_file():
         raise ServiceError(
@@ -119,8 +132,7 @@ def load(digest: str, confidential: Path) -> StoredModel:
             where=str(folder),
             hint="run the pilot again to make the model anew",
         )
-    about = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
-    return StoredModel(resolve(about["use"]).load(folder), list(about["columns"]))
+    return folder
 
 
 def _digest(folder: Path) -> str:

@@ -6,14 +6,22 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import mlstats
 from mlstats.config import Pilot
 from mlstats.settings import Settings
 
-__all__ = ["code_commit", "config_digest", "lock_digest", "provenance"]
+__all__ = [
+    "code_commit",
+    "config_digest",
+    "lock_digest",
+    "provenance",
+    "resolved_digest",
+]
 
 
 def provenance(pilot: Pilot, data_digest: str, settings: Settings) -> dict[str, str]:
@@ -37,8 +45,16 @@ def provenance(pilot: Pilot, data_digest: str, settings: Settings) -> dict[str, 
 
 def config_digest(pilot: Pilot) -> str:
     """Return the sha256 of the resolved pilot as canonical JSON."""
+    return resolved_digest(pilot.model_dump(mode="json"))
+
+
+def resolved_digest(resolved: Mapping[str, Any]) -> str:
+    """Return the same of a resolved pilot that a run has left.
+
+    It is not read as a pilot first: a later mlstats knows keys that it lacks.
+    """
     text = json.dumps(
-        pilot.model_dump(mode="json"),
+        resolved,
         ensure_ascii=False,
         sort_keys=True,
         separators=(",", ":"),

@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         """The tracking URI that MLflow is given, never left to its default."""
         return self.tracking_uri or f"sqlite:///{self.models.as_posix()}/mlflow.db"
 
+    @cached_property
+    def database(self) -> str:
+        """The URL of the database of decisions."""
+        return self.database_url or f"sqlite:///{self.home_folder.as_posix()}/state.db"
+
     def data_path(self, path: str) -> Path:
         """Return where the data file `path` of a pilot lies."""
         root = Path(self.data) if self.data else self.project

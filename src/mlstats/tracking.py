@@ -16,10 +16,19 @@ from typing import Any
 import mlstats
 from mlstats import io
 from mlstats.errors import ServiceError
+from mlstats.identity import operating_system_user
 from mlstats.model_store import POINTER
 from mlstats.settings import Settings
 
-__all__ = ["MethodRecord", "RunRecord", "describe", "point", "reachable", "track"]
+__all__ = [
+    "MethodRecord",
+    "RunRecord",
+    "connected",
+    "describe",
+    "point",
+    "reachable",
+    "track",
+]
 
 _log = logging.getLogger(__name__)
 _PARAM_LIMIT = 6000  # characters of one parameter that MLflow's store takes
@@ -88,7 +97,7 @@ def reachable(settings: Settings) -> None:
     from filelock import FileLock
 
     lock = FileLock(settings.home_folder / "mlflow.lock", timeout=300)
-    with lock, _client(settings) as (_, client):
+    with lock, connected(settings) as (_, client):
         client.search_experiments(max_results=1)
 
 
@@ -113,7 +122,7 @@ def track(settings: Settings, record: RunRecord) -> dict[str, str]:
         Where the store does not answer; the parent run is then marked as failed
         if that is still possible.
     """
-    with _client(settings) as (mlflow, client):
+    with connected(settings) as (mlflow, client):
         _choose_experiment(mlflow, client, settings, record.pilot)
         versions: dict[str, str] = {}
         with mlflow.start_run(run_name=record.run_id) as parent:
@@ -150,7 +159,7 @@ def point(
     ServiceError
         Where the store does not answer.
     """
-    with _client(settings) as (_, client):
+    with connected(settings) as (_, client):
         for alias, method in aliases.items():
             if method in versions:
                 client.set_registered_model_alias(pilot, alias, versions[method])
@@ -171,7 +180,7 @@ def describe(settings: Settings, pilot: str, cards: Mapping[str, str]) -> None:
     ServiceError
         Where the store does not answer.
     """
-    with _client(settings) as (_, client):
+    with connected(settings) as (_, client):
         for version, text in cards.items():
             told = text[:_DESCRIPTION_LIMIT]
             client.update_model_version(pilot, version, description=told)
@@ -202,6 +211,7 @@ def _log_method(mlflow: Any, record: RunRecord, method: MethodRecord) -> str | N
         "kind": method.kind,
         "run": record.run_id,
         "model_digest": method.digest,
+        "registered_by": operating_system_user().name,
     }
     with redirect_stderr(StringIO()):  # it prints what it did, past all loggers
         registered = mlflow.register_model(uri, record.pilot, tags=tags)
@@ -239,8 +249,14 @@ def _shortened(params: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def _client(settings: Settings) -> Iterator[tuple[Any, Any]]:
-    """Yield mlflow and a client that talk to the settings' store and no other."""
+def connected(settings: Settings) -> Iterator[tuple[Any, Any]]:
+    """Yield mlflow and a client that talk to the settings' store and no other.
+
+    Raises
+    ------
+    ServiceError
+        In the place of what MLflow raises inside.
+    """
     # A server that is down is told within seconds, not after minutes of retries.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")

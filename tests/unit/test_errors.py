@@ -12,6 +12,7 @@ from mlstats.errors import (
     ContractError,
     MethodError,
     MlstatsError,
+    RefusedError,
     ServiceError,
     SourceError,
     UsageError,
@@ -31,6 +32,7 @@ PARTS = {
     [
         (ConfigError, 2),
         (UsageError, 2),
+        (RefusedError, 1),
         (ContractError, 3),
         (SourceError, 3),
         (ServiceError, 4),
@@ -52,6 +54,7 @@ def test_every_public_error_is_in_the_table_above() -> None:
         "ContractError",
         "MethodError",
         "MlstatsError",
+        "RefusedError",
         "ServiceError",
         "SourceError",
         "UsageError",

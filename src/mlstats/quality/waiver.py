@@ -18,7 +18,14 @@ from mlstats.errors import ConfigError, nearest
 from mlstats.quality.gate import RESULTS
 from mlstats.quality.sheet_file import Sheet, read_sheet_file
 
-__all__ = ["Signature", "Waiver", "apply_waivers", "read_waivers", "waived_verdict"]
+__all__ = [
+    "Signature",
+    "Waiver",
+    "apply_waivers",
+    "counting",
+    "read_waivers",
+    "waived_verdict",
+]
 
 _WAIVABLE: Final = tuple(result for result in RESULTS if result != "pass")
 
@@ -114,7 +121,7 @@ def apply_waivers(
         Where a waiver that counts names a gate that is not there, and where two
         name the same gate.
     """
-    counted = _by_gate([waiver for waiver in waivers if waiver.counts_on(day)])
+    counted = counting(waivers, day)
     names = set(gates["gate"])
     for gate in counted:
         if gate not in names:
@@ -148,9 +155,18 @@ def waived_verdict(gates: pd.DataFrame, to: str) -> str:
     return "pass" if results else "not_measured"
 
 
-def _by_gate(waivers: Sequence[Waiver]) -> dict[str, Waiver]:
+def counting(waivers: Sequence[Waiver], day: date) -> dict[str, Waiver]:
+    """Return gate -> waiver, of those that count on a day.
+
+    Raises
+    ------
+    ConfigError
+        Where two name the same gate.
+    """
     found: dict[str, Waiver] = {}
     for waiver in waivers:
+        if not waiver.counts_on(day):
+            continue
         if waiver.gate in found:
             raise ConfigError(
                 f"Two waivers name the gate {waiver.gate!r}",
