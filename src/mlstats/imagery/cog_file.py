@@ -85,6 +85,7 @@ def write_cog(
     grid: Grid,
     layout: Layout,
     size: tuple[int, int],
+    workers: int = 1,
 ) -> None:
     """Write blocks as a GeoTIFF beside `path`, and that as a cloud-optimised one.
 
@@ -100,6 +101,8 @@ def write_cog(
         What it holds. Overviews take the nearest value of integers, the mean of others.
     size : tuple of int
         Rows and columns of the blocks, multiples of 16 unless whole rows.
+    workers : int, default=1
+        Threads that pack tiles; the bytes are the same.
 
     Raises
     ------
@@ -125,6 +128,7 @@ def write_cog(
         "compress": "deflate",
         "zlevel": 1,
         "bigtiff": "if_safer",
+        "num_threads": workers,
         **({"blockxsize": size[1]} if tiled else {}),
     }
     with _refusals_told(path), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
@@ -140,6 +144,7 @@ def write_cog(
             level=1,
             predictor="no" if layout.holds_codes else "yes",
             bigtiff="if_safer",
+            num_threads=workers,
             overview_resampling="nearest" if layout.holds_codes else "average",
         )
     whole.unlink()

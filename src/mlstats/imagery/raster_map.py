@@ -220,6 +220,7 @@ def map_raster(
                 grid=stack.grid,
                 layout=layout,
                 size=size,
+                workers=workers,
             )
             os.replace(folder / "result.tif", hidden)
 
