@@ -87,15 +87,7 @@ def evaluate_methods(
     timings = pd.DataFrame([row for one in runs for row in one.timings])
     timings = timings.assign(run_id=run.run_id)[list(TIMINGS)]
     rows, tables = _rows(pilot, data, runs, units, folder)
-    rows += [row for one in runs for row in one.rows]
-    if run.full and pilot.task == "scene":
-        rows += seed_rows(pilot, data, runs, rows)
-    rows += process_rows(
-        pilot, data, runs, provenance(pilot, data.digest, run.settings)
-    )
-    if len(apart.table):
-        found = Indicator("robustness", "drift_alarms", apart.alarms())
-        rows += [found.row(method=one.name) for one in runs]
+    rows += _further_rows(run, data, runs, apart, rows)
     plan = Plan(
         kinds={name: spec.kind for name, spec in pilot.methods.items()},
         baseline=pilot.baseline,
@@ -116,21 +108,38 @@ def evaluate_methods(
         newest_label="",
     )
     scorecard = pd.concat([first, as_scorecard(rest, plan)], ignore_index=True)
-    estimates = _estimates(runs)
-    more = tables.pop("areas", None)
-    if more is not None:
-        estimates = pd.concat([estimates, more], ignore_index=True)
+    areas = _estimates(runs, tables.pop("areas", None))
     tables = {
-        "areas": estimates,
+        "areas": areas,
         **_joined(runs),
         **tables,
         **_dates(apart, pilot, data, runs),
         "worth": worth_table(rows),
         **cost_tables(pilot, run.sheets, first),
     }
-    told = estimates.assign(run_id=run.run_id, period=period)[list(ESTIMATES)]
+    told = areas.assign(run_id=run.run_id, period=period)[list(ESTIMATES)]
     held = {name: table for name, table in tables.items() if len(table)}
     return Evaluation(answers_as_text(units), told, timings, held), scorecard
+
+
+def _further_rows(
+    run: Run,
+    data: ImageryData,
+    runs: Sequence[ArmRun],
+    apart: DatesApart,
+    rows: list[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return what the methods tell of themselves, of other seeds and of the dates."""
+    pilot = run.pilot
+    found = [row for one in runs for row in one.rows]
+    if run.full and pilot.task == "scene":
+        found += seed_rows(pilot, data, runs, rows)
+    of_run = provenance(pilot, data.digest, run.settings)
+    found += process_rows(pilot, data, runs, of_run)
+    if len(apart.table):
+        alarms = Indicator("robustness", "drift_alarms", apart.alarms())
+        found += [alarms.row(method=one.name) for one in runs]
+    return found
 
 
 def _rows(
@@ -167,8 +176,9 @@ def _dates(
     return {"date_drift": table, "clear": apart.clear}
 
 
-def _estimates(runs: Sequence[ArmRun]) -> pd.DataFrame:
+def _estimates(runs: Sequence[ArmRun], more: pd.DataFrame | None) -> pd.DataFrame:
     parts = [run.estimates for run in runs if len(run.estimates)]
+    parts += [] if more is None else [more]
     if not parts:
         return pd.DataFrame(columns=list(ESTIMATE_COLUMNS))
     return pd.concat(parts, ignore_index=True)

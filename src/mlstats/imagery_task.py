@@ -11,7 +11,14 @@ import pandas as pd
 
 from mlstats.quality.estimate import Estimate, absent
 
-__all__ = ["ESTIMATE_COLUMNS", "ArmRun", "ImageryData", "count_bias", "estimate_row"]
+__all__ = [
+    "ESTIMATE_COLUMNS",
+    "ArmRun",
+    "ImageryData",
+    "count_bias",
+    "estimate_row",
+    "unit_rows",
+]
 
 # The columns of the Evaluation's estimates, and what a reader needs beside them.
 ESTIMATE_COLUMNS: Final = (
@@ -118,6 +125,20 @@ def estimate_row(
         "publishable": bool(publishable and found.has_error),
         "note": found.note,
     }
+
+
+def unit_rows(variable: str, prediction: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
+    """Return what a method answered for every unit in its order, one scheme only."""
+    return pd.DataFrame(
+        {
+            "row": np.arange(len(truth)),
+            "variable": variable,
+            "prediction": prediction,
+            "truth": truth,
+            "scheme": "",
+            "confidence": np.nan,
+        }
+    )
 
 
 def count_bias(counted: Estimate, estimate: Estimate, name: str) -> Estimate:

@@ -37,33 +37,10 @@ def class_areas(
     samples = _samples(scene, path, [str(c) for c in counts["class"]])
     for variable, sample in samples.items():
         if name == pilot.baseline:  # once is enough: it does not depend on the map
-            alone = segment_arms.SegmentEstimator("direct").estimate(sample)
-            areas.append(
-                estimate_row(
-                    alone, method=SURVEY_ALONE, variable=variable, how=SOURCES["direct"]
-                )
-            )
+            areas.append(_alone(variable, sample))
         found, gain = _with_map(sample, pilot.evaluate.seed)
-        choice = choose_estimator(sample).method
-        areas.append(
-            estimate_row(
-                found,
-                method=name,
-                variable=variable,
-                how=SOURCES[choice],
-                efficiency=gain.value,
-            )  # fmt: skip
-        )
         counted = segment_arms.PixelCount().estimate(sample)
-        areas.append(
-            estimate_row(
-                counted,
-                method=f"{name}, pixel count",
-                variable=variable,
-                how="none: comparison only",
-                publishable=False,
-            )  # fmt: skip
-        )
+        areas += _of_map(name, variable, sample, found, gain, counted)
         cells = {
             "relative_efficiency": gain,
             "count_bias": count_bias(counted, found, name),
@@ -74,6 +51,38 @@ def class_areas(
             for key, cell in cells.items()
         ]
     return areas, rows
+
+
+def _alone(variable: str, sample: AreaSample) -> dict[str, Any]:
+    found = segment_arms.SegmentEstimator("direct").estimate(sample)
+    how = SOURCES["direct"]
+    return estimate_row(found, method=SURVEY_ALONE, variable=variable, how=how)
+
+
+def _of_map(
+    name: str,
+    variable: str,
+    sample: AreaSample,
+    found: Estimate,
+    gain: Estimate,
+    counted: Estimate,
+) -> list[dict[str, Any]]:
+    """Return the figure with a map's help, and the map's count, which is none."""
+    figure = estimate_row(
+        found,
+        method=name,
+        variable=variable,
+        how=SOURCES[choose_estimator(sample).method],
+        efficiency=gain.value,
+    )
+    count = estimate_row(
+        counted,
+        method=f"{name}, pixel count",
+        variable=variable,
+        how="none: comparison only",
+        publishable=False,
+    )
+    return [figure, count]
 
 
 def _with_map(sample: AreaSample, seed: int) -> tuple[Estimate, Estimate]:

@@ -17,7 +17,13 @@ from mlstats.imagery.benchmarking import benchmarked
 from mlstats.imagery.efficiency import relative_efficiency
 from mlstats.imagery.estimator_choice import choose_estimator
 from mlstats.imagery.segment_estimates import SOURCES
-from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData, estimate_row
+from mlstats.imagery_task import (
+    ESTIMATE_COLUMNS,
+    ArmRun,
+    ImageryData,
+    estimate_row,
+    unit_rows,
+)
 from mlstats.method import build
 from mlstats.quality.estimate import Estimate, absent, t_estimate
 from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
@@ -77,18 +83,7 @@ def run_estimator(pilot: Pilot, name: str, data: ImageryData) -> ArmRun:
                 rows += _estimates(pilot, name, method, data, variable)
             with clock("predict", sample.n):
                 predicted = _left_out(method, data, variable)
-            units.append(
-                pd.DataFrame(
-                    {
-                        "row": np.arange(sample.n),
-                        "variable": variable,
-                        "prediction": predicted,
-                        "truth": sample.y,
-                        "scheme": "",
-                        "confidence": np.nan,
-                    }
-                )
-            )
+            units.append(unit_rows(variable, predicted, sample.y))
         first = next(iter(survey.samples))
         again = _left_out(method, data, first)
     same = np.isclose(again, units[0]["prediction"], rtol=0, atol=0, equal_nan=True)

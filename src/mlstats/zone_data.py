@@ -21,7 +21,7 @@ from mlstats.imagery.grid import Grid
 from mlstats.imagery.polygons import read_polygons
 from mlstats.imagery.projection import known_crs
 from mlstats.imagery.zones import PARTLY, prepared_zones
-from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData
+from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData, unit_rows
 from mlstats.imagery_units import has_columns, numbers_in
 from mlstats.method import build
 from mlstats.settings import Settings
@@ -238,24 +238,16 @@ def run_spreader(pilot: Pilot, name: str, data: ImageryData) -> ArmRun:
     parts, kept, changed = [], [], []
     for variable in pilot.data.roles.variables:
         totals = frame.groupby("zone")[variable].sum()
-        with method_guard(name), clock("predict", len(frame)):
-            found = method.spread(cells, totals, groups.to_numpy(object))
-            again = method.spread(cells, totals, groups.to_numpy(object))
+        blocks = groups.to_numpy(object)
+        with method_guard(name):
+            with clock("predict", len(frame)):
+                found = method.spread(cells, totals, blocks)
+            again = method.spread(cells, totals, blocks)
         changed.append(float((found.values != again.values).mean()))
         _nothing_lost(found, variable)
         kept.append(found.zones.assign(variable=variable))
-        parts.append(
-            pd.DataFrame(
-                {
-                    "row": np.arange(len(frame)),
-                    "variable": variable,
-                    "prediction": found.values,
-                    "truth": frame[variable].to_numpy(float),
-                    "scheme": "",
-                    "confidence": np.nan,
-                }
-            )
-        )
+        truth = frame[variable].to_numpy(float)
+        parts.append(unit_rows(variable, found.values, truth))
     zones = pd.concat(kept, ignore_index=True)
     status = zones.groupby(["variable", "status"]).size().rename("zones").reset_index()
     rasters = dict.fromkeys(["km2", *spec.rasters], "double")
