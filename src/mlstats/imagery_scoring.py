@@ -57,7 +57,17 @@ def number_rows(pilot: Pilot, units: pd.DataFrame) -> Rows:
         ],
         seed=pilot.evaluate.seed,
     )
-    return [row for row in rows if row["indicator"] in _NUMBERS - _EMPTY[pilot.task]]
+    kept = _NUMBERS - _EMPTY[pilot.task]
+    return [_in_own_words(row) for row in rows if row["indicator"] in kept]
+
+
+def _in_own_words(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without the words of imputation: nothing is masked here."""
+    note = (
+        str(row.get("note", "")).replace("one mask: ", "").replace("one mask and ", "")
+    )
+    interval = str(row.get("interval", "")).replace("1 masks, ", "")
+    return row | {"note": note, "interval": interval}
 
 
 # -- areas ---------------------------------------------------------------------------

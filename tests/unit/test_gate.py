@@ -123,3 +123,13 @@ def test_a_gate_says_which_file_it_comes_from() -> None:
     gate = one(card(), measure="accuracy", at_least=0.5, source=source)
     assert gate["source"] == source
     assert gate["result"] == "not_measured"
+
+
+def test_a_figure_that_could_not_be_told_gives_its_own_reason() -> None:
+    row = {"indicator": "drift_alarms", "value": NAN, "se": NAN, "level": "",
+           "status": "not_measured", "note": "the later date is all cloud"}  # fmt: skip
+    gate = one(card(row), measure="drift_alarms", at_most=0)
+    assert gate["result"] == "not_measured"
+    assert gate["reason"] == "not measured: the later date is all cloud"
+    absent = one(card(), measure="drift_alarms", at_most=0)
+    assert absent["reason"] == "the scorecard has no such figure"

@@ -137,6 +137,8 @@ def _judge(
     del worst["slack"]
     if not _coded_any(scorecard, method, at):
         worst |= {"result": "not_measured", "reason": "the method coded no unit"}
+    elif rows == [{}] and (why := _why_absent(scorecard, rule, method, at)):
+        worst["reason"] = why
     measure = f"{rule.indicator}@{at}"
     within = f" in each {rule.domain}" if rule.domain else ""
     name = f"{measure} to {rule.to}"
@@ -242,18 +244,22 @@ def _coded_any(scorecard: pd.DataFrame, method: str, level: str) -> bool:
     return len(coverage) == 0 or float(coverage["value"].iloc[0]) > 0
 
 
+def _why_absent(
+    scorecard: pd.DataFrame, rule: GateRule, method: str, level: str
+) -> str:
+    """Return what the scorecard says of a figure that it names and could not tell."""
+    named = _rows_of(scorecard, rule, method, level)
+    told = named[(named["status"] != "measured") & (named["note"].astype(str) != "")]
+    if told.empty:
+        return ""
+    row = told.iloc[0]
+    return f"{str(row['status']).replace('_', ' ')}: {row['note']}"
+
+
 def _find(
     scorecard: pd.DataFrame, rule: GateRule, method: str, level: str
 ) -> list[dict[str, Any]]:
-    inside = scorecard["domain"] == ""
-    if rule.domain is not None:
-        inside = scorecard["domain"].str.startswith(f"{rule.domain}: ")
-    chosen = scorecard[
-        (scorecard["indicator"] == rule.indicator)
-        & (scorecard["method"] == method)
-        & (scorecard["level"].isin([level, ""]))
-        & inside
-    ]
+    chosen = _rows_of(scorecard, rule, method, level)
     if rule.versus is not None:
         chosen = chosen[chosen["versus"] == rule.versus]
     # A domain that is too small to be told is not passed over.
@@ -262,6 +268,21 @@ def _find(
         {str(key): value for key, value in row.items()}
         for row in told.to_dict("records")
     ]
+
+
+def _rows_of(
+    scorecard: pd.DataFrame, rule: GateRule, method: str, level: str
+) -> pd.DataFrame:
+    inside = scorecard["domain"] == ""
+    if rule.domain is not None:
+        inside = scorecard["domain"].str.startswith(f"{rule.domain}: ")
+    found: pd.DataFrame = scorecard[
+        (scorecard["indicator"] == rule.indicator)
+        & (scorecard["method"] == method)
+        & (scorecard["level"].isin([level, ""]))
+        & inside
+    ]
+    return found
 
 
 def _in_words(rule: GateRule, level: str) -> str:
