@@ -1,6 +1,5 @@
 """Pixels get the labels that scikit-learn gives them, whatever the way to them."""
 
-import os
 import pickle
 import warnings
 from pathlib import Path
@@ -26,7 +25,6 @@ from mlstats.imagery import pixel_classifier
 from mlstats.imagery.maximum_likelihood import MaximumLikelihood
 from mlstats.imagery.pixel_classifier import PixelClassifier
 
-DATA = Path(os.environ.get("MLSTATS_DATA", "shared/data")) / "imagery"
 TYPES = ("uint8", "uint16", "int16", "float32")
 RANGES = {
     "uint8": (0, 255),
@@ -305,9 +303,8 @@ def test_what_cannot_be_used_is_told():
         margin.probabilities(values.T)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the imagery data are not here")
-def test_labels_of_mato_grosso_series():
-    folder = DATA / "modis_mato_grosso"
+def test_labels_of_mato_grosso_series(real_data: Path):
+    folder = real_data / "imagery/modis_mato_grosso"
     table = pd.read_csv(folder / "samples_ndvi_2000_2014.csv")
     series = table.filter(like="ndvi_").to_numpy(np.float32)
     for name in ("forest", "extra trees", "histogram boosting", "gradient boosting"):
@@ -315,13 +312,12 @@ def test_labels_of_mato_grosso_series():
     assert_same(MaximumLikelihood().fit(series[::2], table["label"][::2]), series)
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the imagery data are not here")
-def test_labels_of_a_landsat_scene():
+def test_labels_of_a_landsat_scene(real_data: Path):
     import geopandas as gpd
     import rasterio
     from rasterio.features import rasterize
 
-    folder = DATA / "landsat7_chiapas"
+    folder = real_data / "imagery/landsat7_chiapas"
     with rasterio.open(folder / "landsat7_1999-11-18.tif") as scene:
         bands, transform = scene.read([1, 2, 3, 4, 5, 6]), scene.transform
         polygons = gpd.read_file(folder / "training_polygons_1999.gpkg").to_crs(

@@ -108,7 +108,7 @@ def test_points_that_cannot_be_used_are_told(stack):
     with pytest.raises(ContractError, match="'ok' has the name"):
         pixels_at_points(stack, FeatureSet(), table, **where)
     table = points([5, np.nan], [5, 5])
-    with pytest.raises(ContractError, match="lacks a coordinate"):
+    with pytest.raises(ContractError, match="1 points lack a coordinate"):
         pixels_at_points(stack, FeatureSet(), table, **where)
     with pytest.raises(ConfigError, match="nearest: east"):
         pixels_at_points(stack, FeatureSet(), table, **{**where, "x": "eats"})
