@@ -21,6 +21,7 @@ from mlstats.imagery_units import BLOCK
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.indicator import exact
 from mlstats.scene_data import SceneData
+from mlstats.scene_methods import MAIN
 
 __all__ = ["DatesApart", "class_changes", "compare_dates"]
 
@@ -136,7 +137,7 @@ def class_changes(
         run.method.predict(pd.DataFrame(values, columns=names))
         for values in (apart.before, apart.after)
     ]
-    told = run.units[run.units["scheme"] == "blocked"]
+    told = run.units[run.units["scheme"] == MAIN]
     counts = pd.crosstab(told["prediction"].astype(str), told["truth"].astype(str))
     try:
         found = date_drift(

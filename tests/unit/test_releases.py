@@ -124,6 +124,12 @@ def test_a_name_that_leads_elsewhere_is_refused(store: ReleaseStore, name: str):
         store.publish(replace(KEY, pilot=name), write)
 
 
+def test_a_file_in_the_place_of_the_store_is_said(tmp_path: Path):
+    (tmp_path / "releases").write_text("")
+    with pytest.raises(ServiceError, match="cannot be written"):
+        ReleaseStore(tmp_path / "releases").publish(KEY, write)
+
+
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class Treatment:
         return self.cells.groupby(by, dropna=False).size().rename("cells").reset_index()
 
 
-class Imputer:
+class Imputer(ABC):
     """What treats cells; a subclass says in ``treat`` how."""
 
     kind_of_work = "impute"
@@ -70,6 +71,7 @@ class Imputer:
         """Return `frame` with the cells filled where `mask` is true."""
         return self.treat(frame, mask, seed).values
 
+    @abstractmethod
     def treat(
         self,
         frame: pd.DataFrame,
@@ -78,7 +80,6 @@ class Imputer:
         structural: pd.DataFrame | None = None,
     ) -> Treatment:
         """Return the treated values with their provenance."""
-        raise NotImplementedError
 
 
 def checked_mask(
