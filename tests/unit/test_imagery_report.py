@@ -20,6 +20,7 @@ from mlstats.quality.imagery_section import (
     VALIDATION,
     area_plot,
     area_rows,
+    counted,
     headline,
     imagery_section,
     published,
@@ -401,3 +402,8 @@ def test_maps_of_a_scene_are_copied_beside_the_page(folder: Path):
     assert [p.name for p in paths] == ["crops.md", "crops.svg", "crops-map-forest.svg"]
     assert "](crops-map-forest.svg)" in paths[0].read_text()
     assert paths[2].read_text() == "<svg/>"
+
+
+def test_what_was_counted_is_called_by_its_name():
+    assert counted("repeated_rmse") == "surveys drawn anew"
+    assert counted("nrmse") == "units"

@@ -7,7 +7,13 @@ from typing import Any, Final
 import pandas as pd
 
 from mlstats.quality.figures import indicator_name, number
-from mlstats.quality.imagery_section import MEASURES, area_rows, headline, scheme_rows
+from mlstats.quality.imagery_section import (
+    MEASURES,
+    area_rows,
+    counted,
+    headline,
+    scheme_rows,
+)
 from mlstats.quality.plots import PlotRow, interval_plot
 from mlstats.quality.result_page import markdown_table, with_style
 from mlstats.quality.variable_page import VariablePage
@@ -102,7 +108,7 @@ class ImageryPage(VariablePage):
         head = ["method", "kind", f"difference, {indicator_name(first)}"]
         head += [f"{indicator_name(m)} [{MEASURES[m]}]" for m in kept]
         n = self.cell(first, self.baseline, level)
-        told = f"{n.n:,} units" if n and n.measured and n.n else ""
+        told = f"{n.n:,} {counted(first)}" if n and n.measured and n.n else ""
         told += f" in {n.n_clusters:,} clusters" if n and n.n_clusters else ""
         return f"## {level}\n\n" + (f"{told}.\n\n" if told else "") + markdown_table(
             head, lines

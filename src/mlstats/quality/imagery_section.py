@@ -28,6 +28,7 @@ __all__ = [
     "MEASURES",
     "TITLES",
     "area_rows",
+    "counted",
     "headline",
     "imagery_section",
     "published",
@@ -134,8 +135,13 @@ def _variable(report: RunReport, name: str) -> Variable:
         list(MEASURES),
         headline=headline(scored),
         aspects=MEASURES,
-        units="units",
+        units=counted(headline(scored)),
     )
+
+
+def counted(indicator: str) -> str:
+    """Return what the n of an indicator counts."""
+    return "surveys drawn anew" if indicator.startswith("repeated_") else "units"
 
 
 def headline(scored: set[str]) -> str:
