@@ -204,13 +204,35 @@ class ReviewPlan(Strict):
     double_code: float = Field(0.1, ge=0, le=1)
 
 
-class Production(Strict):
-    """The plan of production, used by the verbs of the production team."""
+class ShadowPlan(Strict):
+    """Periods that a version runs in the shadow before it may produce.
 
+    ``live`` periods are later than all that its evaluation has seen, ``back_cast``
+    periods are not; without a number a back-cast covers the four seasons.
+    """
+
+    live: int = Field(2, ge=0)
+    back_cast: int | None = Field(None, ge=0)
+
+
+class Production(Strict):
+    """The plan of production, used by the verbs of the production team.
+
+    ``source`` is where the data of a period to be produced lie; without it, where
+    those of the evaluation do. ``lag`` counts periods from the scheduled time back to
+    the period that is produced, ``due`` days from then on after which it is late.
+    ``time_budget`` is in seconds, for the champion's answers.
+    """
+
+    source: str | None = None
     schedule: str | None = None
     lag: int = Field(1, ge=0)
+    due: int = Field(5, ge=0)
+    time_budget: float = Field(3600, gt=0)
+    retries: int = Field(2, ge=0)
     drift: Drift = Drift()
     review: ReviewPlan = ReviewPlan()
+    shadow: ShadowPlan = ShadowPlan()
 
 
 class Pilot(Strict):

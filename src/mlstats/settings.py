@@ -75,6 +75,16 @@ class Settings(BaseSettings):
         return self.store_folder / "confidential"
 
     @cached_property
+    def releases(self) -> Path:
+        """The folder of the releases of reference periods."""
+        return self.store_folder / "releases"
+
+    @cached_property
+    def shadows(self) -> Path:
+        """The folder of what versions in the shadow answered, laid out as releases."""
+        return self.store_folder / "shadows"
+
+    @cached_property
     def runs(self) -> Path:
         """The folder of the publishable outputs of runs."""
         return self.home_folder / "runs"
