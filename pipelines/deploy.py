@@ -6,22 +6,13 @@ throw away the runs that the server has planned.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any, Final
 
 import httpx
 from prefect import get_client
-from prefect.automations import (
-    AutomationCore,
-    CallWebhook,
-    EventTrigger,
-    Posture,
-    SendNotification,
-)
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.filters import (
@@ -44,19 +35,18 @@ from prefect.states import Scheduled
 from prefect.utilities.callables import parameter_schema
 
 import mlstats
-from mlstats.config import Pilot
 from mlstats.errors import ConfigError, ServiceError, UsageError
 from mlstats.period import PeriodRange
 from mlstats.pilot_files import list_pilots, load_pilot
 from mlstats.schedule import Schedule, frequency_of
 from mlstats.settings import Settings, refuse_password
+from pipelines.notify import action, notify
 
 __all__ = ["POOL", "back_fill", "deploy", "described", "remove"]
 
 POOL: Final = "mlstats"
 ENTRYPOINT: Final = "pipelines.produce.produce"
 FLOW: Final = "produce"
-TOLD: Final = ("Failed", "Crashed", "TimedOut", "Late", "Fallback")
 _WAITING: Final = [
     StateType.SCHEDULED,
     StateType.PENDING,
@@ -120,6 +110,8 @@ _EACH: Final = {"A": "year", "S": "half-year", "Q": "quarter", "M": "month"}
 
 def _job(settings: Settings) -> dict[str, Any]:
     """Return where the worker's process works, and with which settings."""
+    for key in ("store", "data"):
+        refuse_password(getattr(settings, key), f"MLSTATS_{key.upper()}")
     project = str(settings.project.absolute())
     environment = {
         "MLSTATS_PROJECT": project,
@@ -132,8 +124,6 @@ def _job(settings: Settings) -> dict[str, Any]:
         environment["MLSTATS_STORE"] = str(settings.store_folder)
     if settings.data:
         environment["MLSTATS_DATA"] = os.path.abspath(settings.data)
-    for key, value in environment.items():
-        refuse_password(value, key)
     return {"env": environment, "working_dir": project}
 
 
@@ -147,7 +137,7 @@ def deploy(
     *,
     entrypoint: str = ENTRYPOINT,
 ) -> None:
-    """Deploy a pilot, or bring its deployment up to date; a second time changes nothing.
+    """Deploy a pilot, or bring its deployment up to date; twice changes nothing.
 
     Parameters
     ----------
@@ -171,7 +161,7 @@ def deploy(
     wanted["parameter_openapi_schema"] = _parameters(entrypoint)
     pilot = load_pilot(name, project=settings.project)
     with _server() as client:
-        actions = [_action(client, block) for block in pilot.production.notify]
+        actions = [action(client, block) for block in pilot.production.notify]
         _make_pool(client, tell)
         found = _find(client, pilot.pilot)
         if found is not None and _as_wanted(found, wanted):
@@ -183,7 +173,7 @@ def deploy(
             done = "deployed" if found is None else "changed"
             tell(f"{FLOW}/{pilot.pilot} {done}: {pilot.production.schedule}, "
                  f"{pilot.production.timezone}")  # fmt: skip
-        _notify(client, pilot, str(number), actions, tell)
+        notify(client, pilot, str(number), actions, tell)
 
 
 def remove(name: str, settings: Settings, tell: _Tell) -> None:
@@ -201,8 +191,7 @@ def remove(name: str, settings: Settings, tell: _Tell) -> None:
         found = _find(client, pilot.pilot)
         if found is None:
             raise _not_deployed(pilot.pilot)
-        for automation in client.read_automations_by_name(_called(pilot)):
-            client.delete_automation(automation.id)
+        notify(client, pilot, str(found.id), [], tell)
         client.delete_deployment(found.id)
     tell(f"{FLOW}/{pilot.pilot} removed; its releases and its log stay")
 
@@ -268,7 +257,7 @@ def _waiting(client: SyncPrefectClient, found: DeploymentResponse) -> set[str]:
     return {str(run.parameters.get("period")) for run in runs}
 
 
-# -- what the server holds -----------------------------------------------------------
+# -- what the server holds ---------------------------------------------------------
 
 
 @contextmanager
@@ -347,90 +336,3 @@ def _parameters(entrypoint: str) -> dict[str, Any]:
 
 def _not_deployed(pilot: str) -> UsageError:
     return UsageError(f"{pilot} is not deployed", hint=f"mlstats deploy {pilot}")
-
-
-# -- who is told -----------------------------------------------------------------------
-
-# Names, times and states only: no message of an error, no parameter but the period.
-_BODY: Final = {
-    "pilot": "{{ deployment.name }}",
-    "run": "{{ flow_run.name }}",
-    "state": "{{ flow_run.state.name }}",
-    "scheduled": "{{ flow_run.expected_start_time }}",
-}
-
-
-def _action(client: SyncPrefectClient, block: str) -> CallWebhook | SendNotification:
-    """Return the action that calls a block, which the office has made."""
-    kind, _, name = block.partition("/")
-    try:
-        document = client.read_block_document_by_name(name, kind)
-    except ObjectNotFound:
-        raise ConfigError(
-            f"The Prefect server has no block {block!r}",
-            where="production.notify",
-            expected="TYPE/NAME of a block that was made there, as webhook/office",
-        ) from None
-    if kind == "webhook":
-        return CallWebhook(block_document_id=document.id, payload=json.dumps(_BODY))
-    return SendNotification(
-        block_document_id=document.id,
-        subject="{{ flow_run.name }}: {{ flow_run.state.name }}",
-        body="\n".join(f"{key}: {value}" for key, value in _BODY.items()),
-    )
-
-
-def _called(pilot: Pilot) -> str:
-    return f"mlstats {pilot.pilot}"
-
-
-def _notify(
-    client: SyncPrefectClient,
-    pilot: Pilot,
-    deployment: str,
-    actions: list[CallWebhook | SendNotification],
-    tell: _Tell,
-) -> None:
-    """Make the automation that tells of runs that need somebody's eyes."""
-    found = client.read_automations_by_name(_called(pilot))
-    wanted = AutomationCore(
-        name=_called(pilot),
-        description="Tells of periods that failed, are late or fell back.",
-        trigger=EventTrigger(
-            expect={f"prefect.flow-run.{state}" for state in TOLD},
-            match={"prefect.resource.id": "prefect.flow-run.*"},  # type: ignore[arg-type]
-            match_related={  # type: ignore[arg-type]
-                "prefect.resource.id": f"prefect.deployment.{deployment}",
-                "prefect.resource.role": "deployment",
-            },
-            for_each={"prefect.resource.id"},
-            posture=Posture.Reactive,
-            threshold=1,
-            within=timedelta(0),
-        ),
-        actions=list(actions),
-    )
-    same = [a for a in found if actions and _same(a, wanted)]
-    for automation in found:
-        if automation not in same[:1]:
-            client.delete_automation(automation.id)
-    if actions and not same:
-        client.create_automation(wanted)
-        tell(f"{', '.join(pilot.production.notify)} told of: {', '.join(TOLD)}")
-    elif found and not actions:
-        tell("nobody is told any more")
-
-
-def _same(found: AutomationCore, wanted: AutomationCore) -> bool:
-    return _content(found) == _content(wanted)
-
-
-def _content(automation: AutomationCore) -> dict[str, Any]:
-    content = automation.model_dump(
-        mode="json", include={"name", "description", "trigger", "actions"}
-    )
-    trigger = content["trigger"]
-    trigger.pop("id", None)
-    for key in ("expect", "for_each", "after"):
-        trigger[key] = sorted(trigger[key])
-    return content

@@ -169,7 +169,8 @@ def as_zone(name: str) -> str:
     if name not in available_timezones():
         close = nearest(name, available_timezones())
         raise ValueError(
-            f"there is no time zone {name!r}" + (f" (nearest: {close})" if close else "")
+            f"there is no time zone {name!r}"
+            + (f" (nearest: {close})" if close else "")
         )
     return name
 

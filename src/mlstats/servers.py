@@ -146,7 +146,7 @@ def _said(
     yield "Ctrl-C stops all"
 
 
-# -- the three processes ---------------------------------------------------------------
+# -- the three processes -----------------------------------------------------------
 
 
 @contextmanager
@@ -206,7 +206,7 @@ def _process(
     cwd: Path,
     environment: Mapping[str, str],
 ) -> Iterator[_Running]:
-    """Run a module as a process that does not get the terminal's Ctrl-C, then stop it."""
+    """Run a module as a process that the terminal's Ctrl-C does not reach."""
     log = folder / f"{name}.log"
     # A group of its own: it is stopped here, in order, and only once.
     own: dict[str, Any] = (
@@ -255,7 +255,7 @@ def _gone() -> Iterator[None]:
         return
 
 
-# -- waiting -----------------------------------------------------------------------------
+# -- waiting -----------------------------------------------------------------------
 
 
 def _await(started: list[_Running], healthy: Callable[[], bool]) -> None:
@@ -277,7 +277,7 @@ def _all_run(started: list[_Running]) -> None:
         code = each.process.poll()
         if code is not None:
             raise ServiceError(
-                f"{each.name} has ended by itself (code {code}); the others are stopped",
+                f"{each.name} has ended by itself (code {code}), so all are stopped",
                 where=str(each.log),
                 hint="the end of its log says why",
             )
@@ -324,7 +324,7 @@ def _port(asked: int, usual: int, name: str) -> int:
     )
 
 
-# -- one at a time -------------------------------------------------------------------------
+# -- one at a time -----------------------------------------------------------------
 
 
 @contextmanager

@@ -21,7 +21,6 @@ import pytest
 import yaml
 
 from mlstats.errors import ConfigError, UsageError
-from mlstats.production_calendar import calendar
 from mlstats.production_log import Attempt, ProductionLog
 from mlstats.settings import Settings, load_settings
 from tests.flows.stand_in import RECORD
@@ -39,6 +38,10 @@ PLAN = {
     "retries": 2,
     "notify": ["webhook/office", "custom-webhook/desk"],
 }
+
+
+TIMES = ["2026-04-30T15:00", "2026-05-31T15:00"]
+PERIODS = ["2026-04", "2026-05"]
 
 
 @dataclass
@@ -123,7 +126,8 @@ def office(
         "HOME": str(project.parent),
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
-        "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "2",
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "1",
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "mlstats", "up"],
@@ -147,9 +151,7 @@ def office(
         with pytest.MonkeyPatch.context() as patch:
             patch.delenv("MLSTATS_DATA", raising=False)
             settings = load_settings(project=project)
-        yield Office(
-            project, process, environment, said, addresses, settings, hook[1]
-        )
+        yield Office(project, process, environment, said, addresses, settings, hook[1])
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=120)
@@ -289,153 +291,188 @@ def test_deploying_twice_changes_nothing(
     assert len(before[2]) == 1
 
 
-def test_the_period_comes_from_the_scheduled_time_one_run_after_another(
-    office: Office, client: Any, deployed: list[str]
+@pytest.fixture(scope="module")
+def both(office: Office, client: Any, deployed: list[str]) -> list[Any]:
+    """Two runs planned at once: a fallback, when a service is back, and a crash."""
+    outcomes(office, _2026_04="fallback later", _2026_05="crash")
+    # Midnight in Tokyo is the day before in UTC, and neither starts on time.
+    runs = [plan(client, f"{time}:00+00:00") for time in TIMES]
+    return [ended(office, client, run) for run in runs]
+
+
+def test_the_period_comes_from_the_scheduled_time(
+    office: Office, both: list[Any]
 ) -> None:
-    outcomes(office)
-    # Midnight in Tokyo is the day before in UTC, and none of the three starts on time.
-    times = ["2026-03-31T15:00", "2026-04-30T15:00", "2026-05-31T15:00"]
-    runs = [plan(client, f"{time}:00+00:00") for time in times]
-    found = [ended(office, client, run) for run in runs]
-    assert {(run.state.type.value, run.state.name) for run in found} == {
-        ("COMPLETED", "Done")
-    }
-    assert [run.name for run in found] == [
-        "diary 2026-03", "diary 2026-04", "diary 2026-05",
-    ]  # fmt: skip
-    rows = [row for row in office.attempts() if row.period < "2026-06"]
-    assert sorted((row.period, row.scheduled[:16], row.kind) for row in rows) == [
-        (period, time, "scheduled")
-        for period, time in zip(
-            ["2026-03", "2026-04", "2026-05"], times, strict=True
-        )
-    ]
-    assert {(row.outcome, row.release, row.final) for row in rows} == {
-        ("done", 1, True)
-    }
+    assert [run.name for run in both] == [f"diary {period}" for period in PERIODS]
+    rows = {row.period: row for row in office.attempts()}
+    assert {period: rows[period].scheduled[:16] for period in PERIODS} == dict(
+        zip(PERIODS, TIMES, strict=True)
+    )
+    assert {rows[period].kind for period in PERIODS} == {"scheduled"}
+
+
+def test_one_run_waits_for_another(office: Office, both: list[Any]) -> None:
+    rows = [row for row in office.attempts() if row.period in PERIODS]
     spans = sorted((row.started, row.ended) for row in rows)
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False)), spans
+    assert len(spans) == 2
+    assert spans[0][1] <= spans[1][0]
+
+
+def test_the_states_tell_fallback_and_failed(office: Office, both: list[Any]) -> None:
+    assert [(run.state.type.value, run.state.name) for run in both] == [
+        ("COMPLETED", "Fallback"),
+        ("FAILED", "Failed"),
+    ]
+    rows = {row.period: row for row in office.attempts()}
+    assert [
+        (rows[p].outcome, rows[p].release, rows[p].final, rows[p].causes)
+        for p in PERIODS
+    ] == [
+        ("fallback", 1, True, "model"),
+        ("failed", 0, False, "MlstatsError"),
+    ]
+
+
+def test_only_a_service_out_of_reach_is_asked_again(
+    office: Office, both: list[Any]
+) -> None:
+    tries = [
+        len((office.settings.home_folder / f"{period}.tries").read_text())
+        for period in PERIODS
+    ]
+    assert tries == [2, 1]
 
 
 def test_a_fallback_and_a_failure_call_the_office(
-    office: Office, client: Any, deployed: list[str]
+    office: Office, both: list[Any]
 ) -> None:
-    outcomes(office, _2025_01="fallback", _2025_02="crash")
-    before = len(office.calls)
-    fell = ended(office, client, plan(client, "2025-01-31T15:00:00+00:00"))
-    assert (fell.state.type.value, fell.state.name) == ("COMPLETED", "Fallback")
-    broke = ended(office, client, plan(client, "2025-02-28T15:00:00+00:00"))
-    assert broke.state.name == "Failed"
+    def told(path: str) -> list[dict[str, str]]:
+        said = [json.loads(body) for to, body in office.calls if to == path]
+        return [body for body in said if "Late" not in str(body)]
 
-    def told() -> list[tuple[str, str]]:
-        return [
-            call
-            for call in office.calls[before:]
-            if '"Late"' not in call[1] and "Late" not in call[1]
-        ]
-
-    office.await_(lambda: len(told()) >= 4)
-    assert len(told()) == 4
-    bodies = [json.loads(body) for path, body in told() if path == "/webhook"]
-    assert sorted((b["pilot"], b["run"], b["state"]) for b in bodies) == [
-        ("diary", "diary 2025-01", "Fallback"),
-        ("diary", "diary 2025-02", "Failed"),
+    office.await_(lambda: len(told("/webhook")) + len(told("/custom")) >= 4)
+    assert sorted((b["pilot"], b["run"], b["state"]) for b in told("/webhook")) == [
+        ("diary", "diary 2026-04", "Fallback"),
+        ("diary", "diary 2026-05", "Failed"),
     ]
-    assert all(set(b) == {"pilot", "run", "state", "scheduled"} for b in bodies)
-    desk = [json.loads(body) for path, body in told() if path == "/custom"]
-    assert sorted(b["title"] for b in desk) == [
-        "diary 2025-01: Fallback",
-        "diary 2025-02: Failed",
+    assert all(
+        set(body) == {"pilot", "run", "state", "scheduled"} for body in told("/webhook")
+    )
+    assert sorted(body["title"] for body in told("/custom")) == [
+        "diary 2026-04: Fallback",
+        "diary 2026-05: Failed",
     ]
-    assert "Quackenbush" not in str(office.calls)
-    (fallback,) = [row for row in office.attempts() if row.period == "2025-01"]
-    assert (fallback.outcome, fallback.causes) == ("fallback", "model")
-    (failed,) = [row for row in office.attempts() if row.period == "2025-02"]
-    assert (failed.outcome, failed.release) == ("failed", 0)
 
 
-def test_a_run_that_no_worker_took_in_time_calls_the_office_too(
-    office: Office, client: Any, deployed: list[str]
+def test_nothing_of_a_record_reaches_server_log_or_call(
+    office: Office, both: list[Any]
 ) -> None:
-    """It is named before it starts, by the server: the pilot tells which it is."""
-    assert not client.read_work_pool("mlstats").is_paused
-    from prefect.client.schemas.actions import WorkPoolUpdate
-
-    outcomes(office)
-    client.update_work_pool("mlstats", WorkPoolUpdate(is_paused=True))
-    try:
-        run = plan(client, "2024-01-31T15:00:00+00:00")
-        late = office.await_(
-            lambda: [
-                json.loads(body)
-                for path, body in office.calls
-                if path == "/webhook" and '"Late"' in body and "2024-01-31" in body
-            ]
-        )
-    finally:
-        client.update_work_pool("mlstats", WorkPoolUpdate(is_paused=False))
-    assert late[0]["pilot"] == "diary"
-    assert ended(office, client, run).state.name == "Done"
-
-
-def test_a_service_that_comes_back_is_asked_again(
-    office: Office, client: Any, deployed: list[str]
-) -> None:
-    outcomes(office, _2024_06="later")
-    run = ended(office, client, plan(client, "2024-06-30T15:00:00+00:00"))
-    assert run.state.name == "Done"
-    assert (office.settings.home_folder / "2024-06.tries").read_text() == "xx"
-    rows = [row for row in office.attempts() if row.period == "2024-06"]
-    assert [row.outcome for row in rows] == ["done"]
-
-
-def test_nothing_of_a_record_reaches_the_server(
-    office: Office, client: Any, deployed: list[str]
-) -> None:
-    outcomes(office, _2023_02="crash")
-    run = ended(office, client, plan(client, "2023-02-28T15:00:00+00:00"))
-    assert run.state.name == "Failed"
     word = RECORD.split()[1]
-    for path in (office.project / ".mlstats/servers").rglob("*"):
-        if path.is_file():
-            assert word.encode() not in path.read_bytes(), path
+    assert word not in str(office.calls)
+    places = [office.project / ".mlstats", office.project / "models"]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    assert len(files) > 5
+    for path in files:
+        assert word.encode() not in path.read_bytes(), path
 
 
-def test_back_fill_makes_the_runs_of_past_periods(
+def test_back_fill_plans_past_periods_and_a_late_run_calls_the_office(
     office: Office, client: Any, deployed: list[str]
 ) -> None:
     from prefect.client.schemas.actions import WorkPoolUpdate
 
     from pipelines.deploy import back_fill
 
-    outcomes(office)
+    def planned() -> list[Any]:
+        runs = [run for run in client.read_flow_runs() if "back-fill" in run.tags]
+        return sorted(runs, key=lambda run: run.expected_start_time)
+
+    def late() -> list[dict[str, str]]:
+        said = [json.loads(body) for path, body in office.calls if path == "/webhook"]
+        return [body for body in said if body["state"] == "Late"]
+
     client.update_work_pool("mlstats", WorkPoolUpdate(is_paused=True))
     try:
         said: list[str] = []
         back_fill("diary", office.settings, "2022-11/2023-01", said.append)
         back_fill("diary", office.settings, "2022-12/2022-12", said.append)
+        assert said == [
+            "2022-11 is planned: diary 2022-11",
+            "2022-12 is planned: diary 2022-12",
+            "2023-01 is planned: diary 2023-01",
+            "2022-12 has a run that has not ended yet",
+        ]
+        assert [
+            (run.parameters["period"], f"{run.expected_start_time:%Y-%m-%dT%H:%M}")
+            for run in planned()
+        ] == [
+            ("2022-11", "2022-11-30T15:00"),
+            ("2022-12", "2022-12-31T15:00"),
+            ("2023-01", "2023-01-31T15:00"),
+        ]
+        wanted = {"diary 2022-11", "diary 2022-12", "diary 2023-01"}
+        office.await_(lambda: wanted <= {body["run"] for body in late()})
+        assert {body["pilot"] for body in late()} == {"diary"}
     finally:
+        for run in planned():
+            client.delete_flow_run(run.id)
         client.update_work_pool("mlstats", WorkPoolUpdate(is_paused=False))
-    assert said == [
-        "2022-11 is planned: diary 2022-11",
-        "2022-12 is planned: diary 2022-12",
-        "2023-01 is planned: diary 2023-01",
-        "2022-12 has a run that has not ended yet",
-    ]
+
+
+def test_back_fill_takes_periods_of_the_pilot_only(
+    office: Office, deployed: list[str]
+) -> None:
+    from pipelines.deploy import back_fill
+
+    with pytest.raises(ConfigError, match="not those"):
+        back_fill("diary", office.settings, "2022/2023", print)
+
+
+@pytest.mark.soak
+def test_prefects_own_command_makes_the_same_deployment(
+    office: Office, client: Any, deployed: list[str]
+) -> None:
+    """From the file that is shipped, with the flow that is shipped."""
+    from pipelines.deploy import deploy, remove
+
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy"]
+        + ["--prefect-file", str(REPOSITORY / "prefect.yaml"), "--name", "coicop-demo"],
+        cwd=office.project,
+        env={
+            **office.environment,
+            **office.addresses,
+            "MLSTATS_PROJECT": str(office.project),
+            "PREFECT_HOME": str(office.project / ".mlstats/servers/prefect"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said: list[str] = []
+    deploy("coicop-demo", office.settings, said.append)
+    assert said == ["produce/coicop-demo is deployed as it should be"]
+    remove("coicop-demo", office.settings, print)
+
+
+@pytest.mark.soak
+def test_back_filled_periods_are_produced(
+    office: Office, client: Any, deployed: list[str]
+) -> None:
+    from pipelines.deploy import back_fill
+
+    outcomes(office)
+    wanted = {"2021-11", "2021-12", "2022-01"}
+    back_fill("diary", office.settings, "2021-11/2022-01", print)
 
     def rows() -> list[Attempt]:
-        periods = {"2022-11", "2022-12", "2023-01"}
-        return [row for row in office.attempts() if row.period in periods]
+        return [row for row in office.attempts() if row.period in wanted]
 
     office.await_(lambda: len(rows()) == 3)
-    assert {row.period: row.scheduled[:16] for row in rows()} == {
-        "2022-11": "2022-11-30T15:00",
-        "2022-12": "2022-12-31T15:00",
-        "2023-01": "2023-01-31T15:00",
-    }
     assert {row.outcome for row in rows()} == {"done"}
-    with pytest.raises(ConfigError, match="not those"):
-        back_fill("diary", office.settings, "2022/2023", said.append)
+    assert {row.period for row in rows()} == wanted
 
 
 def test_a_block_that_is_not_there(office: Office, client: Any) -> None:
@@ -454,18 +491,18 @@ def test_a_block_that_is_not_there(office: Office, client: Any) -> None:
     assert [d.name for d in client.read_deployments()] == ["diary"]
 
 
-def test_the_calendar_tells_what_came_of_it(office: Office, deployed: list[str]) -> None:
-    from mlstats.pilot_files import load_pilot
-
-    pilot = load_pilot("diary", project=office.settings.project)
-    now = datetime(2026, 6, 4, tzinfo=UTC)
-    found = {e.period: e.state for e in calendar(office.settings, pilot, now=now)}
-    assert found["2026-03"] == found["2026-05"] == "done"
-    assert found["2026-06"] == "planned"
-    shown = office.command("calendar", "diary", "--from", "2025-01", "--to", "2025-02")
+def test_the_calendar_tells_what_came_of_it(office: Office, both: list[Any]) -> None:
+    shown = office.command("calendar", "diary", "--from", "2026-02", "--to", "2026-06")
     assert shown.returncode == 0, shown.stderr
-    assert "fallback" in shown.stdout
-    assert "failed" in shown.stdout
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    states = {row[1]: row[2] for row in rows if row[:1] == ["diary"]}
+    assert states == {
+        "2026-02": "late",
+        "2026-03": "late",
+        "2026-04": "fallback",
+        "2026-05": "failed",
+        "2026-06": "late",
+    }
 
 
 def test_what_is_removed_is_gone(office: Office, client: Any) -> None:
@@ -489,3 +526,40 @@ def test_up_stops_all_and_leaves_no_process(office: Office) -> None:
     _, left = psutil.wait_procs(family, timeout=1)
     assert left == []
     assert not (office.project / ".mlstats/servers/running.json").exists()
+
+
+@pytest.mark.soak
+def test_what_a_killed_up_left_is_stopped_and_a_dead_server_ends_all(
+    office: Office,
+) -> None:
+    """After the servers of the other tests have been stopped."""
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlstats", "up", "--no-worker"],
+            cwd=office.project,
+            env=office.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert any(line.startswith("Ctrl-C") for line in process.stdout)
+        return process
+
+    office.process.send_signal(signal.SIGINT)
+    office.process.communicate(timeout=120)
+    killed = start()
+    left = psutil.Process(killed.pid).children(recursive=True)
+    killed.kill()
+    killed.communicate()
+    assert any(each.is_running() for each in left)
+    second = start()
+    assert not any(each.is_running() for each in left)
+    family = psutil.Process(second.pid).children(recursive=True)
+    told = json.loads((office.project / ".mlstats/servers/running.json").read_text())
+    psutil.Process(int(list(told["processes"])[1])).kill()
+    out, _ = second.communicate(timeout=120)
+    assert second.returncode == 4, out
+    assert "mlflow has ended by itself" in out
+    assert psutil.wait_procs(family, timeout=1)[1] == []
