@@ -14,7 +14,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed
 
 from mlstats.config import Production
-from mlstats.errors import MlstatsError, ServiceError
+from mlstats.errors import MethodError, MlstatsError, ServiceError
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.production_log import Attempt, Kind, ProductionLog
@@ -83,9 +83,13 @@ def run_period(
     _name_run(f"{found.pilot} {period}")
     attempt = _tried_again(one, found.production)
     if dry_run:
-        return ended(attempt(pilot, period, settings, dry_run=True))
+        with _in_time(found.production):
+            return ended(attempt(pilot, period, settings, dry_run=True))
     kind: Kind | None = "back-cast" if back_cast else None
-    with recorded(found.pilot, period, settings, kind=kind) as recording:
+    with (
+        recorded(found.pilot, period, settings, kind=kind) as recording,
+        _in_time(found.production),
+    ):
         recording.produced = attempt(pilot, period, settings, back_cast=back_cast)
     return ended(recording.produced)
 
@@ -103,6 +107,17 @@ def _tried_again(one: Producer, plan: Production) -> Producer:
         retry_condition_fn=_service_error,
         timeout_seconds=2 * plan.time_budget,
     )
+
+
+@contextmanager
+def _in_time(plan: Production) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise MethodError(
+            f"The period took longer than {2 * plan.time_budget:g} seconds",
+            expected="champion and fallback each within production.time_budget",
+        ) from None
 
 
 def _service_error(task: object, run: object, state: State[Any]) -> bool:

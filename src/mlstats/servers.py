@@ -11,23 +11,20 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-import psutil
 from filelock import FileLock, Timeout
 
 from mlstats import io
 from mlstats.errors import ServiceError, UsageError
+from mlstats.processes import Running, born, running, stop
 from mlstats.settings import Settings
 
 __all__ = ["serve"]
@@ -35,7 +32,6 @@ __all__ = ["serve"]
 LOOPBACK: Final = "127.0.0.1"
 POOL: Final = "mlstats"
 _START: Final = 120.0  # seconds in which a server has to answer
-_STOP: Final = 20.0  # seconds in which a process has to end by itself
 _QUIET: Final = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -43,15 +39,6 @@ _QUIET: Final = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # more processes, used by nothing
     "PYTHONUNBUFFERED": "1",
 }
-
-
-@dataclass(frozen=True)
-class _Running:
-    """A process that was started here."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-    log: Path
 
 
 class _Stopped(Exception):
@@ -93,9 +80,9 @@ def serve(
     settings.prepare()
     folder = settings.home_folder / "servers"
     folder.mkdir(exist_ok=True)
-    with _alone(folder), _stoppable(), ExitStack() as running:
+    with _alone(folder), _stoppable(), ExitStack() as stack:
         try:
-            _run(settings, folder, running, tell, port_mlflow, port_prefect, worker)
+            _run(settings, folder, stack, tell, port_mlflow, port_prefect, worker)
         except _Stopped:
             tell("stopping")
 
@@ -103,24 +90,24 @@ def serve(
 def _run(
     settings: Settings,
     folder: Path,
-    running: ExitStack,
+    stack: ExitStack,
     tell: Callable[[str], None],
     port_mlflow: int,
     port_prefect: int,
     worker: bool,
 ) -> None:
-    _stop_left_over(folder)
+    _stop_left_over(folder, tell)
     prefect = f"http://{LOOPBACK}:{_port(port_prefect, 4200, 'prefect')}"
     variables = {"PREFECT_API_URL": f"{prefect}/api"}
-    started = [running.enter_context(_prefect(folder, prefect))]
-    if settings.mlflow_uri.startswith("sqlite"):
-        mlflow = f"http://{LOOPBACK}:{_port(port_mlflow, 5000, 'mlflow')}"
+    mlflow = _address_of_mlflow(settings, port_mlflow)
+    started = [stack.enter_context(_prefect(folder, prefect))]
+    if mlflow:
         variables["MLSTATS_TRACKING_URI"] = mlflow
-        started.append(running.enter_context(_mlflow(settings, folder, mlflow)))
+        started.append(stack.enter_context(_mlflow(settings, folder, mlflow)))
         _await(started, lambda: _answers(f"{mlflow}/health"))
     _await(started, lambda: _answers(f"{prefect}/api/health"))
     if worker:
-        started.append(running.enter_context(_worker(settings, folder, variables)))
+        started.append(stack.enter_context(_worker(settings, folder, variables)))
         _await(started, lambda: _has_worker(prefect))
     _remember(folder, started, variables)
     for line in _said(variables, prefect, folder, worker):
@@ -146,11 +133,24 @@ def _said(
     yield "Ctrl-C stops all"
 
 
+def _address_of_mlflow(settings: Settings, port: int) -> str:
+    """Return where MLflow is to be started; empty where the project names a server."""
+    if settings.mlflow_uri.startswith("sqlite"):
+        return f"http://{LOOPBACK}:{_port(port, 5000, 'mlflow')}"
+    if not _answers(f"{settings.mlflow_uri.rstrip('/')}/health"):
+        raise ServiceError(
+            "The MLflow server of MLSTATS_TRACKING_URI does not answer",
+            where=settings.mlflow_uri.rpartition("@")[2],
+            hint="start it, or unset the variable and the embedded store is served",
+        )
+    return ""
+
+
 # -- the three processes -----------------------------------------------------------
 
 
 @contextmanager
-def _prefect(folder: Path, address: str) -> Iterator[_Running]:
+def _prefect(folder: Path, address: str) -> Iterator[Running]:
     home = folder / "prefect"
     environment = {
         **os.environ,
@@ -162,12 +162,13 @@ def _prefect(folder: Path, address: str) -> Iterator[_Running]:
     environment.pop("PREFECT_API_URL", None)
     port = address.rpartition(":")[2]
     words = ["prefect", "server", "start", "--host", LOOPBACK, "--port", port]
-    with _process("prefect", words, folder, folder, environment) as running:
-        yield running
+    log = folder / "prefect.log"
+    with running("prefect", words, log, cwd=folder, environment=environment) as one:
+        yield one
 
 
 @contextmanager
-def _mlflow(settings: Settings, folder: Path, address: str) -> Iterator[_Running]:
+def _mlflow(settings: Settings, folder: Path, address: str) -> Iterator[Running]:
     artifacts = settings.models / "artifacts"
     artifacts.mkdir(exist_ok=True)
     words = [
@@ -176,14 +177,15 @@ def _mlflow(settings: Settings, folder: Path, address: str) -> Iterator[_Running
         # As the embedded store keeps them, so that both read what either wrote.
         "--no-serve-artifacts", "--default-artifact-root", artifacts.as_uri(),
     ]  # fmt: skip
-    with _process("mlflow", words, folder, folder, {**os.environ, **_QUIET}) as running:
-        yield running
+    log, environment = folder / "mlflow.log", {**os.environ, **_QUIET}
+    with running("mlflow", words, log, cwd=folder, environment=environment) as one:
+        yield one
 
 
 @contextmanager
 def _worker(
     settings: Settings, folder: Path, variables: Mapping[str, str]
-) -> Iterator[_Running]:
+) -> Iterator[Running]:
     project = settings.project.absolute()
     environment = {
         **os.environ,
@@ -194,71 +196,15 @@ def _worker(
     }
     words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     words += ["--name", f"mlstats-up-{os.getpid()}"]
-    with _process("worker", words, folder, project, environment) as running:
-        yield running
-
-
-@contextmanager
-def _process(
-    name: str,
-    words: list[str],
-    folder: Path,
-    cwd: Path,
-    environment: Mapping[str, str],
-) -> Iterator[_Running]:
-    """Run a module as a process that the terminal's Ctrl-C does not reach."""
-    log = folder / f"{name}.log"
-    # A group of its own: it is stopped here, in order, and only once.
-    own: dict[str, Any] = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined, unused-ignore]
-        if os.name == "nt"
-        else {"start_new_session": True}
-    )
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=cwd,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            **own,
-        )
-    try:
-        yield _Running(name, process, log)
-    finally:
-        _stop(process.pid)
-        process.wait()
-
-
-def _stop(number: int) -> None:
-    """Stop a process and what it started: asked first, ended where it does not."""
-    try:
-        process = psutil.Process(number)
-        family = [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    with _gone():
-        process.terminate()
-    _, left = psutil.wait_procs(family, timeout=_STOP)
-    for each in left:
-        with _gone():
-            each.kill()
-    psutil.wait_procs(left, timeout=_STOP)
-
-
-@contextmanager
-def _gone() -> Iterator[None]:
-    try:
-        yield
-    except psutil.NoSuchProcess:
-        return
+    log = folder / "worker.log"
+    with running("worker", words, log, cwd=project, environment=environment) as one:
+        yield one
 
 
 # -- waiting -----------------------------------------------------------------------
 
 
-def _await(started: list[_Running], healthy: Callable[[], bool]) -> None:
+def _await(started: list[Running], healthy: Callable[[], bool]) -> None:
     end = time.monotonic() + _START
     while not healthy():
         _all_run(started)
@@ -272,7 +218,7 @@ def _await(started: list[_Running], healthy: Callable[[], bool]) -> None:
         time.sleep(0.3)
 
 
-def _all_run(started: list[_Running]) -> None:
+def _all_run(started: list[Running]) -> None:
     for each in started:
         code = each.process.poll()
         if code is not None:
@@ -347,19 +293,21 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _remember(
-    folder: Path, started: list[_Running], variables: Mapping[str, str]
+    folder: Path, started: list[Running], variables: Mapping[str, str]
 ) -> None:
     """Write down what runs, for a second `up` and for the one after a kill."""
-    processes = {each.process.pid: _born(each.process.pid) for each in started}
+    processes = {each.process.pid: born(each.process.pid) for each in started}
     told = {"processes": processes, "variables": dict(variables)}
     io.write_json(folder / "running.json", told)
 
 
-def _stop_left_over(folder: Path) -> None:
+def _stop_left_over(folder: Path, tell: Callable[[str], None]) -> None:
     """Stop what an `up` that was killed has left; a number may be another's by now."""
-    for number, born in _known(folder).get("processes", {}).items():
-        if born is not None and _born(int(number)) == born:
-            _stop(int(number))
+    for number, then in _known(folder).get("processes", {}).items():
+        now = born(int(number))
+        if now is not None and then is not None and abs(now - then) < 1:
+            tell(f"stopping process {number}, left by an mlstats up that was killed")
+            stop(int(number))
 
 
 def _known(folder: Path) -> dict[str, Any]:
@@ -368,13 +316,6 @@ def _known(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}
-
-
-def _born(number: int) -> float | None:
-    try:
-        return float(psutil.Process(number).create_time())
-    except psutil.NoSuchProcess:
-        return None
 
 
 @contextmanager

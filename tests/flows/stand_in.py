@@ -39,7 +39,7 @@ def production(
         raise ValueError(f"cannot code {RECORD!r}")
     if "later" in outcome and len(tries.read_text()) == 1:
         raise ServiceError("The store cannot be reached")
-    time.sleep(1)  # so that two at once would be seen
+    time.sleep(30 if outcome == "slow" else 1)  # so that two at once would be seen
     reasons = (Reason("model", "it cannot be loaded"),) if "fallback" in outcome else ()
     release = None
     if not dry_run:

@@ -20,8 +20,9 @@ import psutil
 import pytest
 import yaml
 
-from mlstats.errors import ConfigError, UsageError
+from mlstats.errors import ConfigError, MethodError, UsageError
 from mlstats.production_log import Attempt, ProductionLog
+from mlstats.releases import ReleaseStore
 from mlstats.settings import Settings, load_settings
 from tests.flows.stand_in import RECORD
 from tests.unit.test_schedule import PILOT
@@ -311,6 +312,37 @@ def test_the_period_comes_from_the_scheduled_time(
     assert {rows[period].kind for period in PERIODS} == {"scheduled"}
 
 
+def test_a_run_keeps_the_parameters_it_was_given(both: list[Any]) -> None:
+    assert [run.parameters["pilot"] for run in both] == ["diary", "diary"]
+    assert "period" not in {k for run in both for k, v in run.parameters.items() if v}
+
+
+def test_by_hand_and_in_time(
+    office: Office, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, as the command line starts a flow, on the same server."""
+    from tests.flows.stand_in import produce
+
+    monkeypatch.setenv("MLSTATS_PROJECT", str(office.project))
+    outcomes(office, _2020_02="slow")
+    tried = len(office.attempts())
+    assert produce("diary", "2020-01", dry_run=True).release is None
+    assert len(office.attempts()) == tried
+    path = office.project / "configs/pilots/hasty.yaml"
+    tree = yaml.safe_load(path.with_name("diary.yaml").read_text())
+    tree["pilot"] = "hasty"
+    tree["production"]["time_budget"] = 0.5
+    path.write_text(yaml.safe_dump(tree))
+    try:
+        with pytest.raises(MethodError, match="longer than 1 seconds"):
+            produce("hasty", "2020-02")
+    finally:
+        path.unlink()
+    (row,) = ProductionLog(office.settings.database).read("hasty")
+    assert (row.kind, row.scheduled, row.outcome) == ("by hand", "", "failed")
+    assert row.causes == "MethodError"
+
+
 def test_one_run_waits_for_another(office: Office, both: list[Any]) -> None:
     rows = [row for row in office.attempts() if row.period in PERIODS]
     spans = sorted((row.started, row.ended) for row in rows)
@@ -517,7 +549,27 @@ def test_what_is_removed_is_gone(office: Office, client: Any) -> None:
     assert office.attempts()
 
 
+@pytest.mark.soak
+def test_up_stops_a_flow_in_the_middle_of_a_period_too(
+    office: Office, client: Any
+) -> None:
+    from pipelines.deploy import deploy
+
+    deploy("diary", office.settings, print, entrypoint=STAND_IN)
+    outcomes(office, _2019_01="slow")
+    plan(client, "2019-01-31T15:00:00+00:00")
+    office.await_((office.settings.home_folder / "2019-01.tries").exists)
+    family = psutil.Process(office.process.pid).children(recursive=True)
+    office.process.send_signal(signal.SIGTERM)
+    out, _ = office.process.communicate(timeout=120)
+    assert office.process.returncode == 0, out
+    assert psutil.wait_procs(family, timeout=1)[1] == []
+    assert ReleaseStore(office.settings.releases).current("diary", "2019-01") is None
+
+
 def test_up_stops_all_and_leaves_no_process(office: Office) -> None:
+    if office.process.poll() is not None:
+        pytest.skip("the soak test before has stopped it")
     family = psutil.Process(office.process.pid).children(recursive=True)
     assert len(family) >= 3
     office.process.send_signal(signal.SIGINT)
@@ -536,7 +588,7 @@ def test_what_a_killed_up_left_is_stopped_and_a_dead_server_ends_all(
 
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlstats", "up", "--no-worker"],
+            [sys.executable, "-m", "mlstats", "up"],
             cwd=office.project,
             env=office.environment,
             stdout=subprocess.PIPE,
