@@ -41,6 +41,7 @@ from mlstats.run_evidence import (
 from mlstats.settings import Settings
 from mlstats.shadowing import ShadowRecord, shadow_record
 from mlstats.sheets import read_sheets, today
+from mlstats.truth_origin import truth_flaws
 
 __all__ = ["Desk"]
 
@@ -275,6 +276,7 @@ class Desk:
         digest, frozen = read_evidence(folder)
         pilot, flaws = pilot_as_it_ran(folder, frozen)
         flaws += evidence_flaws(digest, frozen, held, ran, self.name)
+        flaws += truth_flaws(pilot, frozen.get("indicators", []))
         flaws += self._version_flaws(held, ran)
         waivers = counting(
             read_sheets(self.pilot, self.settings.project).waivers, today()

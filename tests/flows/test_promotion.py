@@ -373,6 +373,17 @@ def test_a_version_whose_model_is_gone_or_changed(office: Settings) -> None:
         desk(office, MEI).promote("valid", reason=WHY, version=1)
 
 
+def test_a_truth_made_after_seeing_the_candidate_stays_refused(
+    office: Settings,
+) -> None:
+    """What the run was told counts; the pilot's file says nothing of it any more."""
+    seen = ["evaluate.truth_seen=[linear]"]
+    pilot = load_pilot("diary", project=office.project, overrides=seen)
+    ran(pilot, office, "r5", "pass")
+    with pytest.raises(RefusedError, match="had seen what linear suggests"):
+        desk(office, MEI).promote("valid", reason=WHY, version=6)
+
+
 def test_a_waiver_lets_a_version_by_until_it_expires(
     office: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
