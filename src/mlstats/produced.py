@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -10,7 +10,16 @@ import pandas as pd
 
 from mlstats.releases import Release
 
-__all__ = ["CAUSES", "Arm", "Composed", "PeriodData", "Produced", "Reason"]
+__all__ = [
+    "CAUSES",
+    "Arm",
+    "Composed",
+    "PeriodData",
+    "Produced",
+    "Reason",
+    "Situation",
+    "Theme",
+]
 
 # Why the baseline may stand in, and what that says.
 CAUSES: Final[Mapping[str, str]] = {
@@ -121,6 +130,73 @@ class Composed:
     def final(self) -> bool:
         """Whether no unit waits for a clerk."""
         return self.counts.get("open", 0) == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What decides about the units of a period besides the answers.
+
+    Parameters
+    ----------
+    period : str
+        The period.
+    champion : Arm or None
+        None where the baseline produces as decided.
+    baseline : Arm
+        The traditional method.
+    cause : str
+        Why the baseline produces all units; empty where it does not.
+    classes : mapping of str to str
+        Class of the published level -> why the baseline takes it over.
+    alarm : bool
+        Whether the inputs drifted: the audit is doubled, and a code is automatic only
+        where the baseline gives the same one.
+    reviewed : pandas.DataFrame
+        From :meth:`mlstats.review_store.ReviewStore.read`.
+    key : bytes
+        Secret of the project for the hashes of units.
+    """
+
+    period: str
+    champion: Arm | None
+    baseline: Arm
+    cause: str
+    classes: Mapping[str, str]
+    alarm: bool
+    reviewed: pd.DataFrame
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What a theme does for the production of a period.
+
+    Parameters
+    ----------
+    load : callable
+        ``(pilot, settings, period) -> (PeriodData, ContractResult)``.
+    question : callable
+        ``(pilot, settings, data) -> asked``: what the methods are asked; picklable.
+    answer : callable
+        ``(arm, asked, confidential) -> answer`` of a stored version, in a process of
+        its own; ServiceError where the version cannot be loaded.
+    of_column : callable
+        ``(pilot, name, data) -> answer`` of a method that is a column.
+    compose : callable
+        ``(pilot, data, asked, answers by role, situation) -> Composed``.
+    lost : callable
+        ``(pilot, settings, champion, release, audit) -> Reason or None``.
+    files : callable
+        ``(pilot) -> names``: of the files that decide values besides the data.
+    """
+
+    load: Callable[..., Any]
+    question: Callable[..., Any]
+    answer: Callable[..., Any]
+    of_column: Callable[..., Any]
+    compose: Callable[..., Composed]
+    lost: Callable[..., Reason | None]
+    files: Callable[..., list[str]]
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,9 @@ def _thresholds(evaluation: Evaluation, method: str) -> list[dict[str, Any]]:
             "group": str(group),
             "threshold": float(limit) if np.isfinite(limit) else None,
         }
-        for level, group, limit in zip(rows["level"], rows["group"], limits, strict=True)
+        for (level, group), limit in zip(
+            rows[["level", "group"]].to_numpy(), limits, strict=True
+        )
     ]
 
 
