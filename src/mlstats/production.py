@@ -95,6 +95,10 @@ class Plan:
         The last release, and that of the same period last year.
     reviewed : pandas.DataFrame
         What clerks made of the period.
+    theme : Theme
+        What the pilot's theme does.
+    releases : ReleaseStore
+        Where the release is published.
     dry_run, back_cast : bool
         Publish nothing; ask only the version in the shadow.
     """
@@ -105,18 +109,10 @@ class Plan:
     arms: Arms
     earlier: Mapping[str, Release]
     reviewed: pd.DataFrame
+    theme: Theme
+    releases: ReleaseStore
     dry_run: bool = False
     back_cast: bool = False
-
-    @property
-    def releases(self) -> ReleaseStore:
-        """Where the releases lie."""
-        return ReleaseStore(self.settings.releases)
-
-    @property
-    def theme(self) -> Theme:
-        """What the pilot's theme does."""
-        return _theme(self.pilot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +217,7 @@ def prepare(
 ) -> Plan:
     """Read the pilot, the log of decisions, earlier releases and reviews."""
     pilot = load_pilot(name, project=settings.project)
-    _theme(pilot)
+    theme = _theme(pilot)
     asked = check_period(pilot, period)
     settings.prepare()
     arms = arms_of(pilot, settings)
@@ -235,7 +231,18 @@ def prepare(
     reviewed = ReviewStore(settings.database).read(pilot.pilot, str(asked))
     store = ReleaseStore(settings.releases)
     earlier = earlier_releases(store, pilot.pilot, asked)
-    return Plan(pilot, settings, asked, arms, earlier, reviewed, dry_run, back_cast)
+    return Plan(
+        pilot,
+        settings,
+        asked,
+        arms,
+        earlier,
+        reviewed,
+        theme,
+        store,
+        dry_run=dry_run,
+        back_cast=back_cast,
+    )
 
 
 def _theme(pilot: Pilot) -> Theme:
@@ -303,7 +310,8 @@ def _performance_reason(plan: Plan) -> list[Reason]:
     audit = audited(last, ReviewStore(plan.settings.database))
     if audit is None:
         return []
-    found = plan.theme.lost(plan.pilot, plan.settings, champion, last, audit)
+    of, settings = last.key.period, plan.settings
+    found = plan.theme.lost(plan.pilot, settings, champion, of, audit)
     return [found] if found is not None else []
 
 
