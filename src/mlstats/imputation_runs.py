@@ -111,7 +111,7 @@ def compared(run: Run, records: Records, runs: Sequence[ImputationRun]) -> Compa
         records.frame.assign(**{str(c): after[name][c] for c in after[name].columns})
         for name in (run.pilot.baseline, run.pilot.candidate)
     )
-    return Compared(reference, current, against=AGAINST)
+    return Compared(reference, current, AGAINST, records.frame)
 
 
 def arms_apart(

@@ -152,6 +152,35 @@ class ReleaseStore:
             self._point(place, found)
         return found
 
+    @contextmanager
+    def working(self, pilot: str, period: str) -> Iterator[None]:
+        """Hold a period while a run works on it, from its data to its release.
+
+        Raises
+        ------
+        ServiceError
+            Where another run does, or the store refuses.
+        """
+        with _alone(self._place(pilot, period), ".working"):
+            yield
+
+    def again(self, key: ReleaseKey) -> Release | None:
+        """Return the whole release that a key has, and point to it; None: it has none.
+
+        Raises
+        ------
+        ServiceError
+            As :meth:`publish`.
+        """
+        place = self._place(key.pilot, key.period)
+        if not place.is_dir():
+            return None
+        with _alone(place):
+            found = self._with_key(place, key)
+            if found is not None:
+                self._point(place, found)
+        return found
+
     def current(self, pilot: str, period: str) -> Release | None:
         """Return the release that readers see, None where there is none.
 
@@ -278,11 +307,11 @@ class ReleaseStore:
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Hold the period's lock, which ends with the process that holds it."""
+def _alone(place: Path, name: str = ".lock") -> Iterator[None]:
+    """Hold a lock of the period, which ends with the process that holds it."""
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / ".lock", timeout=0)
+        lock = FileLock(place / name, timeout=0)
         lock.acquire()
     except Timeout:
         raise ServiceError(

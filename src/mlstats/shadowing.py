@@ -13,7 +13,6 @@ counted in periods beyond the live ones.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +22,7 @@ from typing import Final
 from mlstats.config import ShadowPlan
 from mlstats.decisions import Decision
 from mlstats.errors import ConfigError, ServiceError, SourceError
-from mlstats.model_store import verify
+from mlstats.model_store import terms_of
 from mlstats.period import ReferencePeriod
 from mlstats.releases import Release, ReleaseStore
 from mlstats.settings import Settings
@@ -144,9 +143,8 @@ def _fault(store: ReleaseStore, release: Release, model: str) -> str:
 def _seen_to(model: str, confidential: Path) -> ReferencePeriod | None:
     """Return the last period that the evaluation has seen, as the stored model says."""
     try:
-        folder = verify(model, confidential)
-        told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        return ReferencePeriod.parse(told.get("terms", {}).get("seen_to", ""))
+        told = terms_of(model, confidential).get("seen_to", "")
+        return ReferencePeriod.parse(told)
     except (ServiceError, ConfigError):
         return None  # a model that is not there is a flaw of the version besides
 

@@ -27,15 +27,8 @@ def settings(tmp_path: Path) -> Settings:
 
 def stored(settings: Settings, seen_to: str | None) -> str:
     """Keep a model whose terms name the last period that its evaluation saw."""
-    made = model_store.store(Incumbent("x"), ["x"], settings.confidential)
-    if seen_to is None:
-        return made
-    folder = settings.confidential / "models" / made
-    told = json.loads((folder / "model.json").read_text())
-    io.write_json(folder / "model.json", {**told, "terms": {"seen_to": seen_to}})
-    digest = model_store._digest(folder)
-    folder.rename(folder.with_name(digest))
-    return digest
+    terms = {} if seen_to is None else {"seen_to": seen_to}
+    return model_store.store(Incumbent("x"), ["x"], settings.confidential, terms=terms)
 
 
 def log(

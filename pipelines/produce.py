@@ -1,0 +1,65 @@
+"""The flow of one reference period of any pilot, from its data to a release."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from mlstats import production
+from mlstats.produced import Produced
+from mlstats.settings import load_settings
+from pipelines.step import step
+
+prepare = step(production.prepare, "prepare")
+read = step(production.read, "read, check the contract, compare with earlier periods")
+answer = step(production.answer, "let the {role} answer")
+keep_shadow = step(production.keep_shadow, "keep the shadow's answers")
+compose = step(production.compose, "compose")
+publish = step(production.publish, "publish")
+
+
+@flow(name="produce", persist_result=False)
+def produce(
+    pilot: str,
+    period: str | None = None,
+    dry_run: bool = False,
+    back_cast: bool = False,
+) -> State[Produced]:
+    """Produce one reference period of a pilot.
+
+    The flow ends in the state ``Done``, or in ``Fallback`` where the baseline stood in.
+
+    Parameters
+    ----------
+    pilot : str
+        Name or path.
+    period : str, optional
+        As 2026-03; without it the scheduled time tells.
+    dry_run : bool
+        Publish nothing.
+    back_cast : bool
+        Ask only the version in the shadow, and publish nothing.
+    """
+    assert period is not None
+    settings = load_settings()
+    plan = prepare(pilot, period, settings, dry_run=dry_run, back_cast=back_cast)
+    with production.working(plan):
+        made = _made(plan)
+    name = "Fallback" if made.fallback else "Done"
+    said = "; ".join(f"{one.cause}: {one.said}" for one in made.reasons)
+    return Completed(name=name, message=said or None, data=made)
+
+
+def _made(plan: production.Plan) -> Produced:
+    taken = read(plan)
+    known = production.released_before(plan, taken)
+    if known is not None:
+        return known
+    roles = production.roles_of(plan)
+    answers = {role: answer(plan, taken, role) for role in roles}
+    shadow = keep_shadow(plan, taken, answers)
+    if plan.back_cast:
+        return Produced(plan.pilot.pilot, str(plan.period), None, shadow=shadow)
+    composed, reasons = compose(plan, taken, answers)
+    return publish(plan, taken, composed, reasons, shadow)
