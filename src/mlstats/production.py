@@ -74,6 +74,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+_NOT_ASKED: Final = frozenset({"contract", "model"})
 _THEMES: Final = {"coding": "mlstats.coding_release"}
 
 
@@ -279,7 +280,9 @@ def read(plan: Plan) -> Taken:
     reasons += _contract_reason(checked)
     try:
         asked = plan.theme.question(pilot, settings, data)
-        version = plan.arms.champion or plan.arms.shadow
+        # A pack that was changed cannot tell what it was trained on either.
+        intact = None if plan.arms.reason else plan.arms.champion
+        version = intact or plan.arms.shadow
         watched = watch(pilot, data.frame, vocabulary_of(version, settings))
     except MlstatsError:
         raise
@@ -375,7 +378,8 @@ def answer(plan: Plan, taken: Taken, role: str) -> Answered:
     arm = getattr(plan.arms, role)
     if arm is None:
         return Answered(None)
-    if role == "champion" and any(not one.classes for one in taken.reasons):
+    # After a measured loss it is still asked: what the switch breaks is published.
+    if role == "champion" and _NOT_ASKED & {one.cause for one in taken.reasons}:
         return Answered(arm)
     budget = plan.pilot.production.time_budget
     try:
