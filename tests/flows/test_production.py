@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -470,3 +473,52 @@ def test_a_version_without_thresholds_automates_nothing(
     done = produce("diaries", MARCH, settings)
     assert done.counts["automatic"] == 0
     assert done.counts["queue"] == done.counts["units"]
+
+
+# -- out of reach --------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_the_last_release(
+    champion: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = produce("diaries", MARCH, champion)
+    rewrite(champion, data(champion).iloc[:-1])
+    write = pd.DataFrame.to_parquet
+
+    def full(frame: pd.DataFrame, path: Any, **more: Any) -> None:
+        if Path(path).name.startswith((".totals", "totals")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(frame, path, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_parquet", full)
+        with pytest.raises(ServiceError) as told:
+            produce("diaries", MARCH, champion)
+    assert told.value.exit_code == 4
+    place = champion.releases / "diaries" / MARCH
+    assert sorted(p.name for p in place.iterdir() if p.is_dir()) == ["r0001"]
+    held = ReleaseStore(champion.releases).current("diaries", MARCH)
+    assert held is not None
+    assert first.release is not None
+    assert held.files == first.release.files
+    assert produce("diaries", MARCH, champion).release is not None  # room again
+
+
+def test_a_log_that_was_changed_produces_nothing(champion: Settings) -> None:
+    with closing(sqlite3.connect(champion.home_folder / "state.db")) as database:
+        database.execute("DROP TRIGGER decisions_no_update")
+        database.execute("UPDATE decisions SET reason = 'other' WHERE number = 3")
+        database.commit()
+    with pytest.raises(ServiceError, match="log of decisions was changed"):
+        produce("diaries", MARCH, champion)
+    assert ReleaseStore(champion.releases).periods("diaries") == []
+
+
+def test_a_database_out_of_reach_is_told(champion: Settings) -> None:
+    settings = champion.model_copy(
+        update={"database_url": "sqlite:////nonexistent/folder/state.db"}
+    )
+    settings.__dict__.pop("database", None)
+    with pytest.raises(ServiceError) as told:
+        produce("diaries", MARCH, settings)
+    assert told.value.exit_code == 4
