@@ -70,8 +70,8 @@ def test_the_current_release_tells_since_when_it_is_that(store: ReleaseStore):
     assert before <= found.published <= datetime.now(UTC)
     pointer = found.folder.parent / "current.json"
     told = json.loads(pointer.read_text())
-    for time in ("2026-01-02T03:04:05+00:00", "2026-01-02T05:04:05+02:00"):
-        pointer.write_text(json.dumps({**told, "published": time}))
+    for moment in ("2026-01-02T03:04:05+00:00", "2026-01-02T05:04:05+02:00"):
+        pointer.write_text(json.dumps({**told, "published": moment}))
         store.publish(KEY, write)  # the same release again: it stays since then
         again = store.current("coicop", "2026-03")
         assert again is not None
