@@ -16,6 +16,8 @@ import pandas as pd
 import pytest
 
 from mlstats import model_store, production
+from mlstats.config import ShadowPlan
+from mlstats.decision_log import DecisionLog
 from mlstats.drill import drill
 from mlstats.errors import ConfigError, ContractError, ServiceError
 from mlstats.evaluate import keyed, project_key
@@ -24,6 +26,7 @@ from mlstats.quality.accuracy import ratio
 from mlstats.releases import Release, ReleaseStore
 from mlstats.review_store import Reviewed, ReviewStore
 from mlstats.settings import Settings, load_settings
+from mlstats.shadowing import shadow_record
 from tests.flows.canary import find
 from tests.production_example import Office, appoint, office, terms_of
 
@@ -229,6 +232,12 @@ def test_a_back_cast_publishes_nothing(at_work: Office, inline: None) -> None:
     assert done.release is None
     assert done.shadow is not None
     assert done.shadow.facts["answered"] is True
+    rows = DecisionLog(at_work.settings.database).read("diaries")
+    shown = shadow_record(
+        at_work.settings, "diaries", 1, at_work.linear, rows, ShadowPlan()
+    )
+    assert (shown.live, shown.back_cast) == ((), ("2026-01",))
+    assert (shown.wanted_live, shown.wanted_back_cast) == (2, 12)
     assert ReleaseStore(at_work.settings.releases).periods("diaries") == []
 
 
