@@ -1,36 +1,45 @@
-"""The flow of one reference period: champion and baseline, to a release."""
+"""The flow of one reference period of any pilot, from its data to a release."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
 from prefect import flow
+from prefect.client.schemas.objects import State
 
+from mlstats import production
 from mlstats.produced import Produced
 from mlstats.settings import Settings
 from pipelines.scheduled import run_period
+from pipelines.step import step
+
+prepare = step(production.prepare, "prepare")
+read = step(production.read, "read, check the contract, compare with earlier periods")
+answer = step(production.answer, "let the {role} answer")
+keep_shadow = step(production.keep_shadow, "keep the shadow's answers")
+compose = step(production.compose, "compose")
+publish = step(production.publish, "publish")
 
 
-@flow(name="produce", persist_result=False, log_prints=False)
+@flow(name="produce", persist_result=False)
 def produce(
     pilot: str,
     period: str | None = None,
     dry_run: bool = False,
     back_cast: bool = False,
-) -> Any:
-    """Produce a reference period of a pilot.
+) -> State[Produced]:
+    """Produce one reference period of a pilot.
+
+    The flow ends in the state ``Done``, or in ``Fallback`` where the baseline stood in.
 
     Parameters
     ----------
     pilot : str
         Name or path.
     period : str, optional
-        Without it, the period of the scheduled time less the lag.
+        As 2026-03; without it that of the scheduled time, less the lag.
     dry_run : bool
         Publish nothing.
     back_cast : bool
-        Let only the version in the shadow answer, for a past period.
+        Ask only the version in the shadow, and publish nothing.
     """
     return run_period(pilot, period, _one, dry_run=dry_run, back_cast=back_cast)
 
@@ -43,8 +52,20 @@ def _one(
     dry_run: bool = False,
     back_cast: bool = False,
 ) -> Produced:
-    production: Any = import_module("mlstats.production")
-    made: Produced = production.produce(
-        name, period, settings, dry_run=dry_run, back_cast=back_cast
-    )
-    return made
+    plan = prepare(name, period, settings, dry_run=dry_run, back_cast=back_cast)
+    with production.working(plan):
+        return _made(plan)
+
+
+def _made(plan: production.Plan) -> Produced:
+    taken = read(plan)
+    known = production.released_before(plan, taken)
+    if known is not None:
+        return known
+    roles = production.roles_of(plan)
+    answers = {role: answer(plan, taken, role) for role in roles}
+    shadow = keep_shadow(plan, taken, answers)
+    if plan.back_cast:
+        return Produced(plan.pilot.pilot, str(plan.period), None, shadow=shadow)
+    composed, reasons = compose(plan, taken, answers)
+    return publish(plan, taken, composed, reasons, shadow)

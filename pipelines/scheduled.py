@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from prefect import get_client, runtime
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed
+from prefect.utilities.timeout import timeout
 
-from mlstats.config import Production
+from mlstats.config import Pilot
 from mlstats.errors import MethodError, MlstatsError, ServiceError
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.production_log import Attempt, Kind, ProductionLog
 from mlstats.schedule import frequency_of, period_of
 from mlstats.settings import Settings, load_settings
-from pipelines.step import step
 
 __all__ = ["Producer", "Recording", "ended", "period_now", "recorded", "run_period"]
 
+_log = logging.getLogger(__name__)
+
 RETRY_AFTER = 60  # seconds: a server that starts again takes about as long
+# Champion and baseline have their own limits; this one ends a run that hangs.
+LONGEST = 10  # times the budget, at least
+SHORTEST = 3600  # seconds
 
 
 class Producer(Protocol):
@@ -81,48 +89,46 @@ def run_period(
     found = load_pilot(pilot, project=settings.project)
     period = period or period_now(pilot, settings)
     _name_run(f"{found.pilot} {period}")
-    attempt = _tried_again(one, found.production)
+    produced = partial(_tried, one, found, period, settings)
     if dry_run:
-        with _in_time(found.production):
-            return ended(attempt(pilot, period, settings, dry_run=True))
+        return ended(produced(pilot, dry_run=True))
     kind: Kind | None = "back-cast" if back_cast else None
-    with (
-        recorded(found.pilot, period, settings, kind=kind) as recording,
-        _in_time(found.production),
-    ):
-        recording.produced = attempt(pilot, period, settings, back_cast=back_cast)
+    with recorded(found.pilot, period, settings, kind=kind) as recording:
+        recording.produced = produced(pilot, back_cast=back_cast)
     return ended(recording.produced)
 
 
-def _tried_again(one: Producer, plan: Production) -> Producer:
-    """Return the producer as a task that waits for a service to come back.
+def _tried(
+    one: Producer,
+    found: Pilot,
+    period: str,
+    settings: Settings,
+    name: str,
+    **how: bool,
+) -> Produced:
+    """Produce a period; a run of a deployment has a limit and waits for a service.
 
-    Whoever runs it by hand wants to be told at once. The time is for champion and
-    fallback together, each of them within the budget.
+    Only a service comes back: a fault of data or pilot would only come again. Whoever
+    runs it by hand wants to be told at once.
     """
-    made: Any = step(one, "produce {name} {period}")
-    return made.with_options(  # type: ignore[no-any-return]
-        retries=plan.retries if runtime.deployment.id else 0,
-        retry_delay_seconds=RETRY_AFTER,
-        retry_condition_fn=_service_error,
-        timeout_seconds=2 * plan.time_budget,
-    )
-
-
-@contextmanager
-def _in_time(plan: Production) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError:
-        raise MethodError(
-            f"The period took longer than {2 * plan.time_budget:g} seconds",
-            expected="champion and fallback each within production.time_budget",
-        ) from None
-
-
-def _service_error(task: object, run: object, state: State[Any]) -> bool:
-    """Tell whether to try again: a fault of data or pilot would only come again."""
-    return isinstance(state.result(raise_on_failure=False), ServiceError)
+    plan = found.production
+    deployed = runtime.deployment.id is not None
+    longest = max(SHORTEST, LONGEST * plan.time_budget)
+    for left in range(plan.retries if deployed else 0, -1, -1):
+        try:
+            with timeout(longest if deployed else None):
+                return one(name, period, settings, **how)
+        except TimeoutError:
+            raise MethodError(
+                f"The period took longer than {longest:g} seconds",
+                hint="look what it waits for, or raise production.time_budget",
+            ) from None
+        except ServiceError as error:
+            if not left:
+                raise
+            _log.warning("%s; %d more tries", error.title, left)
+            time.sleep(RETRY_AFTER)
+    raise AssertionError("not reached")
 
 
 def _name_run(name: str) -> None:
@@ -248,6 +254,5 @@ def ended(produced: Produced) -> State[Produced]:
     Both are of the type COMPLETED: the period was produced. Automations match the name.
     """
     name = "Fallback" if produced.fallback else "Done"
-    causes = ", ".join(dict.fromkeys(reason.cause for reason in produced.reasons))
-    said = f"{produced.pilot} {produced.period}" + (f": {causes}" if causes else "")
-    return Completed(name=name, message=said, data=produced)
+    said = "; ".join(f"{one.cause}: {one.said}" for one in produced.reasons)
+    return Completed(name=name, message=said or None, data=produced)

@@ -19,7 +19,7 @@ import typer
 import mlstats
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
-from mlstats.production_verbs import calendar, deploy, up
+from mlstats.production_verbs import calendar, deploy, drill, produce, up
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -283,6 +283,8 @@ app.command(rich_help_panel=REVIEW)(decisions)
 # -- produce -----------------------------------------------------------------------
 
 
+app.command(rich_help_panel=PRODUCE)(produce)
+app.command(rich_help_panel=PRODUCE)(drill)
 app.command(rich_help_panel=PRODUCE)(deploy)
 app.command(rich_help_panel=PRODUCE)(calendar)
 

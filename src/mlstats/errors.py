@@ -9,6 +9,7 @@
     ├── ContractError            3  the data do not keep the pilot's contract
     │   └── SourceError          3  a file or table cannot be read as data
     ├── MethodError              5  a method failed while it fitted or predicted
+    │   └── TimeBudgetError      5  it took longer than it may
     └── ServiceError             4  a server, database or store is out of reach
 
 An error tells, in this order: what happened, where (file:line), what was
@@ -30,6 +31,7 @@ __all__ = [
     "RefusedError",
     "ServiceError",
     "SourceError",
+    "TimeBudgetError",
     "UsageError",
     "nearest",
 ]
@@ -145,6 +147,10 @@ class SourceError(ContractError):
 
 class MethodError(MlstatsError):
     """A method failed while it fitted or predicted."""
+
+
+class TimeBudgetError(MethodError):
+    """A method took longer than its pilot allows."""
 
 
 class ServiceError(MlstatsError):

@@ -201,7 +201,7 @@ def compared(run: Run, data: ImageryData, runs: Sequence[ArmRun]) -> Compared:
         data.frame.assign(**_answers(run.pilot, data, _named(runs, name)))
         for name in (run.pilot.baseline, run.pilot.candidate)
     )
-    return Compared(before, now, against=AGAINST)
+    return Compared(before, now, AGAINST, data.frame)
 
 
 def _named(runs: Sequence[ArmRun], name: str) -> ArmRun:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from mlstats import io
-from mlstats.errors import ConfigError, ServiceError
+from mlstats.errors import ConfigError, ServiceError, UsageError
 from mlstats.method import predict_top, resolve
 from mlstats.settings import load_settings
 
-__all__ = ["StoredModel", "load", "store", "verify"]
+__all__ = ["StoredModel", "load", "store", "table_of", "terms_of", "verify"]
 
 POINTER = "pointer.json"
 _MODEL = "model.json"
@@ -37,11 +38,23 @@ class StoredModel:
         Fitted.
     columns : list of str
         The columns it reads.
+    terms : mapping, optional
+        On which it was evaluated: see :func:`store`.
+    folder : pathlib.Path, optional
+        Where its files lie.
     """
 
-    def __init__(self, method: Any, columns: list[str]) -> None:
+    def __init__(
+        self,
+        method: Any,
+        columns: list[str],
+        terms: Mapping[str, Any] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         self.method = method
         self.columns = columns
+        self.terms = dict(terms or {})
+        self.folder = folder
 
     def predict(self, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Return the columns code and confidence; an uncoded row has no code.
@@ -52,7 +65,17 @@ class StoredModel:
             With the columns of the signature.
         params : object
             Not used; pyfunc passes it.
+
+        Raises
+        ------
+        UsageError
+            Where the version is a recipe, which has learnt nothing yet.
         """
+        if not hasattr(self.method, "predict"):
+            raise UsageError(
+                "A recipe is fitted to a period's data, it answers for no rows alone",
+                hint="mlstats produce PILOT --period PERIOD",
+            )
         codes, scores = predict_top(self.method, model_input[self.columns], 1)
         confidence = np.where(
             [code is None for code in codes[:, 0]], np.nan, scores[:, 0]
@@ -60,7 +83,14 @@ class StoredModel:
         return pd.DataFrame({"code": codes[:, 0], "confidence": confidence})
 
 
-def store(method: Any, columns: list[str], confidential: Path) -> str:
+def store(
+    method: Any,
+    columns: list[str],
+    confidential: Path,
+    *,
+    terms: Mapping[str, Any] | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+) -> str:
     """Keep a fitted method and return the digest under which it lies.
 
     Parameters
@@ -71,6 +101,12 @@ def store(method: Any, columns: list[str], confidential: Path) -> str:
         The columns that it reads.
     confidential : pathlib.Path
         The confidential folder of the project.
+    terms : mapping, optional
+        On which it was evaluated, part of what a signature is on: ``method`` (its
+        name), ``baseline`` (digest of the stored baseline, empty for the baseline
+        itself), ``thresholds`` (rows), ``seen_to`` (last period of the evaluation).
+    tables : mapping of str to pandas.DataFrame, optional
+        Kept beside it as Parquet: what later periods are compared with.
 
     Returns
     -------
@@ -82,7 +118,10 @@ def store(method: Any, columns: list[str], confidential: Path) -> str:
     beside = Path(tempfile.mkdtemp(prefix=".new-", dir=models))
     try:
         use = f"{type(method).__module__}.{type(method).__qualname__}"
-        io.write_json(beside / _MODEL, {"use": use, "columns": columns})
+        about = {"use": use, "columns": columns}
+        io.write_json(beside / _MODEL, about | ({"terms": terms} if terms else {}))
+        for name, table in (tables or {}).items():
+            io.write_parquet(beside / f"{name}.parquet", table)
         method.save(beside)
         digest = _digest(beside)
         target = models / digest
@@ -108,7 +147,27 @@ def load(digest: str, confidential: Path) -> StoredModel:
     """
     folder = verify(digest, confidential)
     about = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
-    return StoredModel(resolve(about["use"]).load(folder), list(about["columns"]))
+    method = resolve(about["use"]).load(folder)
+    return StoredModel(method, list(about["columns"]), about.get("terms"), folder)
+
+
+def terms_of(digest: str, confidential: Path) -> dict[str, Any]:
+    """Return the terms of a model without loading it.
+
+    Raises
+    ------
+    ServiceError
+        Where the store does not hold it, or its files were changed.
+    """
+    folder = verify(digest, confidential)
+    about = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
+    return dict(about.get("terms") or {})
+
+
+def table_of(digest: str, confidential: Path, name: str) -> pd.DataFrame | None:
+    """Return a table that was kept beside a model, None where there is none."""
+    path = confidential / "models" / digest / f"{name}.parquet"
+    return pd.read_parquet(path) if path.is_file() else None
 
 
 def verify(digest: str, confidential: Path) -> Path:

@@ -1,16 +1,34 @@
-"""One reference period of a pilot, from its data to a release.
-
-The champion and the baseline both answer for the same units. Where the champion cannot
-be relied on, the baseline produces the period, and the release says why.
-"""
+"""What is said of one reference period that was produced."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pandas as pd
 
 from mlstats.releases import Release
 
-__all__ = ["Produced", "Reason"]
+__all__ = [
+    "CAUSES",
+    "Arm",
+    "Composed",
+    "PeriodData",
+    "Produced",
+    "Reason",
+    "Situation",
+    "Theme",
+]
+
+# Why the baseline may stand in, and what that says.
+CAUSES: Final[Mapping[str, str]] = {
+    "contract": "the data break the contract",
+    "model": "the champion's model is missing or cannot be loaded",
+    "crash": "the champion failed",
+    "time": "the champion took longer than its budget",
+    "performance": "an audit measured that the champion is not accurate enough",
+}
 
 
 @dataclass(frozen=True)
@@ -20,13 +38,165 @@ class Reason:
     Parameters
     ----------
     cause : str
-        contract, model, crash, time, performance.
+        One of :data:`CAUSES`.
     said : str
         A sentence without the content of a record.
+    classes : tuple of str
+        The classes that the baseline took over; none: the whole period.
     """
 
     cause: str
     said: str
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A version that answers for a period.
+
+    Parameters
+    ----------
+    role : str
+        champion, baseline or shadow.
+    method : str
+        Its name in the pilot.
+    digest : str
+        Of the stored model; empty for a column of the data.
+    version : int
+        As registered; 0 where the log of decisions does not name it.
+    terms : mapping
+        On which it was evaluated, see :func:`mlstats.model_store.store`.
+    """
+
+    role: str
+    method: str
+    digest: str
+    version: int = 0
+    terms: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Method, version and digest, as the provenance of a value tells them."""
+        number = f" v{self.version}" if self.version else ""
+        return f"{self.method}{number}@{self.digest[:12] or 'column'}"
+
+
+@dataclass(frozen=True, eq=False)
+class PeriodData:
+    """The data of one period.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A row per unit, numbered from 0.
+    digest : str
+        sha256 of what was read.
+    cautions : list of str
+        What a reader of the figures must not miss.
+    more : object
+        What the theme made of other sources.
+    """
+
+    frame: pd.DataFrame
+    digest: str
+    cautions: list[str]
+    more: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Composed:
+    """What is released of a period.
+
+    Parameters
+    ----------
+    units : pandas.DataFrame
+        Confidential: a row per unit, or per value of one, with unit, value, method,
+        model_version, confidence, route and flag.
+    totals : pandas.DataFrame
+        What is published, see :mod:`mlstats.release_totals`.
+    counts : mapping of str to int
+        Units by route, and how many of the queue are closed.
+    confidential, tables : mapping of str to pandas.DataFrame
+        Further tables of records, and further publishable ones.
+    """
+
+    units: pd.DataFrame
+    totals: pd.DataFrame
+    counts: Mapping[str, int]
+    confidential: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    @property
+    def final(self) -> bool:
+        """Whether no unit waits for a clerk."""
+        return self.counts.get("open", 0) == 0
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What decides about the units of a period besides the answers.
+
+    Parameters
+    ----------
+    period : str
+        The period.
+    champion : Arm or None
+        None where the baseline produces as decided.
+    baseline : Arm
+        The traditional method.
+    cause : str
+        Why the baseline produces all units; empty where it does not.
+    classes : mapping of str to str
+        Class of the published level -> why the baseline takes it over.
+    alarm : bool
+        Whether the inputs drifted: the audit is doubled, and a code is automatic only
+        where the baseline gives the same one.
+    reviewed : pandas.DataFrame
+        From :meth:`mlstats.review_store.ReviewStore.read`.
+    key : bytes
+        Secret of the project for the hashes of units.
+    """
+
+    period: str
+    champion: Arm | None
+    baseline: Arm
+    cause: str
+    classes: Mapping[str, str]
+    alarm: bool
+    reviewed: pd.DataFrame
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What a theme does for the production of a period.
+
+    Parameters
+    ----------
+    load : callable
+        ``(pilot, settings, period) -> (PeriodData, ContractResult)``.
+    question : callable
+        ``(pilot, settings, data) -> asked``: what the methods are asked; picklable.
+    answer : callable
+        ``(arm, asked, confidential) -> answer`` of a stored version, in a process of
+        its own; ServiceError where the version cannot be loaded.
+    of_column : callable
+        ``(pilot, name, data) -> answer`` of a method that is a column.
+    compose : callable
+        ``(pilot, data, asked, answers by role, situation) -> Composed``.
+    lost : callable
+        ``(pilot, settings, champion, period, audit) -> Reason or None``.
+    files : callable
+        ``(pilot) -> names``: of the files that decide values besides the data.
+    """
+
+    load: Callable[..., Any]
+    question: Callable[..., Any]
+    answer: Callable[..., Any]
+    of_column: Callable[..., Any]
+    compose: Callable[..., Composed]
+    lost: Callable[..., Reason | None]
+    files: Callable[..., list[str]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +213,12 @@ class Produced:
         Why the fallback was taken; none where the period is as decided.
     shadow : Release or None
         What the version in the shadow answered, kept beside the releases.
+    totals : pandas.DataFrame
+        What was, or in a dry run would be, published.
+    counts : mapping of str to int
+        Units by route.
+    notes : tuple of str
+        What a reader must not miss.
     """
 
     pilot: str
@@ -50,6 +226,9 @@ class Produced:
     release: Release | None
     reasons: tuple[Reason, ...] = ()
     shadow: Release | None = None
+    totals: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def fallback(self) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import yaml
 
 from mlstats import contract, io, model_store, tracking
@@ -20,7 +22,9 @@ from mlstats.quality.report import RunReport
 from mlstats.quality.reproducibility import outputs_digest
 from mlstats.quality.sims import export, write_sims
 from mlstats.quality.waiver import waived_verdict
+from mlstats.recipe import Recipe, recipe_of
 from mlstats.runs import Compared, Outcome, Run
+from mlstats.watching import trained_tables
 
 __all__ = ["conclude", "publish"]
 
@@ -49,7 +53,7 @@ def publish(
     compared : Compared
         What the page of distributions shows.
     """
-    records = [_record(run, shown, done) for done in runs]
+    records = _records(run, compared, evaluation, shown, runs)
     shown = _with_digests(shown, records)
     digest = evaluation.write(run.confidential, folder)
     report.write_html(shown, folder / "scorecard.html")
@@ -196,7 +200,58 @@ def _write_drift(run: Run, compared: Compared, shown: RunReport, folder: Path) -
     )
 
 
-def _record(run: Run, shown: RunReport, done: MethodDone) -> tracking.MethodRecord:
+def _records(
+    run: Run,
+    compared: Compared,
+    evaluation: Evaluation,
+    shown: RunReport,
+    runs: Sequence[MethodDone],
+) -> list[tracking.MethodRecord]:
+    """Store what has run: the baseline first, so that the candidate can name it."""
+    pilot = run.pilot
+    ordered = sorted(runs, key=lambda done: done.name != pilot.baseline)
+    made: dict[str, tracking.MethodRecord] = {}
+    for done in ordered:
+        terms: dict[str, Any] = {"method": done.name}
+        tables: dict[str, pd.DataFrame] = {}
+        if done.name == pilot.candidate:
+            base = made.get(pilot.baseline)
+            terms |= {
+                "baseline": (base.digest or "") if base else "",
+                "thresholds": _thresholds(evaluation, done.name),
+                "seen_to": shown.period.split(" to ")[-1],
+            }
+            tables = trained_tables(pilot, compared.trained)
+        made[done.name] = _record(run, shown, done, terms, tables)
+    return [made[done.name] for done in runs]
+
+
+def _thresholds(evaluation: Evaluation, method: str) -> list[dict[str, Any]]:
+    """Return the thresholds of a method; none: where nothing is automatic."""
+    shown = evaluation.tables.get("thresholds")
+    if shown is None:
+        return []
+    rows = shown[shown["method"] == method]
+    limits = rows["threshold"].to_numpy(dtype=float)
+    return [
+        {
+            "level": str(level),
+            "group": str(group),
+            "threshold": float(limit) if np.isfinite(limit) else None,
+        }
+        for (level, group), limit in zip(
+            rows[["level", "group"]].to_numpy(), limits, strict=True
+        )
+    ]
+
+
+def _record(
+    run: Run,
+    shown: RunReport,
+    done: MethodDone,
+    terms: dict[str, Any],
+    tables: dict[str, pd.DataFrame],
+) -> tracking.MethodRecord:
     spec = run.pilot.methods[done.name]
     card = shown.scorecard
     card = card[(card["method"] == done.name) & card["indicator"].isin(NAMES)]
@@ -205,20 +260,50 @@ def _record(run: Run, shown: RunReport, done: MethodDone) -> tracking.MethodReco
         for _, row in card.iterrows()
     }
     seconds = {f"{t['step']}_seconds": float(t["wall_seconds"]) for t in done.timings}
-    keeps = hasattr(done.method, "save") and spec.use != "mlstats.Incumbent"
+    kept = _kept(run, done)
     digest = None
-    if keeps:
+    if kept is not None:
         digest = model_store.store(
-            done.method, list(done.inputs), run.settings.confidential
+            kept,
+            list(done.inputs),
+            run.settings.confidential,
+            terms=terms,
+            tables=tables,
         )
     return tracking.MethodRecord(
         name=done.name,
         kind=spec.kind,
-        params={"use": spec.use, **spec.params},
+        params={"use": spec.use, **spec.params, **_made_of(run, done)},
         metrics=metrics | seconds,
         digest=digest,
         inputs=list(done.inputs.items()),
+        answers=not isinstance(kept, Recipe),
     )
+
+
+def _kept(run: Run, done: MethodDone) -> Any:
+    """Return what a version of a method holds, None where it has none.
+
+    A coding method is kept as it was fitted. Methods of the other themes are fitted
+    anew to each period: their version is the recipe.
+    """
+    if run.pilot.methods[done.name].use == "mlstats.Incumbent":
+        return None
+    if run.pilot.theme == "coding":
+        return done.method if hasattr(done.method, "save") else None
+    return recipe_of(run.pilot, done.name, run.settings)
+
+
+def _made_of(run: Run, done: MethodDone) -> dict[str, str]:
+    """Return the digests of a recipe, and of what it has learnt where that is kept."""
+    if run.pilot.theme == "coding":
+        return {}
+    told = {"recipe": recipe_of(run.pilot, done.name, run.settings).digest}
+    if hasattr(done.method, "save"):
+        told["fitted"] = model_store.store(
+            done.method, list(done.inputs), run.settings.confidential
+        )
+    return told
 
 
 def _flat(tree: Any, at: str = "") -> dict[str, Any]:

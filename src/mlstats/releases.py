@@ -15,7 +15,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -82,6 +82,8 @@ class Release:
         File below the folder -> sha256.
     facts : mapping
         What the run says of it, such as the reason of a fallback.
+    published : datetime.datetime, optional
+        When it became the current one of its period; of that one only.
     """
 
     folder: Path
@@ -90,6 +92,7 @@ class Release:
     final: bool
     files: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    published: datetime | None = field(default=None, compare=False)
 
     @property
     def path(self) -> str:
@@ -152,6 +155,35 @@ class ReleaseStore:
             self._point(place, found)
         return found
 
+    @contextmanager
+    def working(self, pilot: str, period: str) -> Iterator[None]:
+        """Hold a period while a run works on it, from its data to its release.
+
+        Raises
+        ------
+        ServiceError
+            Where another run does, or the store refuses.
+        """
+        with _alone(self._place(pilot, period), ".working"):
+            yield
+
+    def again(self, key: ReleaseKey) -> Release | None:
+        """Return the whole release that a key has, and point to it; None: it has none.
+
+        Raises
+        ------
+        ServiceError
+            As :meth:`publish`.
+        """
+        place = self._place(key.pilot, key.period)
+        if not place.is_dir():
+            return None
+        with _alone(place):
+            found = self._with_key(place, key)
+            if found is not None:
+                self._point(place, found)
+        return found
+
     def current(self, pilot: str, period: str) -> Release | None:
         """Return the release that readers see, None where there is none.
 
@@ -162,12 +194,15 @@ class ReleaseStore:
         """
         pointer = self._place(pilot, period) / POINTER
         try:
-            number = int(json.loads(pointer.read_text(encoding="utf-8"))["number"])
+            told = json.loads(pointer.read_text(encoding="utf-8"))
+            number = int(told["number"])
+            published = datetime.fromisoformat(told["published"]).astimezone(UTC)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
             raise _damaged(pointer) from None
-        return _read(pointer.parent / f"r{number:04d}")
+        release = _read(pointer.parent / f"r{number:04d}")
+        return replace(release, published=published)
 
     def revisions(self, pilot: str, period: str) -> list[Release]:
         """Return every release of a period, the oldest first."""
@@ -261,11 +296,11 @@ class ReleaseStore:
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Hold the period's lock, which ends with the process that holds it."""
+def _alone(place: Path, name: str = ".lock") -> Iterator[None]:
+    """Hold a lock of the period, which ends with the process that holds it."""
     try:
         place.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(place / ".lock", timeout=0)
+        lock = FileLock(place / name, timeout=0)
         lock.acquire()
     except Timeout:
         raise ServiceError(

@@ -148,11 +148,19 @@ class Compared:
         With the columns of the contract.
     against : str
         How the drift verdicts call the reference.
+    learnt_from : pandas.DataFrame, optional
+        The data that later periods are held to, where they are not the reference.
     """
 
     reference: pd.DataFrame
     current: pd.DataFrame
     against: str = "training"
+    learnt_from: pd.DataFrame | None = None
+
+    @property
+    def trained(self) -> pd.DataFrame:
+        """The data that the methods learnt from."""
+        return self.reference if self.learnt_from is None else self.learnt_from
 
 
 def compared(dataset: Dataset) -> Compared:

@@ -33,9 +33,9 @@ from concurrent.futures import (
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlstats.errors import ConfigError, MethodError, MlstatsError
+from mlstats.errors import ConfigError, MethodError, MlstatsError, TimeBudgetError
 
-__all__ = ["map_blocks", "progress", "row_blocks"]
+__all__ = ["isolated", "map_blocks", "progress", "row_blocks"]
 
 _Block = TypeVar("_Block")
 _Result = TypeVar("_Result")
@@ -92,6 +92,52 @@ def map_blocks(
     if workers == 1:
         return (_guarded(function, block) for block in blocks)
     return _map_in_processes(function, blocks, workers, ordered)
+
+
+def isolated(function: Callable[..., _Result], *given: Any, seconds: float) -> _Result:
+    """Return ``function(*given)`` of a process of its own, ended after `seconds`.
+
+    What the function does to its process, even ending it, does not reach the caller.
+
+    Parameters
+    ----------
+    function : callable
+        Defined at the top of a module; what it is given and returns is pickled.
+    seconds : float
+        From the start of the process.
+
+    Raises
+    ------
+    TimeBudgetError
+        Where it took longer.
+    MlstatsError
+        What it raised.
+    MethodError
+        In place of any other exception, and where the process ended.
+    """
+    pool = ProcessPoolExecutor(
+        1,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+    )
+    try:
+        done = _submit(pool, _call, (function, given))
+        if not wait([done], timeout=seconds).done:
+            raise TimeBudgetError(
+                f"It was ended after its budget of {seconds:g} seconds",
+                where="production.time_budget",
+            )
+        return _take(deque([done]), ordered=True)
+    finally:
+        # A process that does not return would hold up the end of the pool.
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.kill()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _call(task: tuple[Callable[..., _Result], tuple[Any, ...]]) -> _Result:
+    function, given = task
+    return function(*given)
 
 
 def row_blocks(n_rows: int, size: int) -> Iterator[slice]:

@@ -18,6 +18,7 @@ from mlstats.produced import Produced, Reason
 from mlstats.releases import ReleaseKey, ReleaseStore
 from mlstats.settings import Settings
 from pipelines import scheduled
+from pipelines.step import step
 
 RECORD = "Zebulon Quackenbush"
 
@@ -58,6 +59,9 @@ def _write(folder: Path) -> None:
     (folder / "values.csv").write_text("unit,value\n1,2\n")
 
 
+made = step(production, "produce {name} {period}")
+
+
 @flow(name="produce", persist_result=False)
 def produce(
     pilot: str,
@@ -68,5 +72,5 @@ def produce(
     """Stand in for :func:`pipelines.produce.produce`."""
     scheduled.RETRY_AFTER = 1
     return scheduled.run_period(
-        pilot, period, production, dry_run=dry_run, back_cast=back_cast
+        pilot, period, made, dry_run=dry_run, back_cast=back_cast
     )

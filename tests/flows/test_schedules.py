@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from mlstats.errors import ConfigError, MethodError, UsageError
 from mlstats.production_log import Attempt, ProductionLog
 from mlstats.releases import ReleaseStore
 from mlstats.settings import Settings, load_settings
+from pipelines import scheduled
 from tests.flows.stand_in import RECORD
 from tests.unit.test_schedule import PILOT
 
@@ -188,14 +190,14 @@ def deployed(office: Office, client: Any) -> list[str]:
     return said
 
 
-def plan(client: Any, when: str, **parameters: str) -> Any:
-    """Plan a run as the scheduler does, for a time that may lie in the past."""
+def plan(client: Any, when: str, pilot: str = "diary") -> Any:
+    """Plan a run as the scheduler does, for a time that may lie in the past, in UTC."""
     from prefect.states import Scheduled
 
-    found = client.read_deployment_by_name("produce/diary")
-    time = datetime.fromisoformat(when).astimezone(UTC)
+    found = client.read_deployment_by_name(f"produce/{pilot}")
+    time = datetime.fromisoformat(when).replace(tzinfo=UTC)
     return client.create_flow_run_from_deployment(
-        found.id, state=Scheduled(scheduled_time=time), parameters=parameters
+        found.id, state=Scheduled(scheduled_time=time)
     ).id
 
 
@@ -297,7 +299,7 @@ def both(office: Office, client: Any, deployed: list[str]) -> list[Any]:
     """Two runs planned at once: a fallback, when a service is back, and a crash."""
     outcomes(office, _2026_04="fallback later", _2026_05="crash")
     # Midnight in Tokyo is the day before in UTC, and neither starts on time.
-    runs = [plan(client, f"{time}:00+00:00") for time in TIMES]
+    runs = [plan(client, time) for time in TIMES]
     return [ended(office, client, run) for run in runs]
 
 
@@ -328,10 +330,12 @@ def test_by_hand_and_in_time(
     tried = len(office.attempts())
     assert produce("diary", "2020-01", dry_run=True).release is None
     assert len(office.attempts()) == tried
+    monkeypatch.setattr(scheduled, "SHORTEST", 0.0)
+    monkeypatch.setattr("prefect.runtime.deployment.id", "one", raising=False)
     path = office.project / "configs/pilots/hasty.yaml"
     tree = yaml.safe_load(path.with_name("diary.yaml").read_text())
     tree["pilot"] = "hasty"
-    tree["production"]["time_budget"] = 0.5
+    tree["production"]["time_budget"] = 0.1
     path.write_text(yaml.safe_dump(tree))
     try:
         with pytest.raises(MethodError, match="longer than 1 seconds"):
@@ -339,7 +343,7 @@ def test_by_hand_and_in_time(
     finally:
         path.unlink()
     (row,) = ProductionLog(office.settings.database).read("hasty")
-    assert (row.kind, row.scheduled, row.outcome) == ("by hand", "", "failed")
+    assert (row.kind, row.outcome) == ("scheduled", "failed")
     assert row.causes == "MethodError"
 
 
@@ -550,6 +554,40 @@ def test_what_is_removed_is_gone(office: Office, client: Any) -> None:
 
 
 @pytest.mark.soak
+def test_the_shipped_flow_produces_a_period_and_falls_back(
+    office: Office, client: Any
+) -> None:
+    """The pilot, the methods and the flow are real; a worker runs them."""
+    from pipelines.deploy import deploy, remove
+    from tests import production_example
+
+    made = production_example.office(office.project)
+    production_example.appoint(made.settings, made.linear, "production")
+    deploy("diaries", made.settings, print)
+    found = client.read_deployment_by_name("produce/diaries")
+    released = ended(office, client, plan(client, "2026-04-03T06:00", "diaries"))
+    assert (released.state.name, released.name) == ("Done", "diaries 2026-03")
+    store = ReleaseStore(made.settings.releases)
+    release = store.current("diaries", "2026-03")
+    assert release is not None
+    assert store.verify(release) == []
+    shutil.rmtree(made.settings.confidential / "models" / made.linear)
+    fell = ended(office, client, plan(client, "2026-05-03T06:00", "diaries"))
+    assert (fell.state.type.value, fell.state.name) == ("COMPLETED", "Fallback")
+    rows = ProductionLog(made.settings.database).read("diaries")
+    assert [(row.period, row.kind, row.outcome, row.causes) for row in rows] == [
+        ("2026-03", "scheduled", "done", ""),
+        ("2026-04", "scheduled", "fallback", "model"),
+    ]
+    shown = office.command(
+        "calendar", "diaries", "--from", "2026-03", "--to", "2026-04"
+    )
+    assert "fallback" in shown.stdout
+    assert found.entrypoint == "pipelines.produce.produce"
+    remove("diaries", made.settings, print)
+
+
+@pytest.mark.soak
 def test_up_stops_a_flow_in_the_middle_of_a_period_too(
     office: Office, client: Any
 ) -> None:
@@ -557,7 +595,7 @@ def test_up_stops_a_flow_in_the_middle_of_a_period_too(
 
     deploy("diary", office.settings, print, entrypoint=STAND_IN)
     outcomes(office, _2019_01="slow")
-    plan(client, "2019-01-31T15:00:00+00:00")
+    plan(client, "2019-01-31T15:00")
     office.await_((office.settings.home_folder / "2019-01.tries").exists)
     family = psutil.Process(office.process.pid).children(recursive=True)
     office.process.send_signal(signal.SIGTERM)

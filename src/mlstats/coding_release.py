@@ -1,0 +1,388 @@
+"""What a coding pilot releases of a period: the code of each unit and its way there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlstats import split
+from mlstats.coding import arm
+from mlstats.coding.classification import Classification
+from mlstats.coding_production import (
+    Codes,
+    Question,
+    answer,
+    known_codes,
+    load,
+    of_column,
+    question,
+    refused,
+)
+from mlstats.coding_totals import code_totals
+from mlstats.config import Pilot
+from mlstats.dataset import finder
+from mlstats.errors import MethodError
+from mlstats.evaluate import keyed, levels_of
+from mlstats.performance import lost
+from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
+from mlstats.quality.routing import Routing, route
+from mlstats.review import draw_audit
+from mlstats.runs import routing_of
+from mlstats.settings import Settings
+
+__all__ = ["THEME", "compose"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """One arm's answers, a row per unit, and how the champion's are routed."""
+
+    code: np.ndarray
+    confidence: np.ndarray
+    found: Codes
+    place: np.ndarray  # of each unit among the rows of `found`
+    automatic: np.ndarray
+    depth: np.ndarray
+    routed: np.ndarray
+
+
+def compose(
+    pilot: Pilot,
+    data: PeriodData,
+    asked: Question,
+    answers: Mapping[str, Codes],
+    now: Situation,
+) -> Composed:
+    """Bring the answers for a period to what is released of it.
+
+    Parameters
+    ----------
+    answers : mapping of str to Codes
+        By role; the one of the arm that produces is there.
+
+    Raises
+    ------
+    MethodError
+        Where neither arm has answered.
+    """
+    if not answers:
+        raise MethodError("Neither champion nor baseline has answered")
+    classification = known_codes(data.more, pilot, list(answers.values()))
+    named = {"champion": now.champion, "baseline": now.baseline}
+    spread = {
+        role: _of_units(found, asked, pilot, classification, named[role])
+        for role, found in answers.items()
+    }
+    units = _valued(pilot, data, spread, classification, now)
+    level = levels_of(pilot, classification)[0]
+    units, audit = _audited(pilot, units, classification, level, now)
+    units, closed = _reviewed(pilot, units, now)
+    totals = code_totals(
+        units,
+        classification,
+        level,
+        domains=pilot.data.roles.domain,
+        single=pilot.data.single_cluster,
+    )
+    counts = _counts(units, audit, closed)
+    return Composed(
+        _published_columns(units),
+        totals,
+        counts,
+        confidential={"audit": audit, "queue": _queue(units, spread)},
+    )
+
+
+# -- answers -----------------------------------------------------------------------
+
+
+def _of_units(
+    found: Codes,
+    asked: Question,
+    pilot: Pilot,
+    classification: Classification,
+    one: Arm | None,
+) -> _Rows:
+    """Route the distinct rows by the version's own thresholds, then spread them."""
+    told = found.codes[:, 0]
+    none = pd.isna(told)
+    top = pd.DataFrame(
+        {
+            "method": one.method if one else "",
+            "prediction": pd.Series(told, dtype=object),
+            "confidence": np.where(none, np.nan, found.scores[:, 0]),
+        }
+    )
+    routing: Routing = routing_of(pilot)
+    if any(step.level != "full" for step in routing.steps):
+        top["candidates"] = [[c for c in row if c is not None] for row in found.codes]
+        top["scores"] = [
+            [float(s) for c, s in zip(*pair, strict=True) if c is not None]
+            for pair in zip(found.codes, found.scores, strict=True)
+        ]
+    routes = route(top, _limits(one), classification.ancestor, routing)
+    place = asked.inverse if found.distinct else np.arange(len(top))
+    return _Rows(
+        told[place],
+        top["confidence"].to_numpy(dtype=float)[place],
+        found,
+        place,
+        (routes["route"] == "automatic").to_numpy()[place],
+        routes["depth"].to_numpy(dtype=object)[place],
+        routes["routed"].to_numpy(dtype=object)[place],
+    )
+
+
+def _limits(one: Arm | None) -> pd.DataFrame:
+    rows: Collection[Mapping[str, Any]] = one.terms.get("thresholds", []) if one else []
+    table = pd.DataFrame(
+        [
+            (row["level"], row["group"], row["threshold"])
+            for row in rows
+            if row["threshold"] is not None
+        ],
+        columns=["level", "group", "threshold"],
+    )
+    return table.assign(method=one.method if one else "")
+
+
+def _valued(
+    pilot: Pilot,
+    data: PeriodData,
+    spread: Mapping[str, _Rows],
+    classification: Classification,
+    now: Situation,
+) -> pd.DataFrame:
+    """Return a row per unit with the value that stands until a clerk decides."""
+    own, base = spread.get("champion"), spread.get("baseline")
+    n = len(data.frame)
+    frame = _design(pilot, data, now)
+    none = np.full(n, None, dtype=object)
+    frame["champion_code"] = none if own is None else own.code
+    frame["baseline_code"] = none if base is None else base.code
+    by_champion = own is not None and not now.cause
+    rows = own if by_champion else base
+    if rows is None:
+        raise MethodError("The arm that produces the period has not answered")
+    by = now.champion if by_champion and now.champion else now.baseline
+    frame["value"], frame["confidence"] = rows.code, rows.confidence
+    frame["depth"] = np.where(pd.isna(rows.code), "", "full")
+    frame["method"], frame["model_version"] = by.method, by.label
+    frame["flag"] = f"fallback: {now.cause}" if now.cause else ""
+    given = ~pd.isna(rows.code)
+    frame["route"] = np.where(given, "automatic", "queue")
+    if by_champion:
+        _take_champion(frame, rows, base, classification, now)
+    refuses = refused(pilot, frame["value"].to_numpy(dtype=object))
+    frame.loc[refuses, "route"] = "uncodable"
+    return frame
+
+
+def _take_champion(
+    frame: pd.DataFrame,
+    own: _Rows,
+    base: _Rows | None,
+    classification: Classification,
+    now: Situation,
+) -> None:
+    """Route by the champion's thresholds, and give up classes that it has lost."""
+    automatic = own.automatic
+    if now.alarm and base is not None:
+        # Two witnesses instead of one: the inputs are not those of the evaluation.
+        automatic = automatic & _agree(own, base, classification)
+    frame["route"] = np.where(automatic, "automatic", "queue")
+    frame["value"] = np.where(automatic, own.routed, own.code)
+    frame["depth"] = np.where(automatic, own.depth, frame["depth"])
+    if not now.classes or base is None:
+        return
+    at = classification.ancestor(own.code, classification.levels[0])
+    lost = np.isin(at.astype("str"), [*now.classes])
+    frame.loc[lost, "value"] = base.code[lost]
+    frame.loc[lost, "confidence"] = base.confidence[lost]
+    frame.loc[lost, "depth"] = np.where(pd.isna(base.code[lost]), "", "full")
+    frame.loc[lost, "method"] = now.baseline.method
+    frame.loc[lost, "model_version"] = now.baseline.label
+    frame.loc[lost, "flag"] = "fallback: performance"
+    frame.loc[lost, "route"] = np.where(pd.isna(base.code[lost]), "queue", "automatic")
+
+
+def _agree(own: _Rows, base: _Rows, classification: Classification) -> np.ndarray:
+    same = np.zeros(len(own.code), dtype=bool)
+    for level in set(own.depth) - {""}:
+        at = own.depth == level
+        same[at] = own.routed[at] == classification.ancestor(base.code[at], level)
+    return same
+
+
+def _design(pilot: Pilot, data: PeriodData, now: Situation) -> pd.DataFrame:
+    roles, frame = pilot.data.roles, data.frame
+    n = len(frame)
+    columns: dict[str, Any] = {
+        "unit": frame[roles.unit_id].to_numpy(),
+        "period": now.period,
+        "weight": frame[roles.weight].to_numpy(dtype=float)
+        if roles.weight
+        else np.ones(n),
+        "stratum": frame[roles.stratum].fillna("").to_numpy() if roles.stratum else "",
+        "cluster": split.cluster_ids(frame, roles.cluster).to_numpy(),
+        "fraction": frame[roles.fraction].to_numpy(dtype=float)
+        if roles.fraction
+        else 0.0,
+    }
+    columns |= {
+        f"domain_{name}": frame[name].fillna("").to_numpy() for name in roles.domain
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(n))
+
+
+# -- people ------------------------------------------------------------------------
+
+
+def _audited(
+    pilot: Pilot,
+    units: pd.DataFrame,
+    classification: Classification,
+    level: str,
+    now: Situation,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw the audit from every unit that has a code, queue and fallback included."""
+    plan = pilot.production.review
+    size = plan.audit_sample * (2 if now.alarm else 1)
+    # Where the contract is broken an id may stand twice; a unit is drawn once.
+    pool = units[(units["route"] != "uncodable") & ~units["unit"].duplicated()]
+    if pool.empty:
+        return units, pool
+    seed = pilot.evaluate.seed
+    audit = draw_audit(
+        pool.assign(prediction=pool["value"]),
+        size=max(min(size, len(pool)), min(2, len(pool))),
+        ancestor=classification.ancestor,
+        level=level,
+        least=min(2, len(pool)),
+        double_code=plan.double_code,
+        seed=seed + hash_of(now.period),
+    )
+    drawn = units["unit"].isin(audit["unit"]) & (units["route"] == "automatic")
+    routed = units.assign(route=units["route"].mask(drawn, "audit"))
+    columns = [
+        *("unit", "value", "route", "weight", "confidence", "method", "model_version"),
+        *("audit_stratum", "inclusion", "audit_weight", "blind", "double_coded"),
+        "double_inclusion",
+    ]
+    kept = audit[columns].assign(hash=keyed(audit["unit"], now.key))
+    return routed, kept
+
+
+def hash_of(period: str) -> int:
+    """Return a number of a period, so that each has a sample of its own."""
+    return int.from_bytes(period.encode(), "big") % 2**31
+
+
+def _reviewed(
+    pilot: Pilot, units: pd.DataFrame, now: Situation
+) -> tuple[pd.DataFrame, int]:
+    """Put in what clerks gave the units of the queue."""
+    waiting = units["route"] == "queue"
+    units = units.assign(open=waiting)
+    told = now.reviewed[now.reviewed["kind"] == "queue"]
+    if told.empty or not waiting.any():
+        return units, 0
+    by_hash = dict(zip(told["unit"], told["code"], strict=True))
+    rows = np.flatnonzero(waiting.to_numpy())
+    hashes = keyed(units["unit"].iloc[rows], now.key)
+    given = np.array([by_hash.get(name) for name in hashes], dtype=object)
+    done = rows[~pd.isna(given)]
+    units.loc[done, "value"] = given[~pd.isna(given)]
+    units.loc[done, "depth"] = "full"
+    units.loc[done, ["method", "model_version"]] = "clerk"
+    units.loc[done, "confidence"] = np.nan
+    units.loc[done, "flag"] = "reviewed"
+    units.loc[done, "open"] = False
+    return units, len(done)
+
+
+def _counts(units: pd.DataFrame, audit: pd.DataFrame, closed: int) -> dict[str, int]:
+    by_route = units["route"].value_counts()
+    return {
+        "units": len(units),
+        **{
+            name: int(by_route.get(name, 0))
+            for name in ("automatic", "queue", "audit", "uncodable")
+        },
+        "audit_sample": len(audit),
+        "open": int(units["open"].sum()),
+        "closed": closed,
+        "fallback": int(units["flag"].str.startswith("fallback").sum()),
+    }
+
+
+def _queue(units: pd.DataFrame, spread: Mapping[str, _Rows]) -> pd.DataFrame:
+    """Return what a clerk is shown of each unit that waits, least sure first."""
+    rows = np.flatnonzero(units["open"].to_numpy())
+    told = spread.get("champion") or spread["baseline"]
+    codes, scores = (
+        table[told.place[rows]] for table in (told.found.codes, told.found.scores)
+    )
+    queue = pd.DataFrame(
+        {
+            "unit": units["unit"].to_numpy()[rows],
+            **{f"code_{k + 1}": codes[:, k] for k in range(codes.shape[1])},
+            **{f"score_{k + 1}": scores[:, k] for k in range(scores.shape[1])},
+            "confidence": told.confidence[rows],
+            "baseline_code": units["baseline_code"].to_numpy()[rows],
+        }
+    )
+    order = np.argsort(np.nan_to_num(queue["confidence"], nan=-1.0), kind="stable")
+    return queue.iloc[order].reset_index(drop=True)
+
+
+def _published_columns(units: pd.DataFrame) -> pd.DataFrame:
+    """Return the units as they are kept, words that repeat as categories."""
+    repeated = ["period", "depth", "method", "model_version", "flag", "route", "value"]
+    repeated += ["champion_code", "baseline_code", "stratum"]
+    return units.astype(dict.fromkeys(repeated, "category"))
+
+
+def _lost(
+    pilot: Pilot,
+    settings: Settings,
+    champion: Arm,
+    period: str,
+    audit: pd.DataFrame,
+) -> Reason | None:
+    spec = pilot.data.classification
+    assert spec is not None
+    classification = arm.read_classification(spec, finder(settings))
+    if spec.separator:
+        given = [*audit["value"].astype(object), *audit["truth"]]
+        classification = classification.extended(
+            [code for code in given if isinstance(code, str)]
+        )
+    return lost(
+        pilot,
+        champion,
+        period,
+        audit,
+        classification.ancestor,
+        levels_of(pilot, classification),
+    )
+
+
+def _files(pilot: Pilot) -> list[str]:
+    spec, texts = pilot.data.classification, pilot.data.uncodable.texts
+    return [*([spec.file] if spec else []), *([texts] if texts else [])]
+
+
+THEME = Theme(
+    load=load,
+    question=question,
+    answer=answer,
+    of_column=of_column,
+    compose=compose,
+    lost=_lost,
+    files=_files,
+)

@@ -1,0 +1,162 @@
+"""The shares of the classes that a coding pilot publishes of a period."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlstats.coding.classification import Classification
+from mlstats.quality.accuracy import RatioEstimate, proportion_interval
+from mlstats.quality.design import SingleClusterRule
+from mlstats.quality.share_totals import ShareDesign, Shares
+from mlstats.quality.summaries import UNCODED
+from mlstats.release_totals import TOTALS, t_limits
+
+__all__ = ["code_totals"]
+
+MIN_CELL = 10
+
+
+@dataclass(frozen=True, eq=False)
+class _Coded:
+    """The codings of the units as numbers of classes."""
+
+    names: np.ndarray
+    value: np.ndarray
+    champion: np.ndarray
+    baseline: np.ndarray
+    both: bool
+
+
+def code_totals(
+    units: pd.DataFrame,
+    classification: Classification,
+    level: str,
+    *,
+    domains: Sequence[str] = (),
+    single: SingleClusterRule = "adjust",
+) -> pd.DataFrame:
+    """Estimate the weighted share of each class, and how the methods differ in it.
+
+    Parameters
+    ----------
+    units : pandas.DataFrame
+        Columns value, champion_code, baseline_code, weight, cluster, stratum,
+        fraction, open and ``domain_NAME``.
+    level : str
+        Of the classification; what does not reach it is ``uncoded``.
+    domains : sequence of str
+        Columns by which the shares are told too.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns :data:`mlstats.release_totals.TOTALS`. ``difference`` is champion less
+        baseline of the same units, whoever produced them. A class of fewer than ten
+        units is not told.
+    """
+    coded = _numbered(units, classification, level)
+    known = units.loc[units["fraction"] > 0, ["stratum", "fraction"]]
+    shares = known.groupby("stratum", observed=True)["fraction"].first()
+    design = ShareDesign.of(
+        units["weight"].to_numpy(dtype=float),
+        units["cluster"],
+        units["stratum"],
+        {str(name): float(share) for name, share in shares.items()},
+    )
+    waits = units["open"].to_numpy(dtype=bool)
+    refuse = single == "refuse" and bool((np.bincount(design.stratum) == 1).any())
+    parts = [_table(coded, design, waits, "", None, level)]
+    for name in domains:
+        number, groups = pd.factorize(units[f"domain_{name}"])
+        for place, group in enumerate(groups):
+            if (number == place).sum() >= MIN_CELL:
+                told = f"{name}={group}"
+                parts.append(_table(coded, design, waits, told, number == place, level))
+    table = pd.concat(parts, ignore_index=True).astype(dict(TOTALS))
+    if refuse:
+        table[["se", "lower", "upper", "difference_lower", "difference_upper"]] = np.nan
+        table["note"] = "a stratum has one cluster: no standard error"
+    return table
+
+
+def _numbered(
+    units: pd.DataFrame, classification: Classification, level: str
+) -> _Coded:
+    columns = ["value", "champion_code", "baseline_code"]
+    numbers, distinct = [], []
+    for column in columns:
+        number, found = pd.factorize(units[column])
+        at = classification.ancestor(np.asarray(found, dtype=object), level)
+        classes = np.array([UNCODED if c is None else str(c) for c in at] + [UNCODED])
+        numbers.append(number)
+        distinct.append(classes)
+    names = np.unique(np.concatenate(distinct))
+    value, champion, baseline = (
+        np.searchsorted(names, classes)[number]
+        for classes, number in zip(distinct, numbers, strict=True)
+    )
+    both = all(units[column].notna().any() for column in columns[1:])
+    return _Coded(names, value, champion, baseline, both)
+
+
+def _table(
+    coded: _Coded,
+    design: ShareDesign,
+    waits: np.ndarray,
+    domain: str,
+    inside: np.ndarray | None,
+    level: str,
+) -> pd.DataFrame:
+    k = len(coded.names)
+    everywhere = np.ones(len(waits), dtype=bool) if inside is None else inside
+    found = design.shares(coded.value, k, inside)
+    other = design.shares(coded.baseline, k, inside)
+    gap = design.shares(coded.champion, k, inside, less=coded.baseline)
+    counts = np.bincount(coded.value[everywhere], minlength=k)
+    weight = design.weight * everywhere
+    of_class = np.bincount(coded.value, weight, minlength=k)
+    waiting = np.bincount(coded.value, weight * waits, minlength=k)
+    rows = [
+        _row(coded, found, other, gap, place, int(everywhere.sum()))
+        | {
+            "variable": f"share of classes, level {level}",
+            "domain": domain,
+            "class": str(coded.names[place]),
+            "n": int(counts[place]),
+            "open_share": waiting[place] / of_class[place] if of_class[place] else 0.0,
+        }
+        for place in range(k)
+        if counts[place] >= MIN_CELL
+    ]
+    return pd.DataFrame(rows, columns=list(TOTALS))
+
+
+def _row(
+    coded: _Coded, found: Shares, other: Shares, gap: Shares, place: int, n: int
+) -> dict[str, Any]:
+    share = RatioEstimate(
+        float(found.value[place]), float(found.se[place]), found.df, found.clusters
+    )
+    lower, upper = proportion_interval(share, n) if found.df > 0 else (np.nan, np.nan)
+    row: dict[str, Any] = {
+        "estimate": share.value,
+        "se": share.se,
+        "df": share.df,
+        "lower": lower,
+        "upper": upper,
+        "note": "",
+    }
+    if not coded.both:
+        return row | {"note": "one method alone answered: no difference"}
+    ends = t_limits(float(gap.value[place]), float(gap.se[place]), gap.df)
+    return row | {
+        "baseline": float(other.value[place]),
+        "difference": float(gap.value[place]),
+        "difference_lower": ends[0],
+        "difference_upper": ends[1],
+    }

@@ -1,0 +1,116 @@
+"""Whether audits have measured that the champion is not accurate enough any more.
+
+A verdict needs a limit and not a point: the champion makes way where the whole 95 %
+interval of what it coded by itself lies below the accuracy that was promised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from mlstats.config import Pilot
+from mlstats.produced import Arm, Reason
+from mlstats.quality.audit_estimates import audit_error_rates
+from mlstats.quality.summaries import Ancestor
+from mlstats.releases import Release
+from mlstats.review_store import ReviewStore
+
+__all__ = ["audited", "lost"]
+
+AUDIT = "confidential/audit.parquet"
+
+
+def audited(release: Release, reviews: ReviewStore) -> pd.DataFrame | None:
+    """Return the audit of a release with what clerks found; None where none was made.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As drawn, with `truth`: blank where nobody has coded the unit.
+    """
+    path = release.folder / AUDIT
+    if not path.is_file():
+        return None
+    found = reviews.read(release.key.pilot, release.key.period)
+    found = found[found["kind"] == "audit"]
+    if found.empty:
+        return None
+    audit = pd.read_parquet(path)
+    told = dict(zip(found["unit"], found["code"], strict=True))
+    truth = pd.Series([told.get(name) for name in audit["hash"]], dtype=object)
+    return audit.assign(truth=truth)
+
+
+def lost(
+    pilot: Pilot,
+    champion: Arm,
+    period: str,
+    audit: pd.DataFrame,
+    ancestor: Ancestor,
+    levels: Sequence[str],
+) -> Reason | None:
+    """Return why the baseline has to take over, None where no loss was measured.
+
+    Parameters
+    ----------
+    period : str
+        Of the audit.
+    audit : pandas.DataFrame
+        From :func:`audited`.
+    ancestor, levels
+        Of the classification; the first level is the one that is published.
+
+    Returns
+    -------
+    Reason or None
+        For the whole period where the accuracy of all that the champion coded by
+        itself is below the target; else for the published classes of which that holds
+        at the level of all of them together (Bonferroni).
+    """
+    version = champion.label
+    own = audit["model_version"].astype("str") == version
+    own &= audit["route"].isin(["automatic", "audit"])
+    target = pilot.production.review.target_accuracy
+    mine = audit[own]
+    if mine.empty:
+        return None
+    codes = mine.assign(prediction=mine["value"].astype(object))
+    judged = audit_error_rates(codes, ancestor=ancestor, level=pilot.evaluate.level)
+    rates = judged[judged["figure"] == "rate"]
+    whole = rates[rates["code"] == ""]
+    if len(whole) and float(whole["lower"].iloc[0]) > 1 - target:
+        found = 1 - float(whole["value"].iloc[0])
+        return Reason(
+            "performance",
+            f"the audit of {period} measured an accuracy of {found:.1%}, the whole "
+            f"interval below {target:.0%}",
+        )
+    return _lost_classes(codes, ancestor, levels, target, period)
+
+
+def _lost_classes(
+    codes: pd.DataFrame,
+    ancestor: Ancestor,
+    levels: Sequence[str],
+    target: float,
+    period: str,
+) -> Reason | None:
+    classes = codes["value"].nunique()
+    judged = audit_error_rates(
+        codes,
+        ancestor=ancestor,
+        level=levels[0],
+        confidence=1 - 0.05 / max(classes, 1),
+    )
+    rates = judged[(judged["figure"] == "rate") & (judged["code"] != "")]
+    below = rates[rates["lower"].astype(float) > 1 - target]
+    if below.empty:
+        return None
+    named = tuple(sorted(below["code"].astype(str)))
+    return Reason(
+        "performance",
+        f"the audit of {period} measured {len(named)} classes below {target:.0%}",
+        named,
+    )
