@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
+import httpx
 from prefect import get_client, runtime
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
@@ -136,7 +137,8 @@ def _name_run(name: str) -> None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
-    with get_client(sync_client=True) as client:
+    # A name is not worth a period: where the server is busy the run keeps its own.
+    with suppress(httpx.HTTPError), get_client(sync_client=True) as client:
         client.update_flow_run(context.flow_run.id, name=name)
 
 

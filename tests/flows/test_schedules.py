@@ -588,6 +588,28 @@ def test_the_shipped_flow_produces_a_period_and_falls_back(
 
 
 @pytest.mark.soak
+def test_a_run_that_is_killed_calls_the_office(office: Office, client: Any) -> None:
+    from pipelines.deploy import deploy, remove
+
+    deploy("diary", office.settings, print, entrypoint=STAND_IN)
+    outcomes(office, _2018_01="slow")
+    run = plan(client, "2018-01-31T15:00")
+    office.await_((office.settings.home_folder / "2018-01.tries").exists)
+    told = json.loads((office.project / ".mlstats/servers/running.json").read_text())
+    worker = psutil.Process(int(list(told["processes"])[2]))
+    for each in worker.children(recursive=True):
+        each.kill()
+    assert ended(office, client, run).state.name == "Crashed"
+
+    def crashed() -> list[str]:
+        return [body for path, body in office.calls if '"Crashed"' in body]
+
+    office.await_(crashed)
+    assert json.loads(crashed()[0])["run"] == "diary 2018-01"
+    remove("diary", office.settings, print)
+
+
+@pytest.mark.soak
 def test_up_stops_a_flow_in_the_middle_of_a_period_too(
     office: Office, client: Any
 ) -> None:
