@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow
-from prefect.client.schemas.objects import State
 
 from mlstats import production
 from mlstats.produced import Produced
@@ -19,13 +20,13 @@ compose = step(production.compose, "compose")
 publish = step(production.publish, "publish")
 
 
-@flow(name="produce", persist_result=False)
+@flow(name="produce", persist_result=False, log_prints=False)
 def produce(
     pilot: str,
     period: str | None = None,
     dry_run: bool = False,
     back_cast: bool = False,
-) -> State[Produced]:
+) -> Any:
     """Produce one reference period of a pilot.
 
     The flow ends in the state ``Done``, or in ``Fallback`` where the baseline stood in.
@@ -35,7 +36,7 @@ def produce(
     pilot : str
         Name or path.
     period : str, optional
-        As 2026-03; without it that of the scheduled time, less the lag.
+        As 2026-03; without it, the period of the scheduled time less the lag.
     dry_run : bool
         Publish nothing.
     back_cast : bool
@@ -52,20 +53,17 @@ def _one(
     dry_run: bool = False,
     back_cast: bool = False,
 ) -> Produced:
+    """Take the steps of :func:`mlstats.production.produce`, each as a task."""
     plan = prepare(name, period, settings, dry_run=dry_run, back_cast=back_cast)
     with production.working(plan):
-        return _made(plan)
-
-
-def _made(plan: production.Plan) -> Produced:
-    taken = read(plan)
-    known = production.released_before(plan, taken)
-    if known is not None:
-        return known
-    roles = production.roles_of(plan)
-    answers = {role: answer(plan, taken, role) for role in roles}
-    shadow = keep_shadow(plan, taken, answers)
-    if plan.back_cast:
-        return Produced(plan.pilot.pilot, str(plan.period), None, shadow=shadow)
-    composed, reasons = compose(plan, taken, answers)
-    return publish(plan, taken, composed, reasons, shadow)
+        taken = read(plan)
+        known = production.released_before(plan, taken)
+        if known is not None:
+            return known
+        roles = production.roles_of(plan)
+        answers = {role: answer(plan, taken, role) for role in roles}
+        shadow = keep_shadow(plan, taken, answers)
+        if plan.back_cast:
+            return Produced(plan.pilot.pilot, str(plan.period), None, shadow=shadow)
+        composed, reasons = compose(plan, taken, answers)
+        return publish(plan, taken, composed, reasons, shadow)

@@ -19,7 +19,8 @@ import typer
 import mlstats
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
-from mlstats.production_verbs import calendar, deploy, drill, produce, up
+from mlstats.production_verbs import drill, produce
+from mlstats.schedule_verbs import calendar, deploy, up
 
 if TYPE_CHECKING:
     from rich.console import Console

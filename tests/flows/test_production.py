@@ -531,10 +531,17 @@ def test_a_log_that_was_changed_produces_nothing(champion: Settings) -> None:
 
 
 def test_a_database_out_of_reach_is_told(champion: Settings) -> None:
-    settings = champion.model_copy(
-        update={"database_url": "sqlite:////nonexistent/folder/state.db"}
-    )
-    settings.__dict__.pop("database", None)
+    address = f"sqlite:///{champion.home_folder.as_posix()}"  # a folder is no database
+    settings = load_settings(project=champion.project, database_url=address)
     with pytest.raises(ServiceError) as told:
         produce("diaries", MARCH, settings)
     assert told.value.exit_code == 4
+
+
+def test_a_log_that_was_lost_does_not_pass_for_an_empty_one(
+    champion: Settings,
+) -> None:
+    produce("diaries", MARCH, champion)
+    (champion.home_folder / "state.db").unlink()
+    with pytest.raises(ServiceError, match="holds no decision on diaries"):
+        produce("diaries", "2026-04", champion)
