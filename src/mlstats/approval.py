@@ -23,6 +23,7 @@ from mlstats.decisions import (
 from mlstats.errors import RefusedError, UsageError, nearest
 from mlstats.identity import Identity
 from mlstats.parties import Parties
+from mlstats.shadowing import ShadowRecord
 
 __all__ = [
     "Case",
@@ -60,6 +61,8 @@ class Case:
     flaws : tuple of str
         Why the version cannot be relied on at all: another evidence than the run
         left, no model in the store, a trial.
+    shadow : ShadowRecord, optional
+        The periods that it ran in the shadow; without it no step to production.
     """
 
     version: int
@@ -70,6 +73,7 @@ class Case:
     asked: Mapping[str, frozenset[str]]
     parties: Parties
     flaws: tuple[str, ...] = field(default_factory=tuple)
+    shadow: ShadowRecord | None = None
 
 
 # -- what a step needs -------------------------------------------------------------
@@ -93,6 +97,7 @@ def missing(case: Case, rows: Sequence[Decision], to: str) -> list[str]:
     lacks = list(case.flaws)
     if (stage, to) in APPROVED:
         lacks += _gates(case, rows, to)
+        lacks += _shadowed(case) if to == "production" else []
         lacks += _signed(case, rows, to)
     return lacks
 
@@ -118,6 +123,13 @@ def _gates(case: Case, rows: Sequence[Decision], to: str) -> list[str]:
                 "have signed its waiver (--sign ROLE --waive GATE)"
             )
     return lacks
+
+
+def _shadowed(case: Case) -> list[str]:
+    """Return the periods that a version has yet to run in the shadow."""
+    if case.shadow is None:
+        return ["nobody counted its periods in the shadow"]
+    return case.shadow.lacks()
 
 
 def _signed(case: Case, rows: Sequence[Decision], to: str) -> list[str]:

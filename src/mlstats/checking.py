@@ -17,6 +17,7 @@ from mlstats.errors import ConfigError
 from mlstats.pilot_files import load_pilot
 from mlstats.quality.accuracy import labels_needed
 from mlstats.settings import Settings
+from mlstats.truth_origin import truth_cautions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,7 @@ def check_pilot(
     check_one = _CHECKS[pilot.theme]
     told, warnings = check_one(pilot, name, settings, sample, period)
     console.print(f"{pilot.pilot}: the contract is kept", style="bold")
-    for sentence in told:
+    for sentence in [*told, *truth_cautions(pilot)]:
         console.print(f"  {sentence}", markup=False)
     if len(warnings):
         console.print("warnings", style="bold")

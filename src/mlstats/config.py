@@ -102,12 +102,17 @@ class Index(Strict):
 
 
 class Evaluate(Strict):
-    """What is measured and how."""
+    """What is measured and how.
+
+    ``truth_seen`` names the methods whose suggestions had been seen when the truth was
+    made; none by an empty list, and without it nobody says.
+    """
 
     split: Split = Split()
     truth: str | None = None
     truth_sample: Literal["probability", "purposive", "census", "unknown"] = "unknown"
     truth_version: Word | None = None
+    truth_seen: tuple[str, ...] | None = None
     second_coder: str | None = None
     double_coded: DoubleCoded | None = None
     damage: Damage | None = None
@@ -264,6 +269,17 @@ class Pilot(Strict):
                 )
             if self.methods[name].kind != kind:
                 raise ValueError(f"{arm} {name!r} must be a method of kind {kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _truth_saw_methods(self) -> Self:
+        for name in self.evaluate.truth_seen or ():
+            if name not in self.methods:
+                close = nearest(name, self.methods)
+                raise ValueError(
+                    f"evaluate.truth_seen {name!r} is not among methods"
+                    + (f" (nearest: {close})" if close else "")
+                )
         return self
 
     @model_validator(mode="after")

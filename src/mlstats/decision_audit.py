@@ -10,8 +10,8 @@ from itertools import groupby
 
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import Decision, Standing, faults, signatures, standing
-from mlstats.promotion import evidence_digest
 from mlstats.registry import Registry, deviations, heads, read_registry
+from mlstats.run_evidence import evidence_digest
 from mlstats.settings import Settings
 from mlstats.sheets import today
 

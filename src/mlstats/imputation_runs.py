@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-import mlstats
 from mlstats import io
 from mlstats.arms import answers_as_text, paired_drift
 from mlstats.cards import method_table
@@ -29,7 +28,6 @@ from mlstats.provenance import provenance
 from mlstats.quality.drift import DriftResult
 from mlstats.quality.drift_reference import Kind
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, Evaluation
-from mlstats.quality.evidence import digest
 from mlstats.quality.figures import Cell, write, write_difference
 from mlstats.quality.imputation_plots import distribution_table
 from mlstats.quality.imputation_section import DISTRIBUTIONS
@@ -37,6 +35,7 @@ from mlstats.quality.indicator_names import named
 from mlstats.quality.report import RunReport
 from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.quality.waiver import waived_verdict
+from mlstats.recipe import recipe_of
 from mlstats.records import Records
 from mlstats.runs import GATE_SAID, Compared, Run, shared_parts
 from mlstats.sheets import cost_tables, sheet_rows
@@ -232,9 +231,9 @@ def write_cells(run: Run, records: Records, runs: Sequence[ImputationRun]) -> No
 
     ``cells_METHOD.parquet`` has a row per cell of the data that was asked for or
     changed, with the unit's own id; it joins back to the file. ``model_version`` is the
-    method's name and a digest of all that decides its values: class, parameters, edits
-    and selection of the pilot, seed, data and mlstats. The models are fitted in the run
-    and not kept: the same version gives the same values again.
+    method's name and the digest of its recipe, as :mod:`mlstats.recipe` makes it: what
+    is fitted in the run is not kept, and the same recipe gives the same values of the
+    same data again.
     """
     ids = records.frame[run.pilot.data.roles.unit_id]
     for one in runs:
@@ -247,22 +246,6 @@ def write_cells(run: Run, records: Records, runs: Sequence[ImputationRun]) -> No
             # One column holds values of many variables: text, as in a flat file.
             cells[column] = [None if pd.isna(v) else str(v) for v in cells[column]]
         cells["donor"] = [None if pd.isna(v) else str(v) for v in cells["donor"]]
-        cells["model_version"] = _version(run, records, one.name)
+        version = recipe_of(run.pilot, one.name, run.settings).digest
+        cells["model_version"] = f"{one.name}@{version[:12]}"
         io.write_parquet(run.confidential / f"cells_{one.name}.parquet", cells)
-
-
-def _version(run: Run, records: Records, name: str) -> str:
-    pilot = run.pilot
-    decides = {
-        "method": pilot.methods[name].model_dump(mode="json"),
-        "edits": [e.text for e in records.edits.edits] if records.edits else [],
-        "localisation": pilot.data.edits.model_dump(mode="json")
-        if pilot.data.edits
-        else None,
-        "selection": pilot.data.selection.model_dump(mode="json"),
-        "variables": list(pilot.data.roles.variables),
-        "seed": pilot.evaluate.seed,
-        "data": records.digest,
-        "mlstats": mlstats.__version__,
-    }
-    return f"{name}@{digest(decides)[:12]}"

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats import io
-from mlstats.errors import ConfigError, ServiceError
+from mlstats.errors import ConfigError, ServiceError, UsageError
 from mlstats.method import predict_top, resolve
 from mlstats.settings import load_settings
 
@@ -65,7 +65,17 @@ class StoredModel:
             With the columns of the signature.
         params : object
             Not used; pyfunc passes it.
+
+        Raises
+        ------
+        UsageError
+            Where the version is a recipe, which has learnt nothing yet.
         """
+        if not hasattr(self.method, "predict"):
+            raise UsageError(
+                "A recipe is fitted to a period's data, it answers for no rows alone",
+                hint="mlstats produce PILOT --period PERIOD",
+            )
         codes, scores = predict_top(self.method, model_input[self.columns], 1)
         confidence = np.where(
             [code is None for code in codes[:, 0]], np.nan, scores[:, 0]

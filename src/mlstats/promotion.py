@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
-
-import yaml
 
 from mlstats.approval import (
     Case,
@@ -18,15 +14,15 @@ from mlstats.approval import (
     signing,
     suspension,
 )
+from mlstats.config import ShadowPlan
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import ROLES, Act, Decision, faults, standing
-from mlstats.errors import MlstatsError, RefusedError, ServiceError, UsageError
+from mlstats.errors import RefusedError, ServiceError, UsageError
 from mlstats.identity import Identity, operating_system_user
 from mlstats.model_store import verify
 from mlstats.parties import Parties
 from mlstats.pilot_files import load_pilot
-from mlstats.provenance import resolved_digest
-from mlstats.quality.evidence import canonical, parse
+from mlstats.quality.evidence import canonical
 from mlstats.quality.waiver import counting
 from mlstats.registry import (
     RegisteredVersion,
@@ -35,10 +31,19 @@ from mlstats.registry import (
     read_registry,
     run_tags,
 )
+from mlstats.run_evidence import (
+    evidence_flaws,
+    gate_results,
+    pilot_as_it_ran,
+    read_evidence,
+    roles_asked,
+)
 from mlstats.settings import Settings
+from mlstats.shadowing import ShadowRecord, shadow_record
 from mlstats.sheets import read_sheets, today
+from mlstats.truth_origin import truth_flaws
 
-__all__ = ["Desk", "evidence_digest"]
+__all__ = ["Desk"]
 
 # The stage from which a version without a number comes to a stage.
 _FROM: Final = {"valid": "idea", "shadow": "valid", "production": "shadow"}
@@ -79,7 +84,7 @@ class Desk:
         """Return the version and what it lacks for the step to a stage."""
         registry, rows = read_registry(self.settings, self.name), self._rows()
         chosen = self._chosen(to, version, rows, registry)
-        return chosen, missing(self._case(chosen, registry), rows, to)
+        return chosen, missing(self._case(chosen, registry, to), rows, to)
 
     def sign(
         self,
@@ -129,7 +134,7 @@ class Desk:
         """
         registry = read_registry(self.settings, self.name)
         chosen = self._chosen(to, version, self._rows(), registry)
-        case, by = self._case(chosen, registry), self.who()
+        case, by = self._case(chosen, registry, to), self.who()
         return self._record(lambda rows: promotion(case, rows, by, to, reason=reason))
 
     def stop(
@@ -258,16 +263,20 @@ class Desk:
             {role: owner.holders(role) for role in ROLES},
         )
 
-    def _case(self, version: int, registry: Registry) -> Case:
-        """Find out about a version; what cannot be relied on becomes a flaw."""
+    def _case(self, version: int, registry: Registry, to: str = "") -> Case:
+        """Find out about a version; what cannot be relied on becomes a flaw.
+
+        Its periods in the shadow are counted for a step to production only.
+        """
         held = registry.versions.get(version)
         if held is None:
             raise RefusedError(f"Version {version} of {self.name} is not registered")
         ran = run_tags(self.settings, held.run)
         folder = self.settings.runs / self.name / held.tags.get("run", "?")
-        digest, frozen = _evidence(folder)
-        owner, flaws = _run_owner(folder, frozen)
-        flaws += _evidence_flaws(digest, frozen, held, ran, self.name)
+        digest, frozen = read_evidence(folder)
+        pilot, flaws = pilot_as_it_ran(folder, frozen)
+        flaws += evidence_flaws(digest, frozen, held, ran, self.name)
+        flaws += truth_flaws(pilot, frozen.get("indicators", []))
         flaws += self._version_flaws(held, ran)
         waivers = counting(
             read_sheets(self.pilot, self.settings.project).waivers, today()
@@ -276,14 +285,32 @@ class Desk:
             version=version,
             model=held.tags.get("model_digest", ""),
             evidence=digest,
-            gates=_gates(frozen),
+            gates=gate_results(frozen),
             waivers={
                 gate: canonical(waiver.model_dump(mode="json")).decode()
                 for gate, waiver in waivers.items()
             },
-            asked=_asked(frozen),
-            parties=self._parties(owner, held.tags.get("registered_by", "")),
+            asked=roles_asked(frozen),
+            parties=self._parties(
+                str(pilot.get("owner", {}).get("author", "")),
+                held.tags.get("registered_by", ""),
+            ),
             flaws=tuple(flaws),
+            shadow=self._shadow(held, pilot) if to == "production" else None,
+        )
+
+    def _shadow(
+        self, held: RegisteredVersion, pilot: Mapping[str, Any]
+    ) -> ShadowRecord:
+        """Count its periods in the shadow, by the plan of the pilot as it ran."""
+        plan = pilot.get("production", {}).get("shadow", {})
+        return shadow_record(
+            self.settings,
+            self.name,
+            held.version,
+            held.tags.get("model_digest", ""),
+            self._rows(),
+            ShadowPlan.model_validate(plan),
         )
 
     def _version_flaws(
@@ -300,78 +327,3 @@ class Desk:
         except ServiceError as error:
             found.append(error.title)
         return found
-
-
-def evidence_digest(folder: Path) -> str:
-    """Return the sha256 of ``evidence.json`` of a run, empty where it is not there."""
-    return _evidence(folder)[0]
-
-
-def _evidence(folder: Path) -> tuple[str, dict[str, Any]]:
-    """Return the digest of a run's evidence and the evidence, as far as it is one."""
-    try:
-        data = (folder / "evidence.json").read_bytes()
-    except OSError:
-        return "", {}
-    try:
-        frozen = parse(data)
-    except MlstatsError:
-        frozen = {}
-    known = isinstance(frozen, dict)
-    return hashlib.sha256(data).hexdigest(), frozen if known else {}
-
-
-def _evidence_flaws(
-    digest: str,
-    frozen: Mapping[str, Any],
-    held: RegisteredVersion,
-    ran: Mapping[str, str],
-    pilot: str,
-) -> list[str]:
-    left = ran.get("evidence_hash", "")
-    if not digest:
-        return ["the evidence of its run is not there"]
-    if not frozen or digest != left:
-        return [f"evidence.json is {digest[:12]}, the run left {left[:12] or 'none'}"]
-    subject = frozen.get("subject", {})
-    found = []
-    if subject.get("pilot") != pilot:
-        found.append("the evidence is of another pilot")
-    if subject.get("candidate") != held.tags.get("method"):
-        found.append(
-            f"its gates judged {subject.get('candidate')}, and this version is "
-            f"{held.tags.get('method')}"
-        )
-    return found
-
-
-def _run_owner(folder: Path, frozen: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return the author of the pilot as it ran, and what is wrong with its file."""
-    try:
-        ran = yaml.safe_load((folder / "pilot.yaml").read_text(encoding="utf-8"))
-        author = str(ran["owner"]["author"])
-        found = resolved_digest(ran)
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
-        return "", ["the pilot as it ran is not there"]
-    if found != frozen.get("digests", {}).get("config digest"):
-        return author, ["the pilot as it ran is not that of the evidence"]
-    return author, []
-
-
-def _gates(frozen: Mapping[str, Any]) -> tuple[tuple[str, str, str], ...]:
-    """Return the gates with their results; a waiver of then does not count now."""
-    return tuple(
-        (
-            str(row["gate"]),
-            str(row["to"]),
-            str(row["result"]).removeprefix("waived (").removesuffix(")"),
-        )
-        for row in frozen.get("gates", [])
-    )
-
-
-def _asked(frozen: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    asked: dict[str, set[str]] = {}
-    for rule in frozen.get("rules", []):
-        asked.setdefault(rule["to"], set()).update(rule.get("signed_by", []))
-    return {to: frozenset(roles) for to, roles in asked.items()}

@@ -22,6 +22,7 @@ from mlstats.quality.report import RunReport
 from mlstats.quality.reproducibility import outputs_digest
 from mlstats.quality.sims import export, write_sims
 from mlstats.quality.waiver import waived_verdict
+from mlstats.recipe import recipe_of
 from mlstats.runs import Compared, Outcome, Run
 from mlstats.watching import trained_tables
 
@@ -259,11 +260,11 @@ def _record(
         for _, row in card.iterrows()
     }
     seconds = {f"{t['step']}_seconds": float(t["wall_seconds"]) for t in done.timings}
-    keeps = hasattr(done.method, "save") and spec.use != "mlstats.Incumbent"
+    kept = _kept(run, done)
     digest = None
-    if keeps:
+    if kept is not None:
         digest = model_store.store(
-            done.method,
+            kept,
             list(done.inputs),
             run.settings.confidential,
             terms=terms,
@@ -272,11 +273,36 @@ def _record(
     return tracking.MethodRecord(
         name=done.name,
         kind=spec.kind,
-        params={"use": spec.use, **spec.params},
+        params={"use": spec.use, **spec.params, **_made_of(run, done)},
         metrics=metrics | seconds,
         digest=digest,
         inputs=list(done.inputs.items()),
     )
+
+
+def _kept(run: Run, done: MethodDone) -> Any:
+    """Return what a version of a method holds, None where it has none.
+
+    A coding method is kept as it was fitted. Methods of the other themes are fitted
+    anew to each period: their version is the recipe.
+    """
+    if run.pilot.methods[done.name].use == "mlstats.Incumbent":
+        return None
+    if run.pilot.theme == "coding":
+        return done.method if hasattr(done.method, "save") else None
+    return recipe_of(run.pilot, done.name, run.settings)
+
+
+def _made_of(run: Run, done: MethodDone) -> dict[str, str]:
+    """Return the digests of a recipe, and of what it has learnt where that is kept."""
+    if run.pilot.theme == "coding":
+        return {}
+    told = {"recipe": recipe_of(run.pilot, done.name, run.settings).digest}
+    if hasattr(done.method, "save"):
+        told["fitted"] = model_store.store(
+            done.method, list(done.inputs), run.settings.confidential
+        )
+    return told
 
 
 def _flat(tree: Any, at: str = "") -> dict[str, Any]:

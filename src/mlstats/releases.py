@@ -198,6 +198,23 @@ class ReleaseStore:
             raise _damaged(pointer) from None
         return _read(pointer.parent / f"r{number:04d}")
 
+    def published(self, pilot: str, period: str) -> datetime | None:
+        """Return when the current release of a period became that, None without one.
+
+        Raises
+        ------
+        SourceError
+            Where the pointer is damaged.
+        """
+        pointer = self._place(pilot, period) / POINTER
+        try:
+            told = json.loads(pointer.read_text(encoding="utf-8"))["published"]
+            return datetime.fromisoformat(told).astimezone(UTC)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise _damaged(pointer) from None
+
     def revisions(self, pilot: str, period: str) -> list[Release]:
         """Return every release of a period, the oldest first."""
         return [_read(folder) for folder in _folders(self._place(pilot, period))]

@@ -110,6 +110,10 @@ def test_check_tells_the_units_and_the_labels_a_gate_needs(office: Path) -> None
     said = " ".join(call("check", "diary").split())
     assert "the contract is kept" in said
     assert "labels decide between equally accurate methods" in said
+    assert "nobody says which methods' suggestions had been seen" in said
+    edit(office, "\nevaluate:", "\nevaluate:\n  truth_seen: [linear]")
+    said = " ".join(call("check", "diary").split())
+    assert "had seen what linear suggests (evaluate.truth_seen): promote refuses" in said
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mlstats import model_store
 from mlstats.editimpute import read_edits, review
 from tests.flows.canary import find, publishable
 from tests.flows.conftest import EXTREME, UNIT, Finished, finish
+from tests.flows.promoting import aliases, copied, to_shadow
 
 FIRM = "FIRMCANARY88"
 PLANTED = [UNIT, FIRM, "98765432109", "9.876543e"]
@@ -264,3 +268,33 @@ def test_mlflow_has_a_child_per_method(treated: Finished) -> None:
         assert name in page
     assert "Review, selection and treatment" in page
     assert "Texts not seen" not in page
+
+
+def test_every_method_has_a_version_which_is_its_recipe(treated: Finished) -> None:
+    tracked = json.loads((treated.folder / "tracking.json").read_text())
+    assert set(tracked) == {"run", *METHODS}
+    cards = treated.project / "models" / "canary-survey"
+    confidential = treated.project / ".mlstats" / "confidential"
+    for name in METHODS:
+        card = (cards / f"{name}-v{tracked[name]}.md").read_text()
+        digest = re.search("- model: `([0-9a-f]{64})`", card)
+        assert digest is not None
+        made = model_store.load(digest.group(1), confidential).method
+        assert made.use.endswith(("EstimatorImputer", "NearestDonor", "ChainedImputer"))
+        # Cells name the recipe that made them.
+        cells = pd.read_parquet(next(confidential.rglob(f"cells_{name}.parquet")))
+        assert set(cells["model_version"]) == {f"{name}@{made.digest[:12]}"}
+
+
+def test_its_candidate_can_be_put_in_the_shadow(
+    treated: Finished, tmp_path: Path
+) -> None:
+    """One of its gates is inconclusive, as the gate's figures are: it is waived."""
+    gate = "nrmse@turnover to shadow"
+    settings = copied(treated, "canary-survey", tmp_path, waived=gate)
+    assert aliases(settings, "canary-survey") == {"baseline": "donor"}
+    to_shadow(settings, "canary-survey", gate)
+    assert aliases(settings, "canary-survey") == {
+        "baseline": "donor",
+        "shadow": "boosting",
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import chdir
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,14 @@ import pytest
 import rasterio
 import yaml
 
+from mlstats.errors import UsageError
 from mlstats.imagery.stored_classifier import StoredClassifier
+from mlstats.recipe import Recipe
+from mlstats.settings import load_settings
+from mlstats.tracking import connected
 from tests.flows.canary import find, publishable
 from tests.flows.conftest import EXTREME, UNIT, Finished, finish
+from tests.flows.promoting import aliases, copied, to_shadow
 from tests.scene_example import (
     CLASSES,
     HECTARES,
@@ -175,9 +181,19 @@ def test_the_scorecard_has_all_schemes_for_every_arm(mapped: Finished) -> None:
     assert (card.loc[card["indicator"] == "rerun_changed", "value"] == 0).all()
 
 
-def test_what_was_learnt_is_registered_and_answers_again(mapped: Finished) -> None:
+def test_every_method_has_a_version_which_is_its_recipe(mapped: Finished) -> None:
     tracked = json.loads((mapped.folder / "tracking.json").read_text())
-    assert set(tracked) == {"run", *LEARNT}
+    assert set(tracked) == {"run", *METHODS}
+    store = mapped.project / ".mlstats" / "confidential"
+    recipes = {path.parent for path in store.rglob("recipe.json")}
+    made = {folder.name: Recipe.load(folder) for folder in recipes}
+    assert {one.use.rpartition(".")[2] for one in made.values()} == {
+        "PreviousMap", "MaximumLikelihood", "RandomForestClassifier",
+    }  # fmt: skip
+    assert all("scene" in one.decides for one in made.values())
+
+
+def test_what_was_learnt_is_kept_and_answers_again(mapped: Finished) -> None:
     store = mapped.project / ".mlstats" / "confidential"
     folders = {path.parent for path in store.rglob("classifier.skops")}
     kinds = set()
@@ -187,6 +203,32 @@ def test_what_was_learnt_is_registered_and_answers_again(mapped: Finished) -> No
         X = pd.DataFrame(np.full((3, len(one.features)), 0.2), columns=one.features)
         assert set(one.predict(X)) <= set(CLASSES.values())
     assert kinds == {"MaximumLikelihood", "RandomForestClassifier"}
+    # The record of each method in MLflow names what it has learnt, and its recipe.
+    with connected(load_settings(project=mapped.project)) as (_, client):
+        (experiment,) = client.search_experiments(filter_string="name = 'crops'")
+        runs = client.search_runs([experiment.experiment_id])
+    fitted = {run.data.params.get("fitted") for run in runs} - {None}
+    assert fitted == {folder.name for folder in folders}
+    assert sum("recipe" in run.data.params for run in runs) == len(METHODS)
+
+
+def test_its_candidate_can_be_put_in_the_shadow(
+    mapped: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = copied(mapped, "crops", tmp_path)
+    assert aliases(settings, "crops") == {
+        "baseline": "likelihood",
+        "challenger": "forest",
+    }
+    version = to_shadow(settings, "crops")
+    assert aliases(settings, "crops")["shadow"] == "forest"
+    # Whoever asks MLflow for the version gets it, and is told what it is.
+    monkeypatch.setenv("MLSTATS_PROJECT", str(tmp_path))
+    with connected(settings) as (served, _):  # without the warnings of its imports
+        loaded = served.pyfunc.load_model(f"models:/crops/{version}")
+    names = [column.name for column in loaded.metadata.signature.inputs]
+    with pytest.raises(UsageError, match="fitted to a period's data"):
+        loaded.predict(pd.DataFrame([[0.5] * len(names)], columns=names))
 
 
 def test_the_page_tells_areas_schemes_and_territory(mapped: Finished) -> None:

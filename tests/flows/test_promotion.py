@@ -24,12 +24,14 @@ from mlstats.promoting import Asked, carry_out
 from mlstats.promotion import Desk
 from mlstats.provenance import config_digest
 from mlstats.quality.evidence import bundle, canonical, digest
+from mlstats.run_evidence import evidence_digest
 from mlstats.settings import Settings, load_settings
 from tests.flows.conftest import Finished
 from tests.report_example import example_scorecard, gate
 
 pytestmark = pytest.mark.xdist_group("finished")
 
+# What follows asks for no periods in the shadow; test_shadow_periods.py is about them.
 ADA, MEI, TOM = Identity("ada"), Identity("mei"), Identity("tom")
 WHY = "as the board decided in June"
 PILOT = """
@@ -48,6 +50,7 @@ methods:
 baseline: exact
 candidate: linear
 sheets: {waivers: waivers.yaml}
+production: {shadow: {live: 0, back_cast: 0}}
 gates:
   - {measure: accuracy, versus: baseline, margin: 0.02}
   - {measure: accuracy, versus: baseline, to: production, signed_by: [it]}
@@ -188,7 +191,7 @@ def test_two_champions_and_a_rollback_in_log_and_registry(office: Settings) -> N
     assert "in production: none" in said
     rows = Desk("diary", office).log.read("diary")
     assert {row.evidence for row in rows if row.version == 1} == {
-        promotion.evidence_digest(office.runs / "diary" / "r1")
+        evidence_digest(office.runs / "diary" / "r1")
     }
     assert io.sha256_file(office.runs / "diary/r1/evidence.json") == rows[0].evidence
 
@@ -368,6 +371,17 @@ def test_a_version_whose_model_is_gone_or_changed(office: Settings) -> None:
     shutil.rmtree(models)
     with pytest.raises(RefusedError, match="does not hold the model"):
         desk(office, MEI).promote("valid", reason=WHY, version=1)
+
+
+def test_a_truth_made_after_seeing_the_candidate_stays_refused(
+    office: Settings,
+) -> None:
+    """What the run was told counts; the pilot's file says nothing of it any more."""
+    seen = ["evaluate.truth_seen=[linear]"]
+    pilot = load_pilot("diary", project=office.project, overrides=seen)
+    ran(pilot, office, "r5", "pass")
+    with pytest.raises(RefusedError, match="had seen what linear suggests"):
+        desk(office, MEI).promote("valid", reason=WHY, version=6)
 
 
 def test_a_waiver_lets_a_version_by_until_it_expires(

@@ -17,6 +17,7 @@ from mlstats.decisions import APPROVED, Act, Decision, chained, faults, standing
 from mlstats.errors import RefusedError, UsageError
 from mlstats.identity import Identity
 from mlstats.parties import Parties
+from mlstats.shadowing import ShadowRecord
 
 PEOPLE = ("ada", "mei", "tom", "eve", "bob")  # eve is an author, bob is nobody
 PARTIES = Parties(
@@ -51,6 +52,7 @@ def acts(step: Step, rows: list[Decision]) -> list[Act]:
         waivers={"b": WAIVER},
         asked={"production": frozenset({"it"})},
         parties=PARTIES,
+        shadow=ShadowRecord(("2026-07",), (), 1, 0),
     )
     if kind == "sign":
         waived = ["b"] if waive and to == "production" else []

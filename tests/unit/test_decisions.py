@@ -18,6 +18,7 @@ from mlstats.decisions import Act, Decision, chained, faults, standing
 from mlstats.errors import RefusedError, UsageError
 from mlstats.identity import Identity, operating_system_user
 from mlstats.parties import Parties
+from mlstats.shadowing import ShadowRecord
 
 ADA, MEI, TOM = Identity("ada"), Identity("mei"), Identity("tom", frozenset({"itops"}))
 EVE = Identity("eve", frozenset({"data-science"}))
@@ -37,6 +38,7 @@ def case(version: int = 1, **changes: object) -> Case:
         "waivers": {},
         "asked": {},
         "parties": PARTIES,
+        "shadow": ShadowRecord(("2026-07", "2026-08"), ("2025",), 2, 1),
     }
     return Case(**(told | changes))  # type: ignore[arg-type]
 
@@ -90,6 +92,43 @@ def test_the_way_to_production_and_back() -> None:
     book.add(retirement(book.rows, 1, MEI, PARTIES, reason=WHY))
     with pytest.raises(RefusedError, match="no step from retired"):
         promotion(case(1), book.rows, MEI, "valid", reason=WHY)
+
+
+@pytest.mark.parametrize(
+    ("shadow", "said"),
+    [
+        (
+            ShadowRecord(("2026-07",), (), 2, 12),
+            ["1 of 2 live shadow periods", "0 of 12 periods back-cast"],
+        ),
+        (
+            ShadowRecord((), ("2025",), 1, 1, ("2026-07: another model answered",)),
+            [
+                "0 of 1 live shadow periods",
+                "it does not count: 2026-07: another model answered",
+            ],
+        ),
+        (None, ["nobody counted its periods in the shadow"]),
+    ],
+)
+def test_production_needs_periods_in_the_shadow(
+    shadow: ShadowRecord | None, said: list[str]
+) -> None:
+    book, held = Book(), case(shadow=shadow)
+    book.go(held, "valid")
+    book.sign(held, ADA, "shadow", "methodologist")
+    book.go(held, "shadow")  # to come into the shadow it needs none
+    book.sign(held, ADA, "production", "methodologist")
+    book.sign(held, TOM, "production", "it")
+    assert missing(held, book.rows, "production") == said
+    with pytest.raises(RefusedError, match=said[0]):
+        book.go(held, "production")
+    book.go(case(), "production")  # the signatures were on the evidence, and count
+    # Suspended and back it needs them as before; to give it back its place does not.
+    book.champion(case(2))
+    book.add(rollback(case(shadow=None), book.rows, MEI, reason=WHY))
+    book.add(suspension(book.rows, 1, EVE, PARTIES, reason=WHY))
+    assert said[0] in missing(held, book.rows, "production")
 
 
 def test_half_a_rollback_is_a_fault() -> None:
