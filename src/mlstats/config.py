@@ -224,12 +224,14 @@ class Production(Strict):
     """The plan of production, used by the verbs of the production team.
 
     ``source`` is where the data of a period to be produced lie; without it, where
-    those of the evaluation do. ``lag`` counts periods from the scheduled time back to
-    the period that is produced, ``due`` days from then on after which it is late.
-    ``time_budget`` is in seconds, for the champion's answers.
+    those of the evaluation do. ``history`` is where the file of ``data.history`` lies
+    then, with ``{before}`` for the period before. ``lag`` counts periods from the
+    scheduled time back to the period that is produced, ``due`` days from then on after
+    which it is late. ``time_budget`` is in seconds, for the champion's answers.
     """
 
     source: str | None = None
+    history: str | None = None
     schedule: str | None = None
     lag: int = Field(1, ge=0)
     due: int = Field(5, ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pandas as pd
 
@@ -48,7 +49,14 @@ def of_period(pilot: Pilot, period: str) -> Pilot:
             where="production.source",
             expected="a path with {period} in it, or data.roles.period",
         )
-    found = {"source": source.replace("{period}", period), "periods": None}
+    found: dict[str, Any] = {
+        "source": source.replace("{period}", period),
+        "periods": None,
+    }
+    if pilot.data.history is not None and pilot.production.history:
+        before = str(ReferencePeriod.parse(period).previous())
+        earlier = {"source": pilot.production.history.replace("{before}", before)}
+        found["history"] = pilot.data.history.model_copy(update=earlier)
     return pilot.model_copy(update={"data": pilot.data.model_copy(update=found)})
 
 

@@ -74,7 +74,10 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
-_THEMES: Final = {"coding": "mlstats.coding_release"}
+_THEMES: Final = {
+    "coding": "mlstats.coding_release",
+    "editimpute": "mlstats.imputation_release",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,13 +20,14 @@ __all__ = ["ReleasePage", "render_release"]
 _PLOTTED: Final = 25  # figures in the plot, the largest
 _ROUTES: Final = {
     "units": "units",
-    "automatic": "coded automatically",
+    "automatic": "automatic",
     "audit": "of these in the audit, counted apart",
     "queue": "in the review queue",
     "open": "waiting for a clerk",
     "closed": "closed by clerks",
     "uncodable": "not codable",
     "fallback": "from the baseline as fallback",
+    "cells": "values that were asked for or changed",
 }
 
 
