@@ -127,7 +127,8 @@ def _alternatives(
         other = case.other.values[name]
         yield APART, other.to_numpy(dtype=float, na_value=np.nan)
     else:
-        reported = case.records.frame[name].to_numpy(dtype=float, na_value=np.nan)
+        column = case.records.frame[name]
+        reported = column.to_numpy(dtype=float, na_value=np.nan, copy=True)
         cells = case.found.cells
         # A unit of measure is put right by a rule that leaves no doubt.
         by_rule = cells["selection"].astype("str").str.startswith(UNIT)
