@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
 
 from mlstats.errors import MlstatsError, ServiceError, UsageError
 from mlstats.pilot_files import load_pilot
+from mlstats.produced import Produced
 from mlstats.runs import Outcome
 from mlstats.settings import load_settings
 from pipelines.coding import coding
 from pipelines.editimpute import editimpute
 from pipelines.imagery import imagery
+from pipelines.produce import produce
 
-__all__ = ["run_flow"]
+__all__ = ["run_flow", "run_produce"]
+
+R = TypeVar("R")
 
 _FLOWS = {"coding": coding, "editimpute": editimpute, "imagery": imagery}
 
@@ -45,10 +50,37 @@ def run_flow(
             f"There is no flow for the theme {theme!r} yet",
             expected=", ".join(_FLOWS),
         )
-    try:
-        return _FLOWS[theme](
+    return _told(
+        lambda: _FLOWS[theme](
             pilot, overrides=list(overrides), sample=sample, period=period, full=full
         )
+    )
+
+
+def run_produce(
+    pilot: str, period: str, *, dry_run: bool = False, back_cast: bool = False
+) -> Produced:
+    """Run the flow of one reference period, as :func:`run_flow` does a pilot's.
+
+    Raises
+    ------
+    ServiceError
+        Where Prefect's server does not answer or does not start.
+    MlstatsError
+        Whatever a step raised.
+    """
+    return _told(
+        lambda: cast(
+            "Produced",
+            produce(pilot, period=period, dry_run=dry_run, back_cast=back_cast),
+        )
+    )
+
+
+def _told(flow: Callable[[], R]) -> R:
+    """Return what a flow returns; only errors of mlstats come out of it."""
+    try:
+        return flow()
     except MlstatsError:
         raise
     except Exception as error:

@@ -19,6 +19,7 @@ import typer
 import mlstats
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
+from mlstats.production_verbs import drill, produce
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-DEVELOP, REVIEW, SET_UP = "Develop", "Review", "Set up"
+DEVELOP, REVIEW, PRODUCE, SET_UP = "Develop", "Review", "Produce", "Set up"
 
 PilotName = Annotated[str, typer.Argument(help="Name or path of a pilot.")]
 Overrides = Annotated[
@@ -277,6 +278,13 @@ def compare(
 
 app.command(rich_help_panel=REVIEW)(promote)
 app.command(rich_help_panel=REVIEW)(decisions)
+
+
+# -- produce -----------------------------------------------------------------------
+
+
+app.command(rich_help_panel=PRODUCE)(produce)
+app.command(rich_help_panel=PRODUCE)(drill)
 
 
 # -- set up ------------------------------------------------------------------------

@@ -30,7 +30,6 @@ from mlstats.evaluate import keyed, levels_of
 from mlstats.performance import lost
 from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
 from mlstats.quality.routing import Routing, route
-from mlstats.releases import Release
 from mlstats.review import draw_audit, hash_of
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
@@ -253,7 +252,8 @@ def _audited(
     """Draw the audit from every unit that has a code, queue and fallback included."""
     plan = pilot.production.review
     size = plan.audit_sample * (2 if now.alarm else 1)
-    pool = units[units["route"] != "uncodable"]
+    # Where the contract is broken an id may stand twice; a unit is drawn once.
+    pool = units[(units["route"] != "uncodable") & ~units["unit"].duplicated()]
     if pool.empty:
         return units, pool
     seed = pilot.evaluate.seed
@@ -346,7 +346,7 @@ def _lost(
     pilot: Pilot,
     settings: Settings,
     champion: Arm,
-    release: Release,
+    period: str,
     audit: pd.DataFrame,
 ) -> Reason | None:
     spec = pilot.data.classification
@@ -360,7 +360,7 @@ def _lost(
     return lost(
         pilot,
         champion,
-        release,
+        period,
         audit,
         classification.ancestor,
         levels_of(pilot, classification),

@@ -124,7 +124,7 @@ def _table(
     rows = [
         _row(coded, found, other, gap, place, int(everywhere.sum()))
         | {
-            "variable": f"share of {level}",
+            "variable": f"share of classes, level {level}",
             "domain": domain,
             "class": str(coded.names[place]),
             "n": int(counts[place]),

@@ -25,7 +25,6 @@ from mlstats.imputation_routes import draw_treated, failing, given, waiting
 from mlstats.imputation_totals import Sides, imputed_totals
 from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
 from mlstats.records import Records, weights_of
-from mlstats.releases import Release
 from mlstats.review import hash_of
 from mlstats.settings import Settings
 
@@ -342,7 +341,7 @@ def _lost(
     pilot: Pilot,
     settings: Settings,
     champion: Arm,
-    release: Release,
+    period: str,
     audit: pd.DataFrame,
 ) -> Reason | None:
     """Return None: measured loss is judged for codes only."""

@@ -46,7 +46,7 @@ def audited(release: Release, reviews: ReviewStore) -> pd.DataFrame | None:
 def lost(
     pilot: Pilot,
     champion: Arm,
-    release: Release,
+    period: str,
     audit: pd.DataFrame,
     ancestor: Ancestor,
     levels: Sequence[str],
@@ -55,8 +55,8 @@ def lost(
 
     Parameters
     ----------
-    release : Release
-        The last one of the champion.
+    period : str
+        Of the audit.
     audit : pandas.DataFrame
         From :func:`audited`.
     ancestor, levels
@@ -80,7 +80,6 @@ def lost(
     judged = audit_error_rates(codes, ancestor=ancestor, level=pilot.evaluate.level)
     rates = judged[judged["figure"] == "rate"]
     whole = rates[rates["code"] == ""]
-    period = release.key.period
     if len(whole) and float(whole["lower"].iloc[0]) > 1 - target:
         found = 1 - float(whole["value"].iloc[0])
         return Reason(

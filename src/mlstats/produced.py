@@ -185,7 +185,7 @@ class Theme:
     compose : callable
         ``(pilot, data, asked, answers by role, situation) -> Composed``.
     lost : callable
-        ``(pilot, settings, champion, release, audit) -> Reason or None``.
+        ``(pilot, settings, champion, period, audit) -> Reason or None``.
     files : callable
         ``(pilot) -> names``: of the files that decide values besides the data.
     """

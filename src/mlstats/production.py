@@ -74,6 +74,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+_NOT_ASKED: Final = frozenset({"contract", "model"})
 _THEMES: Final = {
     "coding": "mlstats.coding_release",
     "editimpute": "mlstats.imputation_release",
@@ -98,6 +99,10 @@ class Plan:
         The last release, and that of the same period last year.
     reviewed : pandas.DataFrame
         What clerks made of the period.
+    theme : Theme
+        What the pilot's theme does.
+    releases : ReleaseStore
+        Where the release is published.
     dry_run, back_cast : bool
         Publish nothing; ask only the version in the shadow.
     """
@@ -108,18 +113,10 @@ class Plan:
     arms: Arms
     earlier: Mapping[str, Release]
     reviewed: pd.DataFrame
+    theme: Theme
+    releases: ReleaseStore
     dry_run: bool = False
     back_cast: bool = False
-
-    @property
-    def releases(self) -> ReleaseStore:
-        """Where the releases lie."""
-        return ReleaseStore(self.settings.releases)
-
-    @property
-    def theme(self) -> Theme:
-        """What the pilot's theme does."""
-        return _theme(self.pilot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +221,7 @@ def prepare(
 ) -> Plan:
     """Read the pilot, the log of decisions, earlier releases and reviews."""
     pilot = load_pilot(name, project=settings.project)
-    _theme(pilot)
+    theme = _theme(pilot)
     asked = check_period(pilot, period)
     settings.prepare()
     arms = arms_of(pilot, settings)
@@ -238,7 +235,18 @@ def prepare(
     reviewed = ReviewStore(settings.database).read(pilot.pilot, str(asked))
     store = ReleaseStore(settings.releases)
     earlier = earlier_releases(store, pilot.pilot, asked)
-    return Plan(pilot, settings, asked, arms, earlier, reviewed, dry_run, back_cast)
+    return Plan(
+        pilot,
+        settings,
+        asked,
+        arms,
+        earlier,
+        reviewed,
+        theme,
+        store,
+        dry_run=dry_run,
+        back_cast=back_cast,
+    )
 
 
 def _theme(pilot: Pilot) -> Theme:
@@ -275,7 +283,9 @@ def read(plan: Plan) -> Taken:
     reasons += _contract_reason(checked)
     try:
         asked = plan.theme.question(pilot, settings, data)
-        version = plan.arms.champion or plan.arms.shadow
+        # A pack that was changed cannot tell what it was trained on either.
+        intact = None if plan.arms.reason else plan.arms.champion
+        version = intact or plan.arms.shadow
         watched = watch(pilot, data.frame, vocabulary_of(version, settings))
     except MlstatsError:
         raise
@@ -306,7 +316,8 @@ def _performance_reason(plan: Plan) -> list[Reason]:
     audit = audited(last, ReviewStore(plan.settings.database))
     if audit is None:
         return []
-    found = plan.theme.lost(plan.pilot, plan.settings, champion, last, audit)
+    of, settings = last.key.period, plan.settings
+    found = plan.theme.lost(plan.pilot, settings, champion, of, audit)
     return [found] if found is not None else []
 
 
@@ -370,7 +381,8 @@ def answer(plan: Plan, taken: Taken, role: str) -> Answered:
     arm = getattr(plan.arms, role)
     if arm is None:
         return Answered(None)
-    if role == "champion" and any(not one.classes for one in taken.reasons):
+    # After a measured loss it is still asked: what the switch breaks is published.
+    if role == "champion" and _NOT_ASKED & {one.cause for one in taken.reasons}:
         return Answered(arm)
     budget = plan.pilot.production.time_budget
     try:

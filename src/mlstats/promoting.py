@@ -12,13 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from mlstats import io, workbook
+from mlstats.config import ShadowPlan
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import STAGES, Decision, faults, standing
-from mlstats.errors import UsageError, nearest
+from mlstats.errors import MlstatsError, UsageError, nearest
 from mlstats.identity import Identity, operating_system_user
 from mlstats.pilot_files import load_pilot
 from mlstats.promotion import Desk
 from mlstats.settings import Settings, load_settings
+from mlstats.shadowing import shadow_record
 
 __all__ = ["Asked", "carry_out", "show_decisions"]
 
@@ -184,7 +186,9 @@ def show_decisions(
         load_pilot(pilot, project=settings.project)  # a misspelt name is told
     logs = {name: list(held) for name, held in groupby(rows, lambda row: row.pilot)}
     said = [
-        f"{name}: {line}" for name, held in logs.items() for line in _standing(held)
+        f"{name}: {line}"
+        for name, held in logs.items()
+        for line in _standing(settings, name, held)
     ]
     wrong = [f"{name}: {line}" for name, held in logs.items() for line in faults(held)]
     if xlsx is not None:
@@ -203,9 +207,26 @@ def show_decisions(
     return bool(wrong)
 
 
-def _standing(rows: Sequence[Decision]) -> list[str]:
+def _standing(settings: Settings, pilot: str, rows: Sequence[Decision]) -> list[str]:
     now = standing(rows)
-    return [f"version {v} is {now.stage(v)}" for v in sorted(now.moved)]
+    said = [f"version {v} is {now.stage(v)}" for v in sorted(now.moved)]
+    for version in now.at("shadow"):
+        model, plan = now.moved[version].model, _shadow_plan(settings, pilot)
+        shown = shadow_record(settings, pilot, version, model, rows, plan)
+        said += [
+            f"version {version} in the shadow: {len(shown.live)} live, "
+            f"{len(shown.back_cast)} back-cast",
+            *(f"it does not count: {why}" for why in shown.left_out),
+        ]
+    return said
+
+
+def _shadow_plan(settings: Settings, pilot: str) -> ShadowPlan:
+    """Return what the pilot's file asks for now; a log may outlive the file."""
+    try:
+        return load_pilot(pilot, project=settings.project).production.shadow
+    except MlstatsError:
+        return ShadowPlan()
 
 
 def _table(rows: Sequence[Decision]) -> Table:

@@ -22,7 +22,7 @@ from mlstats.quality.report import RunReport
 from mlstats.quality.reproducibility import outputs_digest
 from mlstats.quality.sims import export, write_sims
 from mlstats.quality.waiver import waived_verdict
-from mlstats.recipe import recipe_of
+from mlstats.recipe import Recipe, recipe_of
 from mlstats.runs import Compared, Outcome, Run
 from mlstats.watching import trained_tables
 
@@ -277,6 +277,7 @@ def _record(
         metrics=metrics | seconds,
         digest=digest,
         inputs=list(done.inputs.items()),
+        answers=not isinstance(kept, Recipe),
     )
 
 

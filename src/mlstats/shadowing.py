@@ -2,8 +2,9 @@
 
 A live period is later than all that the evaluation of the version has seen, and was
 answered after the version came to the shadow. Every other period is a back-cast. Only
-what the version answered with the model that is to produce counts, and only while its
-files are what was written.
+what the model that is to produce has answered counts, and only while its files are what
+was written. A version registered again with the very same model takes over what that
+has shown before: the store keeps an answer once.
 
 Where nothing tells which periods the evaluation has seen, because its data name none,
 live periods and a back-cast cannot be told apart: every period counts as live, no
@@ -13,7 +14,6 @@ counted in periods beyond the live ones.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ from typing import Final
 from mlstats.config import ShadowPlan
 from mlstats.decisions import Decision
 from mlstats.errors import ConfigError, ServiceError, SourceError
-from mlstats.model_store import verify
+from mlstats.model_store import terms_of
 from mlstats.period import ReferencePeriod
 from mlstats.releases import Release, ReleaseStore
 from mlstats.settings import Settings
@@ -98,11 +98,18 @@ def shadow_record(
     back_cast: list[str] = []
     left_out = []
     for name in store.periods(pilot):
-        period, why = _shown(store, pilot, name, version, model)
+        try:
+            period, published = (
+                ReferencePeriod.parse(name),
+                store.published(pilot, name),
+            )
+            why = _fault(store, store.current(pilot, name), version, model)
+        except (ConfigError, SourceError) as error:
+            left_out.append(f"{name}: {error.title}")
+            continue
         if why:
             left_out.append(f"{name}: {why}")
-        elif period is not None:
-            published = store.published(pilot, name)
+        elif why is not None:
             after = entered and published and published >= entered
             new = seen is None or seen.last_day() < period.first_day()
             (live if after and new else back_cast).append(name)
@@ -117,26 +124,15 @@ def shadow_record(
     )
 
 
-def _shown(
-    store: ReleaseStore, pilot: str, name: str, version: int, model: str
-) -> tuple[ReferencePeriod | None, str]:
-    """Return a period that the version answered for, or why one does not count."""
-    try:
-        release = store.current(pilot, name)
-    except SourceError:
-        return None, "what was answered is damaged"
-    if release is None or release.facts.get("shadow_version") != version:
-        return None, ""
-    try:
-        return ReferencePeriod.parse(name), _fault(store, release, model)
-    except ConfigError:
-        return None, "it is no reference period"
-
-
-def _fault(store: ReleaseStore, release: Release, model: str) -> str:
-    if release.facts.get("shadow_model") != model:
-        return "another model answered"
-    if release.facts.get("answered") is not True:
+def _fault(
+    store: ReleaseStore, release: Release | None, version: int, model: str
+) -> str | None:
+    """Return why an answer does not count, "" where it does, None: it is another's."""
+    facts = release.facts if release is not None else {}
+    if release is None or facts.get("shadow_model") != model:
+        is_its = facts.get("shadow_version") == version
+        return "another model answered" if is_its else None
+    if facts.get("answered") is not True:
         return "the version did not answer for every unit"
     return "its files are not what was written" if store.verify(release) else ""
 
@@ -144,9 +140,8 @@ def _fault(store: ReleaseStore, release: Release, model: str) -> str:
 def _seen_to(model: str, confidential: Path) -> ReferencePeriod | None:
     """Return the last period that the evaluation has seen, as the stored model says."""
     try:
-        folder = verify(model, confidential)
-        told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        return ReferencePeriod.parse(told.get("terms", {}).get("seen_to", ""))
+        told = terms_of(model, confidential).get("seen_to", "")
+        return ReferencePeriod.parse(told)
     except (ServiceError, ConfigError):
         return None  # a model that is not there is a flaw of the version besides
 

@@ -51,6 +51,9 @@ class MethodRecord:
         Of the stored model; None where there is none to register.
     inputs : sequence of (str, str)
         Columns of the signature and their MLflow types.
+    answers : bool
+        Whether the version answers for rows with a code and its confidence; a recipe,
+        which is fitted to a period's data first, does not.
     """
 
     name: str
@@ -59,6 +62,7 @@ class MethodRecord:
     metrics: Mapping[str, float]
     digest: str | None
     inputs: Sequence[tuple[str, str]]
+    answers: bool = True
 
 
 @dataclass(frozen=True)
@@ -223,14 +227,15 @@ def _log_model(mlflow: Any, method: MethodRecord) -> str:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
+    outputs = Schema(
+        [
+            ColSpec("string", "code", required=False),
+            ColSpec("double", "confidence", required=False),
+        ]
+    )
     signature = ModelSignature(
         inputs=Schema([ColSpec(kind, name) for name, kind in method.inputs]),
-        outputs=Schema(
-            [
-                ColSpec("string", "code", required=False),
-                ColSpec("double", "confidence", required=False),
-            ]
-        ),
+        outputs=outputs if method.answers else None,
     )
     with tempfile.TemporaryDirectory(prefix="mlstats-") as folder:
         io.write_json(Path(folder) / POINTER, {"digest": method.digest})

@@ -100,14 +100,14 @@ def _columns_of(ran: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _truth(ran: Mapping[str, Any]) -> str | None:
+def _truth(ran: Mapping[str, Any]) -> str:
     roles = ran.get("data", {}).get("roles", {})
-    return ran.get("evaluate", {}).get("truth") or roles.get("target")
+    return str(ran.get("evaluate", {}).get("truth") or roles.get("target") or "")
 
 
-def _origin(ran: Mapping[str, Any], column: str | None) -> str | None:
+def _origin(ran: Mapping[str, Any], column: str) -> str:
     recoded = ran.get("data", {}).get("recode", {})
-    return recoded[column]["of"] if column in recoded else column
+    return str(recoded[column]["of"]) if column in recoded else column
 
 
 def _agrees_on(indicators: Sequence[Mapping[str, Any]], name: str | None) -> int:

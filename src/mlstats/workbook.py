@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.errors import MlstatsError, SourceError, nearest
+from mlstats.same_bytes import without_times
 
 __all__ = ["MAX_ROWS", "read_sheet", "text_of", "write_sheets"]
 
@@ -292,6 +293,7 @@ def write_sheets(
     if notes:
         writer.add("Notes", pd.DataFrame({"note": notes}))
     book.save(path)
+    without_times(path)
     return writer.dropped
 
 

@@ -113,7 +113,7 @@ def test_check_tells_the_units_and_the_labels_a_gate_needs(office: Path) -> None
     assert "nobody says which methods' suggestions had been seen" in said
     edit(office, "\nevaluate:", "\nevaluate:\n  truth_seen: [linear]")
     said = " ".join(call("check", "diary").split())
-    assert "had seen what linear suggests (evaluate.truth_seen): promote refuses" in said
+    assert "suggests (evaluate.truth_seen): promote refuses it" in said
 
 
 @pytest.mark.parametrize(

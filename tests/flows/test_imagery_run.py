@@ -226,6 +226,7 @@ def test_its_candidate_can_be_put_in_the_shadow(
     monkeypatch.setenv("MLSTATS_PROJECT", str(tmp_path))
     with connected(settings) as (served, _):  # without the warnings of its imports
         loaded = served.pyfunc.load_model(f"models:/crops/{version}")
+    assert loaded.metadata.signature.outputs is None
     names = [column.name for column in loaded.metadata.signature.inputs]
     with pytest.raises(UsageError, match="fitted to a period's data"):
         loaded.predict(pd.DataFrame([[0.5] * len(names)], columns=names))

@@ -24,7 +24,7 @@ from mlstats.produced import Produced
 from mlstats.records import Records
 from mlstats.settings import Settings, load_settings
 from tests.flows.test_editimpute_run import EDITS, survey
-from tests.production_example import decide, direct, keep, registered, review
+from tests.recipe_example import decide, direct, keep, registered, review
 
 PILOT = """
 pilot: survey
@@ -372,7 +372,7 @@ def made_of(**cells: list[object]) -> Treated:
             "costs": 60.0,
             "profit": 40.0,
             "staff": 3.0,
-            "kind": "sole",
+            "kind": "company",
         },
         index=range(n),
     )
@@ -435,7 +435,8 @@ def test_one_arm_alone_is_held_to_what_was_reported(settings: Settings) -> None:
     scored = pilot.model_copy(update={"evaluate": spec})
     for table in (found.values, records.frame):
         table.loc[3, "staff"] = 50.0  # the median is 3
-    told = waiting(scored, records, found, None).set_index("reason").loc["is not usual"]
+    queue = waiting(scored, records, found, None).set_index("reason")
+    told = queue.loc["is not usual"]
     assert (told["row"], told["variable"]) == (3, "staff")
 
 

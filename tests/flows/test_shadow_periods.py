@@ -30,10 +30,14 @@ def office(tmp_path: Path) -> Settings:
     return settings
 
 
-def answered(office: Settings, period: str, *, version: int = 1) -> Path:
-    """Leave what the version answered in the shadow for a period."""
+def answered(office: Settings, period: str, *, model: str = "") -> Path:
+    """Leave what a model, the version's own, answered in the shadow for a period."""
     (kept,) = (office.confidential / "models").iterdir()
-    facts = {"shadow_version": version, "shadow_model": kept.name, "answered": True}
+    facts = {
+        "shadow_version": 1,
+        "shadow_model": model or kept.name,
+        "answered": True,
+    }
     key = ReleaseKey("diary", period, "i", json.dumps(facts), "c", "b")
     store = ReleaseStore(office.shadows)
     made = store.publish(
@@ -58,15 +62,20 @@ def test_a_version_produces_after_its_periods_in_the_shadow(office: Settings) ->
     path = office.project / "configs/pilots/diary.yaml"
     path.write_text(path.read_text().replace(ASKED, NONE))
     answered(office, "2026-02")
-    answered(office, "2026-03", version=2)
+    answered(office, "2026-03", model="0" * 64)
     with pytest.raises(RefusedError, match="1 of 2 live shadow periods"):
         desk(office, MEI).promote("production", reason=WHY)
+    path.write_text(path.read_text().replace(NONE, ASKED))
+    said = call("decisions", "diary")
+    assert "diary: version 1 is shadow" in said
+    assert "version 1 in the shadow: 1 live, 1 back-cast" in said
     last = answered(office, "2026-04")
     assert desk(office, MEI).lacks("production") == (1, [])
     (last / "a.csv").write_text("y\n")
+    assert "it does not count: 2026-04: its files are" in call("decisions", "diary")
     _, lacks = desk(office, MEI).lacks("production")
     assert lacks[0] == "1 of 2 live shadow periods"
-    assert lacks[1].endswith("2026-04: its files are not what was written")
+    assert lacks[-1].endswith("2026-04: its files are not what was written")
     (last / "a.csv").write_bytes(b"x\n")
     (row,) = desk(office, MEI).promote("production", reason=WHY)
     assert row.stage_to == "production"

@@ -27,15 +27,8 @@ def settings(tmp_path: Path) -> Settings:
 
 def stored(settings: Settings, seen_to: str | None) -> str:
     """Keep a model whose terms name the last period that its evaluation saw."""
-    made = model_store.store(Incumbent("x"), ["x"], settings.confidential)
-    if seen_to is None:
-        return made
-    folder = settings.confidential / "models" / made
-    told = json.loads((folder / "model.json").read_text())
-    io.write_json(folder / "model.json", {**told, "terms": {"seen_to": seen_to}})
-    digest = model_store._digest(folder)
-    folder.rename(folder.with_name(digest))
-    return digest
+    terms = {} if seen_to is None else {"seen_to": seen_to}
+    return model_store.store(Incumbent("x"), ["x"], settings.confidential, terms=terms)
 
 
 def log(
@@ -146,7 +139,7 @@ def test_periods_of_another_frequency_are_compared_by_their_days(
         ({"shadow_model": "0" * 64}, "another model answered"),
         ({"answered": False}, "did not answer for every unit"),
         ({"answered": "yes"}, "did not answer for every unit"),
-        ({"shadow_version": 2}, ""),
+        ({"shadow_version": 2, "shadow_model": "0" * 64}, ""),
     ],
 )
 def test_what_does_not_count(
@@ -161,16 +154,30 @@ def test_what_does_not_count(
     assert ("it does not count: 2026-09" in lacks) == bool(said)
 
 
+def test_a_version_with_the_same_model_takes_over_what_it_has_shown(
+    settings: Settings,
+) -> None:
+    model = stored(settings, "2026-08")
+    answer(settings, ["2026-07"], model, BEFORE, shadow_version=2)
+    answer(settings, ["2026-09"], model, BEFORE, shadow_version=2)
+    answer(settings, ["2026-10"], model, AFTER)
+    found = counted(settings, model, log())
+    assert found.live == ("2026-10",)
+    assert found.back_cast == ("2026-07", "2026-09")
+
+
 def test_changed_and_damaged_answers_do_not_count(settings: Settings) -> None:
     model = stored(settings, "2026-08")
     answer(settings, ["2026-09", "2026-10", "2026-11", "trial"], model, AFTER)
     place = settings.shadows / "diary"
     (place / "2026-09" / "r0001" / "a.csv").write_text("y\n")
     (place / "2026-10" / "r0001" / "manifest.json").write_text("{")
+    answer(settings, ["2026-12"], model, AFTER)
+    (place / "2026-12" / "current.json").write_text('{"number": 1}')
     found = counted(settings, model, log())
     assert found.live == ("2026-11",)
     assert [why.partition(":")[0] for why in found.left_out] == [
-        "2026-09", "2026-10", "trial",
+        "2026-09", "2026-10", "2026-12", "trial",
     ]  # fmt: skip
     assert counted(settings, model, log(), live=1, back_cast=0).lacks() == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -21,7 +21,7 @@ _PLOTTED: Final = 25  # figures in the plot, the largest
 _ROUTES: Final = {
     "units": "units",
     "automatic": "automatic",
-    "audit": "of these in the audit, counted apart",
+    "audit": "automatic, in the audit",
     "queue": "in the review queue",
     "open": "waiting for a clerk",
     "closed": "closed by clerks",
@@ -72,7 +72,18 @@ def render_release(page: ReleasePage) -> str:
         for key in dict.fromkeys(keys):
             domain, _, variable = key.partition("\0")
             lines = [_line(row) for row in totals[keys == key].to_dict("records")]
-            groups.append({"domain": domain, "variable": variable, "lines": lines})
+            notes = {line.note for line in lines}
+            shared = notes.pop() if len(notes) == 1 else ""
+            groups.append(
+                {
+                    "domain": domain,
+                    "variable": variable,
+                    "lines": [replace(line, note="") for line in lines]
+                    if shared
+                    else lines,
+                    "note": shared,
+                }
+            )
     counts = page.facts.get("counts", {})
     drift = page.tables.get("drift")
     return render(
@@ -106,15 +117,19 @@ def _number(value: Any, share: bool, sign: bool = False) -> str:
     number = float(value)
     if not math.isfinite(number):
         return "not told"
-    plus = "+" if sign else ""
-    return f"{number * 100:{plus}.2f} %" if share else f"{number:{plus},.4g}"
+    if not share:
+        return f"{number:{'+' if sign else ''},.4g}"
+    return f"{number * 100:+.2f} points" if sign else f"{number * 100:.2f} %"
 
 
 def _ends(row: Mapping[Any, Any], lower: str, upper: str, share: bool) -> str:
     ends = [float(row[lower]), float(row[upper])]
     if not all(map(math.isfinite, ends)):
         return "no interval"
-    return " to ".join(_number(end, share, sign=lower != "lower") for end in ends)
+    if lower == "lower":
+        return " to ".join(_number(end, share) for end in ends)
+    told = [100 * end if share else end for end in ends]
+    return " to ".join(f"{end:+.2f}" if share else f"{end:+,.4g}" for end in told)
 
 
 def _line(row: Mapping[Any, Any]) -> _Line:
@@ -151,6 +166,11 @@ def _plot(totals: pd.DataFrame, facts: Mapping[str, Any]) -> Markup | str:
     known = known.nlargest(_PLOTTED, "estimate")
     if known.empty:
         return ""
+    methods = facts.get("methods", {})
+    by_baseline = "champion" not in methods or any(
+        not one["classes"] for one in facts["fallback"]
+    )
+    kind = "traditional" if by_baseline else "ml"
     rows: list[PlotRow] = []
     for row in known.to_dict("records"):
         value, lower, upper = (
@@ -158,7 +178,7 @@ def _plot(totals: pd.DataFrame, facts: Mapping[str, Any]) -> Markup | str:
         )
         name = as_text(row["class"])
         text = f"{value:.2f} ({lower:.2f} to {upper:.2f})"
-        rows.append(PlotRow("released", value, lower, upper, text, "ml", name))
+        rows.append(PlotRow("released", value, lower, upper, text, kind, name))
         before = 100 * float(row.get("last_period", math.nan))
         if math.isfinite(before):
             told = f"{before:.2f}"

@@ -1,0 +1,127 @@
+"""The verbs of production on the command line; nothing heavy is imported before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mlstats.produced import Produced
+
+__all__ = ["FALLBACK", "drill", "produce"]
+
+FALLBACK = 6  # exit status: the baseline stood in for the champion
+_SHOWN = 20  # figures on the terminal
+
+
+def produce(
+    pilot: Annotated[str, typer.Argument(help="Name or path of a pilot.")],
+    period: Annotated[
+        str, typer.Option(help="As 2026-03, or 2026-01/2026-03 one after the other.")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Do everything but publish.")
+    ] = False,
+    back_cast: Annotated[
+        bool,
+        typer.Option("--back-cast", help="Ask the version in the shadow, publish not."),
+    ] = False,
+) -> None:
+    """Produce a reference period, beside the baseline, to a release."""
+    from mlstats.period import PeriodRange
+    from mlstats.pilot_files import load_pilot
+    from mlstats.settings import load_settings
+
+    settings = load_settings()
+    load_pilot(pilot, project=settings.project)
+    periods = [str(one) for one in PeriodRange.parse(period)]
+    settings.prepare()
+    from pipelines.start import run_produce
+
+    fallback = False
+    for one in periods:
+        made = run_produce(pilot, one, dry_run=dry_run, back_cast=back_cast)
+        _show(made, dry_run=dry_run)
+        fallback |= made.fallback
+    if fallback:
+        raise typer.Exit(FALLBACK)
+
+
+def drill(
+    pilot: Annotated[str, typer.Argument(help="Name or path of a pilot.")],
+    period: Annotated[
+        str, typer.Option(help="The last released one where none is named.")
+    ] = "",
+) -> None:
+    """Rehearse every cause of the fallback; nothing is published."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from mlstats.drill import drill as rehearse
+    from mlstats.settings import load_settings
+
+    table = Table("cause", "result", "seen", "seconds", box=None)
+    found = []
+    for one in rehearse(pilot, load_settings(), period=period or None):
+        found.append(one)
+        word = "the baseline produced" if one.passed else "FAILED"
+        table.add_row(one.cause, word, one.said, f"{one.seconds:.1f}")
+    Console(highlight=False).print(table)
+    if not all(one.passed for one in found):
+        raise typer.Exit(1)
+
+
+def _show(made: Produced, *, dry_run: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    counts = ", ".join(f"{name} {n:,}" for name, n in made.counts.items() if n)
+    console.print(f"{made.pilot} {made.period}: {counts or 'nothing is published'}")
+    for one in made.reasons:
+        told = f"fallback ({one.cause}): {one.said}"
+        console.print(told, style="bold red", markup=False)
+    for note in made.notes:
+        console.print(f"note: {note}", markup=False)
+    shown = made.totals
+    if len(shown):
+        whole = shown[shown["domain"].astype(str) == ""].nlargest(_SHOWN, "estimate")
+        table = Table(box=None)
+        for name in ("figure", "released", "95 % interval", "- baseline", "- last"):
+            table.add_column(name, justify="left" if name == "figure" else "right")
+        for row in whole.to_dict("records"):
+            table.add_row(*_cells({str(k): v for k, v in row.items()}))
+        console.print(table)
+    if made.shadow is not None:
+        facts = made.shadow.facts
+        told = "answered" if facts["answered"] else f"did not answer: {facts['said']}"
+        console.print(f"shadow, version {facts['shadow_version']}: {told}")
+    if made.release is not None:
+        state = "final" if made.release.final else "provisional"
+        page = made.release.folder / "release.html"
+        console.print(f"Released ({state}): {made.release.path}")
+        console.print(f"Open: {page}", soft_wrap=True)
+    elif dry_run:
+        console.print("A dry run: nothing was published.")
+
+
+def _cells(row: dict[str, object]) -> tuple[str, ...]:
+    from math import isfinite
+
+    share = str(row["class"] or "") != ""
+
+    def told(name: str, sign: str = "") -> str:
+        value = float(str(row.get(name, "nan")))
+        if not isfinite(value):
+            return ""
+        return f"{100 * value:{sign}.2f} %" if share else f"{value:{sign},.5g}"
+
+    ends = [told("lower"), told("upper")]
+    return (
+        str(row["class"] or row["variable"]),
+        told("estimate"),
+        " to ".join(ends) if all(ends) else "",
+        told("difference", "+"),
+        told("last_period_change", "+"),
+    )

@@ -1,0 +1,472 @@
+"""Reference periods of a coding pilot, from their data to their releases."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlstats import model_store, production
+from mlstats.drill import drill
+from mlstats.errors import ConfigError, ContractError, ServiceError
+from mlstats.evaluate import keyed, project_key
+from mlstats.production import produce
+from mlstats.quality.accuracy import ratio
+from mlstats.releases import Release, ReleaseStore
+from mlstats.review_store import Reviewed, ReviewStore
+from mlstats.settings import Settings, load_settings
+from tests.flows.canary import find
+from tests.production_example import Office, appoint, office, terms_of
+
+MARCH = "2026-03"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Office:
+    """Make the project once."""
+    return office(tmp_path_factory.mktemp("office"))
+
+
+@pytest.fixture
+def at_work(made: Office, tmp_path: Path) -> Office:
+    """Return a copy of the project."""
+    shutil.copytree(made.settings.project, tmp_path, dirs_exist_ok=True)
+    return replace(made, settings=load_settings(project=tmp_path))
+
+
+@pytest.fixture
+def inline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the methods answer in this process, where the process is not the point."""
+
+    def here(function: Callable[..., Any], *given: Any, seconds: float) -> Any:
+        return function(*given)
+
+    monkeypatch.setattr(production, "isolated", here)
+
+
+@pytest.fixture
+def champion(at_work: Office, inline: None) -> Settings:
+    """Return a project with a champion."""
+    appoint(at_work.settings, at_work.linear, "production")
+    return at_work.settings
+
+
+def units(release: Release | None) -> pd.DataFrame:
+    assert release is not None
+    return pd.read_parquet(release.folder / "confidential/units.parquet")
+
+
+def totals(release: Release | None) -> pd.DataFrame:
+    assert release is not None
+    return pd.read_parquet(release.folder / "totals.parquet")
+
+
+def data(settings: Settings, period: str = MARCH) -> pd.DataFrame:
+    path = settings.project / f"data/products_{period}.csv"
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def rewrite(settings: Settings, frame: pd.DataFrame, period: str = MARCH) -> None:
+    frame.to_csv(settings.project / f"data/products_{period}.csv", index=False)
+
+
+# -- as decided --------------------------------------------------------------------
+
+
+def test_a_champion_produces_and_every_value_tells_who_gave_it(
+    champion: Settings, made: Office
+) -> None:
+    done = produce("diaries", MARCH, champion)
+    found, read = units(done.release), data(champion)
+    assert not done.fallback
+    assert found["unit"].tolist() == read["line_id"].tolist()  # none lost, none moved
+    assert set(found["method"]) == {"linear"}
+    assert set(found["model_version"]) == {f"linear v1@{made.linear[:12]}"}
+    automatic = found["route"].isin(["automatic", "audit"])
+    assert (found.loc[automatic, "confidence"] >= 0.6).all()
+    assert (found.loc[~automatic, "confidence"] < 0.6).all()
+    stored = model_store.load(made.linear, champion.confidential)
+    X = read.rename(columns={"description": "text"})[["text", "shop_type"]]
+    assert found["value"].astype(object).tolist() == list(stored.method.predict(X))
+    base = model_store.load(made.index, champion.confidential).method.predict(X)
+    given = found["baseline_code"].astype(object)
+    assert given.where(given.notna(), None).tolist() == list(base)
+
+
+def test_the_published_shares_are_those_of_the_units(champion: Settings) -> None:
+    release = produce("diaries", MARCH, champion).release
+    found, told = units(release), totals(release)
+    weight = found["weight"].to_numpy()
+    overall = told[told["domain"] == ""].set_index("class")
+    keys = found.groupby(["stratum", "cluster"], observed=True, sort=False)
+    cluster = keys.ngroup().to_numpy()
+    strata = found["stratum"].astype(str).groupby(cluster).first().to_numpy()
+    whole = np.bincount(cluster, weight)
+
+    def at(column: str, name: str) -> np.ndarray:
+        codes = found[column].astype(object)
+        return np.array([str(c)[:2] == name if pd.notna(c) else False for c in codes])
+
+    for name in ("01", "07"):
+        mine, theirs = at("value", name), at("baseline_code", name)
+        expected = ratio(np.bincount(cluster, weight * mine), whole, strata)
+        row = overall.loc[name]
+        assert row["estimate"] == pytest.approx(expected.value, rel=1e-12)
+        assert row["se"] == pytest.approx(expected.se, rel=1e-9)
+        gap = ratio(np.bincount(cluster, weight * (mine * 1.0 - theirs)), whole, strata)
+        assert row["difference"] == pytest.approx(gap.value, abs=1e-12)
+        low, high = gap.interval()
+        assert row["difference_lower"] == pytest.approx(low, rel=1e-9)
+        assert row["difference_upper"] == pytest.approx(high, rel=1e-9)
+    named = told[told["domain"].str.startswith("shop_type=")]
+    inside = found["domain_shop_type"].astype(str) == "market"
+    row = named[(named["domain"] == "shop_type=market") & (named["class"] == "01")]
+    if len(row):
+        share = (weight * inside * at("value", "01")).sum() / (weight * inside).sum()
+        assert row["estimate"].iloc[0] == pytest.approx(share, rel=1e-12)
+    assert (told["n"] >= 10).all()
+    queue = found["open"].to_numpy()
+    share = (weight * queue * at("value", "01")).sum() / (
+        weight * at("value", "01")
+    ).sum()
+    assert overall.loc["01", "open_share"] == pytest.approx(share)
+
+
+def test_periods_are_held_to_the_one_before(champion: Settings) -> None:
+    first = produce("diaries", "2026-02", champion)
+    second = produce("diaries", MARCH, champion)
+    then, now = (
+        totals(one.release).set_index(["domain", "class"]) for one in (first, second)
+    )
+    key = ("", "01")
+    assert now.loc[key, "last_period"] == then.loc[key, "estimate"]
+    change = now.loc[key, "estimate"] - then.loc[key, "estimate"]
+    assert now.loc[key, "last_period_change"] == pytest.approx(change)
+    assert (
+        now.loc[key, "last_period_lower"] < change < now.loc[key, "last_period_upper"]
+    )
+    assert now["last_year"].isna().all()
+    assert second.release is not None
+    drift = pd.read_parquet(second.release.folder / "drift.parquet")
+    assert set(drift["reference"]) >= {"training", "last_accepted"}
+
+
+def test_the_same_again_is_the_same_release(
+    champion: Settings, tmp_path: Path, made: Office
+) -> None:
+    first = produce("diaries", MARCH, champion)
+    again = produce("diaries", MARCH, champion)
+    assert first.release is not None
+    assert again.release is not None
+    assert (again.release.number, again.release.files) == (1, first.release.files)
+    assert "these data were released already" in again.notes
+    assert again.counts == first.counts
+    other = tmp_path / "other"
+    shutil.copytree(made.settings.project, other)
+    settings = load_settings(project=other)
+    appoint(settings, made.linear, "production")
+    undisturbed = produce("diaries", MARCH, settings)
+    assert undisturbed.release is not None
+    assert undisturbed.release.files == first.release.files  # byte for byte
+
+
+def test_other_data_make_a_new_revision(champion: Settings) -> None:
+    produce("diaries", MARCH, champion)
+    rewrite(champion, data(champion).iloc[:-1])
+    second = produce("diaries", MARCH, champion)
+    assert second.release is not None
+    assert second.release.number == 2
+    store = ReleaseStore(champion.releases)
+    assert [one.number for one in store.revisions("diaries", MARCH)] == [1, 2]
+
+
+def test_before_any_champion_the_baseline_produces(
+    at_work: Office, inline: None
+) -> None:
+    appoint(at_work.settings, at_work.linear, "shadow")
+    done = produce("diaries", MARCH, at_work.settings)
+    assert not done.fallback  # that is what was decided
+    assert set(units(done.release)["method"]) == {"index"}
+    assert done.shadow is not None
+    facts = done.shadow.facts
+    assert (facts["shadow_version"], facts["answered"]) == (1, True)
+    assert facts["shadow_model"] == at_work.linear
+    shadow = pd.read_parquet(done.shadow.folder / "totals.parquet")
+    assert shadow["difference"].notna().all()
+    published = [p.name for p in done.shadow.folder.rglob("*.parquet")]
+    assert published == ["totals.parquet"]  # no unit is kept of the shadow
+
+
+def test_without_any_run_it_says_what_is_missing(made: Office, tmp_path: Path) -> None:
+    shutil.copytree(made.settings.project, tmp_path, dirs_exist_ok=True)
+    with pytest.raises(ConfigError, match="not registered") as told:
+        produce("diaries", MARCH, load_settings(project=tmp_path))
+    assert told.value.hint == "mlstats run diaries"
+
+
+def test_a_dry_run_writes_nothing(champion: Settings) -> None:
+    before = {p for p in champion.home_folder.rglob("*") if p.is_file()}
+    done = produce("diaries", MARCH, champion, dry_run=True)
+    after = {p for p in champion.home_folder.rglob("*") if p.is_file()}
+    assert done.release is None
+    assert len(done.totals)
+    assert done.counts["units"]
+    assert {p.name for p in after - before} <= {"log.txt", "unit.key", "unit.lock"}
+
+
+def test_a_back_cast_publishes_nothing(at_work: Office, inline: None) -> None:
+    appoint(at_work.settings, at_work.linear, "shadow")
+    done = produce("diaries", "2026-01", at_work.settings, back_cast=True)
+    assert done.release is None
+    assert done.shadow is not None
+    assert done.shadow.facts["answered"] is True
+    assert ReleaseStore(at_work.settings.releases).periods("diaries") == []
+
+
+def test_a_back_cast_needs_a_version_in_the_shadow(champion: Settings) -> None:
+    with pytest.raises(ConfigError, match="in the shadow"):
+        produce("diaries", "2026-01", champion, back_cast=True)
+
+
+# -- people ------------------------------------------------------------------------
+
+
+def test_a_release_is_final_once_its_queue_is_closed(champion: Settings) -> None:
+    first = produce("diaries", MARCH, champion)
+    assert first.release is not None
+    assert not first.release.final
+    queue = pd.read_parquet(first.release.folder / "confidential/queue.parquet")
+    assert len(queue) == first.counts["open"] > 1
+    assert queue["confidence"].fillna(-1).is_monotonic_increasing
+    hashes = keyed(queue["unit"], project_key(champion))
+    store = ReviewStore(champion.database)
+    store.add("diaries", MARCH, [Reviewed(hashes[0], "07.2.2.1", "kim")])
+    part = produce("diaries", MARCH, champion)
+    assert part.release is not None
+    assert not part.release.final
+    assert (part.release.number, part.counts["closed"]) == (2, 1)
+    store.add("diaries", MARCH, [Reviewed(one, "07.2.2.1", "kim") for one in hashes])
+    whole = produce("diaries", MARCH, champion)
+    assert whole.release is not None
+    assert whole.release.final
+    found = units(whole.release).set_index("unit").loc[queue["unit"]]
+    assert set(found["value"]) == {"07.2.2.1"}
+    assert set(found["method"]) == {"clerk"} == set(found["model_version"])
+    assert set(found["flag"]) == {"reviewed"}
+    assert (totals(whole.release)["open_share"] == 0).all()
+
+
+def test_every_unit_can_be_audited_and_its_chance_is_known(champion: Settings) -> None:
+    release = produce("diaries", MARCH, champion).release
+    assert release is not None
+    audit = pd.read_parquet(release.folder / "confidential/audit.parquet")
+    assert len(audit) == 60
+    assert audit["audit_weight"].sum() == pytest.approx(len(units(release)))
+    assert set(audit["route"]) == {"automatic", "queue"}
+    assert audit["blind"].all()
+    marked = units(release).set_index("unit")["route"]
+    drawn = audit.loc[audit["route"] == "automatic", "unit"]
+    assert (marked.loc[drawn] == "audit").all()
+
+
+# -- fallback ----------------------------------------------------------------------
+
+
+def fallen_back(settings: Settings, cause: str, period: str = MARCH) -> Release:
+    """Produce a period that the baseline has to produce, and look at every trace."""
+    done = produce("diaries", period, settings)
+    assert [one.cause for one in done.reasons] == [cause]
+    release = done.release
+    assert release is not None
+    found = units(release)
+    assert set(found["method"]) == {"index"}
+    assert set(found["flag"]) == {f"fallback: {cause}"}
+    assert [one["cause"] for one in release.facts["fallback"]] == [cause]
+    page = (release.folder / "release.html").read_text(encoding="utf-8")
+    assert f"Fallback ({cause})" in page
+    assert done.counts["fallback"] == len(found)
+    return release
+
+
+def test_a_missing_model_is_replaced_and_the_next_run_recovers(
+    champion: Settings, made: Office
+) -> None:
+    produce("diaries", "2026-02", champion)  # which baseline it is, a release tells
+    pack = champion.confidential / "models" / made.linear
+    pack.rename(pack.with_name("away"))
+    release = fallen_back(champion, "model")
+    assert release.facts["methods"]["champion"] == f"linear v1@{made.linear[:12]}"
+    pack.with_name("away").rename(pack)
+    done = produce("diaries", MARCH, champion)
+    assert not done.fallback
+    assert done.release is not None
+    assert done.release.number == 2
+    assert set(units(done.release)["method"]) == {"linear"}
+
+
+def test_a_changed_model_is_not_used(champion: Settings, made: Office) -> None:
+    produce("diaries", "2026-02", champion)
+    pack = champion.confidential / "models" / made.linear
+    told = next(p for p in pack.iterdir() if p.name != "model.json")
+    told.write_bytes(told.read_bytes() + b" ")
+    fallen_back(champion, "model")
+
+
+def test_a_crash_and_a_hang_are_survived(
+    at_work: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The methods answer in processes of their own here."""
+    appoint(at_work.settings, at_work.linear, "production")
+    from mlstats import drill
+
+    found = {
+        one.cause: one for one in drill.drill("diaries", at_work.settings, period=MARCH)
+    }
+    assert {name: one.passed for name, one in found.items()} == dict.fromkeys(
+        ("contract", "model", "crash", "time", "performance"), True
+    ), found
+    assert ReleaseStore(at_work.settings.releases).periods("diaries") == []
+    left = list((at_work.settings.confidential / "drills").iterdir())
+    assert left == []
+
+
+def test_a_drill_says_when_the_baseline_could_not_stand_in(
+    at_work: Office,
+) -> None:
+    """The methods answer in processes of their own here too."""
+    settings = at_work.settings
+    appoint(settings, at_work.linear, "production")
+    shutil.rmtree(settings.confidential / "models" / at_work.index)
+    found = list(drill("diaries", settings, period=MARCH))
+    assert not any(one.passed for one in found)
+    assert "nothing was released" in found[1].said
+
+
+def test_a_broken_contract_is_told_and_links_the_series(champion: Settings) -> None:
+    produce("diaries", "2026-02", champion)
+    broken = data(champion)
+    broken.loc[1, "line_id"] = broken.loc[0, "line_id"]
+    broken.loc[2:40, "description"] = ""
+    rewrite(champion, broken)
+    release = fallen_back(champion, "contract")
+    rules = pd.read_parquet(release.folder / "contract.parquet")
+    assert {"line_id", "description"} <= set(rules["column"])
+    before = ReleaseStore(champion.releases).current("diaries", "2026-02")
+    linked = pd.read_parquet(release.folder / "method_difference.parquet")
+    known = totals(before).set_index(["domain", "class"])["difference"]
+    row = linked[(linked["domain"] == "") & (linked["class"] == "01")].iloc[0]
+    assert row["period"] == "2026-02"
+    assert row["difference"] == known.loc[("", "01")]
+
+
+def test_where_nobody_can_answer_the_last_release_stays(champion: Settings) -> None:
+    first = produce("diaries", MARCH, champion)
+    rewrite(champion, data(champion).drop(columns="description"))
+    with pytest.raises(ContractError, match="description"):
+        produce("diaries", MARCH, champion)
+    held = ReleaseStore(champion.releases).current("diaries", MARCH)
+    assert held is not None
+    assert first.release is not None
+    assert held.files == first.release.files
+
+
+def audited_as(settings: Settings, release: Release, wrong: Callable[..., Any]) -> None:
+    """Review the whole audit of a release: right, but for the rows that are `wrong`."""
+    audit = pd.read_parquet(release.folder / "confidential/audit.parquet")
+    at = wrong(audit)
+    codes = np.where(at, "12.1.1.1", audit["value"].astype(object))
+    ReviewStore(settings.database).add(
+        "diaries",
+        release.key.period,
+        [
+            Reviewed(unit, str(code), "kim", "audit")
+            for unit, code in zip(audit["hash"], codes, strict=True)
+        ],
+    )
+
+
+def test_a_measured_loss_switches_and_a_good_audit_does_not(champion: Settings) -> None:
+    last = produce("diaries", "2026-02", champion).release
+    assert last is not None
+    audited_as(champion, last, lambda audit: np.zeros(len(audit), dtype=bool))
+    assert not produce("diaries", MARCH, champion).fallback
+    audited_as(champion, last, lambda audit: np.ones(len(audit), dtype=bool))
+    release = fallen_back(champion, "performance")
+    assert release.number == 2
+    assert "audit of 2026-02" in release.facts["fallback"][0]["said"]
+    linked = pd.read_parquet(release.folder / "method_difference.parquet")
+    assert set(linked["period"]) == {MARCH}  # both answered in this very period
+
+
+def test_drift_raises_the_audit_and_asks_for_two_witnesses(champion: Settings) -> None:
+    frame = data(champion)
+    strange = "zzyzx quor " + frame["description"].str[::-1]
+    frame["description"] = strange.where(frame.index % 3 > 0, frame["description"])
+    rewrite(champion, frame)
+    done = produce("diaries", MARCH, champion)
+    assert not done.fallback
+    assert done.release is not None
+    assert done.release.facts["alarm"] is True
+    assert done.counts["audit_sample"] == 120
+    found = units(done.release)
+    automatic = found[found["route"].isin(["automatic", "audit"])]
+    assert len(automatic)
+    same = automatic["value"].astype(object) == automatic["baseline_code"].astype(
+        object
+    )
+    assert same.all()
+
+
+# -- one at a time, and nothing told ------------------------------------------------
+
+
+def test_two_runs_of_a_period_do_not_meet(champion: Settings) -> None:
+    store = ReleaseStore(champion.releases)
+    with store.working("diaries", MARCH):
+        with pytest.raises(ServiceError, match="Another run works on this period"):
+            produce("diaries", MARCH, champion)
+        produce("diaries", "2026-02", champion)  # another period is free
+    assert produce("diaries", MARCH, champion).release is not None
+
+
+def test_no_record_is_in_what_may_be_published(champion: Settings) -> None:
+    frame = data(champion)
+    frame.loc[3:5, "description"] = "parcel for Zebulon Quackenbush"
+    frame.loc[7, "line_id"] = "CANARY0007"
+    frame.loc[9, "household_id"] = "HHCANARY9"
+    rewrite(champion, frame)
+    done = produce("diaries", MARCH, champion)
+    assert done.release is not None
+    hidden = done.release.folder / "confidential"
+    files = [
+        p
+        for p in champion.home_folder.rglob("*")
+        if p.is_file()
+        and champion.confidential not in p.parents
+        and hidden not in p.parents
+    ]
+    assert {"release.html", "release.xlsx", "totals.parquet"} <= {p.name for p in files}
+    planted = ["Quackenbush", "Zebulon", "CANARY0007", "HHCANARY9"]
+    assert find(planted, files) == []
+    assert find(["CANARY0007"], list(hidden.iterdir()))  # the scanner sees it there
+
+
+def test_a_version_without_thresholds_automates_nothing(
+    at_work: Office, inline: None
+) -> None:
+    settings = at_work.settings
+    stored = model_store.load(at_work.linear, settings.confidential)
+    terms = terms_of(at_work.index, None)
+    digest = model_store.store(
+        stored.method, stored.columns, settings.confidential, terms=terms
+    )
+    appoint(settings, digest, "production")
+    done = produce("diaries", MARCH, settings)
+    assert done.counts["automatic"] == 0
+    assert done.counts["queue"] == done.counts["units"]
