@@ -83,7 +83,7 @@ def load(
         All failures of the contract.
     """
     told = _unedited(of_period(pilot, period))
-    records, result = load_period(told, settings, period)
+    records, result = load_period(told, settings, period, written=pilot)
     cautions = list(records.cautions)
     if told.data.history is not None and not pilot.production.history:
         cautions.append(

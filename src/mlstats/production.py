@@ -78,6 +78,7 @@ _NOT_ASKED: Final = frozenset({"contract", "model"})
 _THEMES: Final = {
     "coding": "mlstats.coding_release",
     "editimpute": "mlstats.imputation_release",
+    "imagery": "mlstats.imagery_release",
 }
 
 

@@ -95,7 +95,7 @@ def load(
 
 
 def load_period(
-    pilot: Pilot, settings: Settings, period: str
+    pilot: Pilot, settings: Settings, period: str, *, written: Pilot
 ) -> tuple[Records, contract.ContractResult]:
     """Read the records of one period that is produced; nobody has edited them yet.
 
@@ -105,6 +105,8 @@ def load_period(
         As :func:`mlstats.period_source.of_period` returns it.
     period : str
         Whose records, and whose edits.
+    written : Pilot
+        As its file says it.
 
     Returns
     -------
@@ -113,7 +115,7 @@ def load_period(
     """
     edits = edits_of(pilot, settings, period)
     source = read_source(pilot, settings, text_columns=_codes(edits))
-    frame, digest = own_rows(source, pilot, period)
+    frame, digest = own_rows(source, written, period)
     spec = pilot.data.history
     if spec is not None:
         earlier = io.sha256_file(finder(settings)(spec.source))

@@ -16,7 +16,7 @@ from mlstats.editimpute import read_edits
 from mlstats.editimpute import review as review_edits
 from mlstats.errors import ConfigError, ContractError
 from mlstats.evaluate import keyed, project_key
-from mlstats.imputation_production import Treated, of_column
+from mlstats.imputation_production import Treated, load, of_column
 from mlstats.imputation_routes import LEAST_EFFECT, given, waiting
 from mlstats.imputation_totals import Sides, imputed_totals
 from mlstats.pilot_files import load_pilot
@@ -355,6 +355,21 @@ def test_a_review_that_is_no_value_is_refused(
     with pytest.raises(ContractError, match=said) as caught:
         given(reviewed, values, PERIOD)
     assert code.strip() == "" or code not in str(caught.value)
+
+
+def test_a_file_of_a_period_need_not_say_which(office: Path) -> None:
+    path = office / "configs/pilots/survey.yaml"
+    text = PILOT.replace("source: survey.csv", "source: survey_{period}.csv")
+    text = text.replace("  source: survey_{period}.csv\n  history: t", "  history: t")
+    text = text.replace("  frequency: Q", "  periods: 2026-Q2\n  frequency: Q")
+    text = text.replace("    unit_id: unit", "    unit_id: unit\n    period: quarter")
+    path.with_name("quarters.yaml").write_text(text.replace("survey\n", "quarters\n"))
+    pilot = load_pilot("quarters", project=office)
+    assert pilot.production.source is None
+    data, result = load(pilot, load_settings(project=office), PERIOD)
+    assert result.ok
+    assert set(data.frame["quarter"]) == {PERIOD}
+    path.with_name("quarters.yaml").unlink()
 
 
 def test_a_column_treats_no_records(office: Path) -> None:
