@@ -22,6 +22,7 @@ __all__ = ["SAMPLING_ONLY", "Sides", "imputed_totals"]
 
 SAMPLING_ONLY: Final = "error of the sample only, without that of imputation"
 _ALONE: Final = "one method alone answered: no difference"
+_GAP: Final = ("baseline", "difference", "difference_lower", "difference_upper")
 _FEW: Final = f"fewer than {LEAST_UNITS} records differ between the methods: not told"
 
 
@@ -93,7 +94,8 @@ def imputed_totals(
         Columns :data:`mlstats.release_totals.TOTALS`: weighted total and mean of each
         number, in its unit, and weighted share of each category. ``difference`` is
         champion less baseline of the same records, whoever produced them. Nothing is
-        told of fewer than ten records, and no difference where fewer than ten differ.
+        told of fewer than ten records, and no difference where fewer than ten differ;
+        nor where either could be worked out from the whole and the other groups.
         A total with a value missing is not told; where missing is an answer, it adds
         nothing and does not count in a mean or share.
     """
@@ -108,13 +110,14 @@ def imputed_totals(
         single=single,
     )
     task = _Task(design, sides, units["open"].to_numpy(dtype=bool), note)
+    parts = [_everywhere(units), *(_groups(units, name) for name in domains)]
     rows = [
         row
         for figure in _figures(sides.released)
-        for told, inside in _domains(units, domains)
-        for row in task.rows(figure, told, inside)
+        for part in parts
+        for row in _safe([*task.rows(figure, part)])
     ]
-    return pd.DataFrame(rows, columns=list(TOTALS)).astype(dict(TOTALS))
+    return pd.DataFrame(rows).reindex(columns=list(TOTALS)).astype(dict(TOTALS))
 
 
 def _figures(released: pd.DataFrame) -> Iterator[_Figure]:
@@ -128,14 +131,40 @@ def _figures(released: pd.DataFrame) -> Iterator[_Figure]:
             yield _Figure("share", str(name), category)
 
 
-def _domains(
-    units: pd.DataFrame, names: Sequence[str]
-) -> Iterator[tuple[str, np.ndarray]]:
-    yield "", np.ones(len(units), dtype=bool)
-    for name in names:
-        column = units[f"domain_{name}"].astype("str")
-        for group in sorted(column.unique()):
-            yield f"{name}={group}", (column == group).to_numpy()
+_Part = dict[str, np.ndarray]  # name of a domain -> its records
+
+
+def _everywhere(units: pd.DataFrame) -> _Part:
+    return {"": np.ones(len(units), dtype=bool)}
+
+
+def _groups(units: pd.DataFrame, name: str) -> _Part:
+    """Return the groups that are told; those that are not hold ten records or none.
+
+    One small group alone would be what the others leave of the whole.
+    """
+    column = units[f"domain_{name}"].astype("str")
+    sizes = column.value_counts().sort_values(kind="stable")
+    before = sizes.cumsum() - sizes
+    hidden = (sizes < LEAST_UNITS) | ((before > 0) & (before < LEAST_UNITS))
+    told = sorted(sizes.index[~hidden])
+    return {f"{name}={group}": (column == group).to_numpy() for group in told}
+
+
+def _safe(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Hold back the differences of all groups where those held back are too few."""
+    few = sum(row["differ"] for row in rows if row["differ"] < LEAST_UNITS)
+    if len(rows) < 2 or not 0 < few < LEAST_UNITS:
+        return rows
+    gap = dict.fromkeys(_GAP, np.nan)
+    return [
+        row | gap | {"note": _joined(row["note"], "" if _FEW in row["note"] else _FEW)}
+        for row in rows
+    ]
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,21 +176,24 @@ class _Task:
     waits: np.ndarray
     note: str
 
-    def rows(
-        self, figure: _Figure, domain: str, inside: np.ndarray
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the row of a figure, none where it is of too few records."""
+    def rows(self, figure: _Figure, part: _Part) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a figure, none where it is of too few records."""
+        for domain, inside in part.items():
+            row = self._row(figure, inside)
+            if row:
+                yield row | {"domain": domain}
+
+    def _row(self, figure: _Figure, inside: np.ndarray) -> dict[str, Any]:
         there = inside & ~self.sides.structural[figure.variable].to_numpy(dtype=bool)
         y = figure.numbers(self.sides.released)
         held = there if figure.category is None else there & (y == 1)
         n = int(held.sum())
         if n < LEAST_UNITS:
-            return
+            return {}
         found = self._estimate(figure, y, there)
         weight = self.design.weight * held
         row: dict[str, Any] = {
             **figure.names,
-            "domain": domain,
             "n": n,
             "open_share": _share(weight @ self.waits, weight.sum()),
             "estimate": found.value,
@@ -173,8 +205,8 @@ class _Task:
         if figure.category is not None and found.has_error:
             row |= self._proportion(found, there)
         gap, why = self._difference(figure, there)
-        told = [found.note, SAMPLING_ONLY if found.has_error else "", why, self.note]
-        yield row | gap | {"note": "; ".join(part for part in told if part)}
+        sample = SAMPLING_ONLY if found.has_error else ""
+        return row | gap | {"note": _joined(found.note, sample, why, self.note)}
 
     def _estimate(self, figure: _Figure, y: np.ndarray, there: np.ndarray) -> Estimate:
         y = np.where(there, y, 0.0)
@@ -191,20 +223,19 @@ class _Task:
     def _difference(
         self, figure: _Figure, there: np.ndarray
     ) -> tuple[dict[str, float], str]:
+        """Return the difference of the arms, and of how many records it is."""
         own, base = self.sides.champion, self.sides.baseline
         if own is None or base is None:
-            return {}, _ALONE
+            return {"differ": 0}, _ALONE
         mine, its = figure.numbers(own), figure.numbers(base)
         differ = int((there & (mine != its)).sum())
         if 0 < differ < LEAST_UNITS:
-            return {}, _FEW
+            return {"differ": differ}, _FEW
         gap = self._estimate(figure, mine - its, there)
-        return {
-            "baseline": self._estimate(figure, its, there).value,
-            "difference": gap.value,
-            "difference_lower": gap.lower,
-            "difference_upper": gap.upper,
-        }, ""
+        numbers = (
+            self._estimate(figure, its, there).value, gap.value, gap.lower, gap.upper,
+        )  # fmt: skip
+        return dict(zip(_GAP, numbers, strict=True)) | {"differ": differ}, ""
 
 
 def _share(part: float, whole: float) -> float:

@@ -470,12 +470,35 @@ def test_a_difference_of_few_records_is_not_told() -> None:
     row = held.set_index(["variable", "domain"]).loc[("total of x", "")]
     assert np.isnan([row["difference"], row["baseline"]]).all()
     assert "fewer than 10 records differ" in row["note"]
-    assert set(held["domain"]) == {"", "part=b"}  # nine records are told nothing of
+    # Nine records are told nothing of, nor the others, which would leave them.
+    assert set(held["domain"]) == {""}
     assert row["open_share"] == 0.1
     table = imputed_totals(Sides(frame, many, frame, never), units)
     row = table.set_index("variable").loc["total of x"]
     assert row["difference"] == 20
     assert row["baseline"] == row["estimate"] == 2 * frame["x"].sum()
+
+
+def test_no_difference_is_what_the_others_leave_of_the_whole() -> None:
+    n = 90
+    frame = pd.DataFrame({"x": np.arange(n, dtype=float)})
+    units = pd.DataFrame(
+        {"weight": 2.0, "stratum": "", "cluster": np.arange(n), "fraction": 0.0}
+        | {"open": False, "domain_part": np.repeat(["a", "b", "c"], 30)}
+    )
+    other = frame.copy()
+    other.loc[:14, "x"] += 1  # fifteen in a
+    other.loc[30:34, "x"] += 1  # five in b
+    never = frame.isna()
+    table = imputed_totals(Sides(frame, other, frame, never), units, domains=["part"])
+    held = table.set_index(["variable", "domain"])["difference"].loc["total of x"]
+    assert held[""] == 40
+    assert held[["part=a", "part=b", "part=c"]].isna().all()
+    other.loc[60:64, "x"] += 1  # and five in c: ten together
+    table = imputed_totals(Sides(frame, other, frame, never), units, domains=["part"])
+    held = table.set_index(["variable", "domain"])["difference"].loc["total of x"]
+    assert held["part=a"] == 30
+    assert held[["part=b", "part=c"]].isna().all()
 
 
 def test_a_total_with_a_value_missing_is_not_told_unless_that_is_an_answer() -> None:
