@@ -227,6 +227,10 @@ def test_files_of_a_year_are_those_of_the_year_asked_for(land: Path) -> None:
         "scene_2031-05-10.tif", "scene_2031-07-05.tif",
     ]  # fmt: skip
     assert [one.date for one in scene.images] == ["2031-05-10", "2031-07-05"]
+    with chdir(land):  # a run takes the last of its periods
+        data, result = load(pilot, load_settings(project=land))
+    assert result.ok
+    assert set(data.frame["season"]) == {"2025"}
     loose = pilot.data.model_copy(update={"periods": None})
     with pytest.raises(ConfigError, match="says {period}"):
         load(pilot.model_copy(update={"data": loose}), load_settings(project=land))
