@@ -575,7 +575,8 @@ def keep_shadow(
         str(plan.period),
         taken.data.digest,
         _config(plan),
-        found.arm.digest if found.answer is not None else f"failed {found.arm.digest}",
+        f"{'' if found.answer is not None else 'failed '}{found.arm.label}"
+        f" {found.arm.digest}",
         plan.arms.baseline.digest,
     )
     return ReleaseStore(plan.settings.shadows).publish(key, write, facts=facts)

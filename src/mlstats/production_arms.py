@@ -65,12 +65,29 @@ def arms_of(pilot: Pilot, settings: Settings) -> Arms:
             where=log.place,
             hint="mlstats doctor tells all; restore the database from a copy",
         )
+    if not rows:
+        _never_decided(pilot, settings, log.place)
     now = standing(rows)
     champion, reason = None, None
     if now.champion is not None:
         champion, reason = _champion(pilot, now, now.champion, settings)
     shadow = _shadow(pilot, now, settings)
     return Arms(_baseline(pilot, settings, rows, now), champion, shadow, reason)
+
+
+def _never_decided(pilot: Pilot, settings: Settings, place: str) -> None:
+    """Refuse an empty log where a champion has produced already."""
+    store = ReleaseStore(settings.releases)
+    for period in reversed(store.periods(pilot.pilot)):
+        release = store.current(pilot.pilot, period)
+        if release is not None and "champion" in release.facts.get("methods", {}):
+            raise ServiceError(
+                f"The log holds no decision on {pilot.pilot}, yet a champion produced "
+                f"{period}",
+                where=place,
+                expected="the database in which the champion was decided on",
+                hint="mend MLSTATS_DATABASE_URL, or restore the database from a copy",
+            )
 
 
 def _champion(

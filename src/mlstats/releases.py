@@ -15,7 +15,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -82,6 +82,8 @@ class Release:
         File below the folder -> sha256.
     facts : mapping
         What the run says of it, such as the reason of a fallback.
+    published : datetime.datetime, optional
+        When it became the current one of its period; of that one only.
     """
 
     folder: Path
@@ -90,6 +92,7 @@ class Release:
     final: bool
     files: Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    published: datetime | None = field(default=None, compare=False)
 
     @property
     def path(self) -> str:
@@ -191,29 +194,15 @@ class ReleaseStore:
         """
         pointer = self._place(pilot, period) / POINTER
         try:
-            number = int(json.loads(pointer.read_text(encoding="utf-8"))["number"])
+            told = json.loads(pointer.read_text(encoding="utf-8"))
+            number = int(told["number"])
+            published = datetime.fromisoformat(told["published"]).astimezone(UTC)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
             raise _damaged(pointer) from None
-        return _read(pointer.parent / f"r{number:04d}")
-
-    def published(self, pilot: str, period: str) -> datetime | None:
-        """Return when the current release of a period became that, None without one.
-
-        Raises
-        ------
-        SourceError
-            Where the pointer is damaged.
-        """
-        pointer = self._place(pilot, period) / POINTER
-        try:
-            told = json.loads(pointer.read_text(encoding="utf-8"))["published"]
-            return datetime.fromisoformat(told).astimezone(UTC)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
-            raise _damaged(pointer) from None
+        release = _read(pointer.parent / f"r{number:04d}")
+        return replace(release, published=published)
 
     def revisions(self, pilot: str, period: str) -> list[Release]:
         """Return every release of a period, the oldest first."""

@@ -104,6 +104,7 @@ class ReviewStore:
         rows = [shared | asdict(one) for one in reviewed]
         if not rows:
             return
+        self._make_folder()
         with self._telling(), self._engine.begin() as connection:
             _METADATA.create_all(connection, checkfirst=True)
             connection.execute(insert(_TABLE), rows)
@@ -141,11 +142,12 @@ class ReviewStore:
 
     @cached_property
     def _engine(self) -> Engine:
-        engine = open_database(self.url, "MLSTATS_DATABASE_URL", poolclass=NullPool)
-        if engine.dialect.name == "sqlite":
-            folder = Path(engine.url.database or "").parent
+        return open_database(self.url, "MLSTATS_DATABASE_URL", poolclass=NullPool)
+
+    def _make_folder(self) -> None:
+        if self._engine.dialect.name == "sqlite":
+            folder = Path(self._engine.url.database or "").parent
             folder.mkdir(parents=True, exist_ok=True)
-        return engine
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ counted in periods beyond the live ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -93,26 +93,16 @@ def shadow_record(
     """
     seen = _seen_to(model, settings.confidential)
     entered = _entered(rows, version)
-    store = ReleaseStore(settings.shadows)
     live: list[str] = []
     back_cast: list[str] = []
     left_out = []
-    for name in store.periods(pilot):
-        try:
-            period, published = (
-                ReferencePeriod.parse(name),
-                store.published(pilot, name),
-            )
-            why = _fault(store, store.current(pilot, name), version, model)
-        except (ConfigError, SourceError) as error:
-            left_out.append(f"{name}: {error.title}")
-            continue
-        if why:
+    for name, shown, why in _answers(settings, pilot, version, model):
+        if shown is None:
             left_out.append(f"{name}: {why}")
-        elif why is not None:
-            after = entered and published and published >= entered
-            new = seen is None or seen.last_day() < period.first_day()
-            (live if after and new else back_cast).append(name)
+        elif _is_live(name, shown, seen, entered):
+            live.append(name)
+        else:
+            back_cast.append(name)
     wanted = plan.back_cast
     if wanted is None:
         wanted = _CYCLE[seen.frequency] if seen else 0
@@ -124,12 +114,39 @@ def shadow_record(
     )
 
 
+def _answers(
+    settings: Settings, pilot: str, version: int, model: str
+) -> Iterator[tuple[str, Release | None, str]]:
+    """Yield the periods of a version: its answer, or None and why it does not count."""
+    store = ReleaseStore(settings.shadows)
+    for name in store.periods(pilot):
+        try:
+            ReferencePeriod.parse(name)
+            release = store.current(pilot, name)
+        except (ConfigError, SourceError) as error:
+            yield name, None, error.title
+            continue
+        if release is None:
+            continue
+        why = _fault(store, release, version, model)
+        if why is not None:
+            yield name, None if why else release, why
+
+
+def _is_live(
+    name: str, shown: Release, seen: ReferencePeriod | None, entered: datetime | None
+) -> bool:
+    after = entered and shown.published and shown.published >= entered
+    new = seen is None or seen.last_day() < ReferencePeriod.parse(name).first_day()
+    return bool(after and new)
+
+
 def _fault(
-    store: ReleaseStore, release: Release | None, version: int, model: str
+    store: ReleaseStore, release: Release, version: int, model: str
 ) -> str | None:
     """Return why an answer does not count, "" where it does, None: it is another's."""
-    facts = release.facts if release is not None else {}
-    if release is None or facts.get("shadow_model") != model:
+    facts = release.facts
+    if facts.get("shadow_model") != model:
         is_its = facts.get("shadow_version") == version
         return "another model answered" if is_its else None
     if facts.get("answered") is not True:

@@ -147,8 +147,10 @@ def _features(
     }
 
 
-def known_share(texts: pd.Series, clusters: pd.Series, train: pd.Series) -> _Floats:
-    """Return the share of each text's words that another cluster of the training uses.
+def known_share(
+    texts: pd.Series, clusters: pd.Series, train: pd.Series, *, least: int = 1
+) -> _Floats:
+    """Return the share of each text's words that other clusters of the training use.
 
     A word that only the text's own cluster uses is not known: else every word of a
     training text would be, and the share would fall from training to any other part
@@ -160,6 +162,8 @@ def known_share(texts: pd.Series, clusters: pd.Series, train: pd.Series) -> _Flo
         Of all rows.
     train : pandas.Series of bool
         The rows of the training part.
+    least : int
+        Other clusters that have to use a word.
 
     Returns
     -------
@@ -183,7 +187,7 @@ def known_share(texts: pd.Series, clusters: pd.Series, train: pd.Series) -> _Flo
     np.logical_or.at(trained, place, train.to_numpy())
     used = np.unique(key[trained[number]])
     elsewhere = np.bincount(used % width, minlength=width)[word] - np.isin(key, used)
-    known = np.bincount(number, elsewhere > 0, minlength=len(pairs))
+    known = np.bincount(number, elsewhere >= least, minlength=len(pairs))
     of = counts[pairs % len(distinct)]
     share = np.divide(known, of, out=np.full(len(pairs), np.nan), where=of > 0)
     return np.asarray(share[place])

@@ -7,6 +7,7 @@ the confidential store: they name units and, in the vocabulary, words.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import Any, Final
 
@@ -37,23 +38,28 @@ def trained_tables(pilot: Pilot, frame: pd.DataFrame) -> dict[str, pd.DataFrame]
     Returns
     -------
     dict of str to pandas.DataFrame
-        :data:`TRAINED` as :func:`watch` returns it, and :data:`VOCABULARY` with
-        columns column and word. A word is known to a training text where another
-        cluster uses it, else every word would be.
+        :data:`TRAINED` as :func:`watch` returns it, without the units' ids, and
+        :data:`VOCABULARY` with columns column and word: words that at least
+        ``evaluate.min_units`` clusters use. To a training text a word is known where
+        as many other clusters use it, else every word of it would be.
     """
-    clusters = split.cluster_ids(frame, pilot.data.roles.cluster)
+    roles, least = pilot.data.roles, pilot.evaluate.min_units
+    clusters = split.cluster_ids(frame, roles.cluster)
     everything = pd.Series(True, index=frame.index)
     known = {
-        name: known_share(frame[name], clusters, everything)
-        for name in pilot.data.roles.text
+        name: known_share(frame[name], clusters, everything, least=least)
+        for name in roles.text
     }
-    vocabulary = [
+    told = [
         (name, word)
-        for name in pilot.data.roles.text
-        for word in sorted(_words_of(frame[name]))
+        for name in roles.text
+        for word in _shared_words(frame[name], clusters, least)
     ]
-    told = pd.DataFrame(vocabulary, columns=["column", "word"], dtype=object)
-    return {TRAINED: _watched(pilot, frame, known), VOCABULARY: told}
+    kept = _watched(pilot, frame, known).drop(columns=UNIT)
+    if CLUSTER in kept:
+        kept[CLUSTER] = pd.factorize(kept[CLUSTER])[0]
+    vocabulary = pd.DataFrame(told, columns=["column", "word"], dtype=object)
+    return {TRAINED: kept, VOCABULARY: vocabulary}
 
 
 def watch(
@@ -115,11 +121,14 @@ def _is_number(values: pd.Series) -> bool:
     return is_numeric_dtype(values) and not is_bool_dtype(values)
 
 
-def _words_of(texts: pd.Series) -> set[str]:
-    found: set[str] = set()
-    for text in texts.dropna().astype("str").unique():
-        found.update(words(str(text)))
-    return found
+def _shared_words(texts: pd.Series, clusters: pd.Series, least: int) -> list[str]:
+    """Return the words that at least so many clusters use, sorted."""
+    pairs = pd.DataFrame({"text": texts, "cluster": clusters}).dropna()
+    used: set[tuple[str, object]] = set()
+    for text, cluster in set(pairs.itertuples(index=False, name=None)):
+        used.update((word, cluster) for word in words(str(text)))
+    counts = Counter(word for word, _ in used)
+    return sorted(word for word, count in counts.items() if count >= least)
 
 
 def _share(text: str, known: frozenset[str]) -> float:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ import pandas as pd
 import pytest
 
 from mlstats import model_store, production
+from mlstats.config import ShadowPlan
+from mlstats.decision_log import DecisionLog
 from mlstats.drill import drill
 from mlstats.errors import ConfigError, ContractError, ServiceError
 from mlstats.evaluate import keyed, project_key
@@ -21,6 +26,7 @@ from mlstats.quality.accuracy import ratio
 from mlstats.releases import Release, ReleaseStore
 from mlstats.review_store import Reviewed, ReviewStore
 from mlstats.settings import Settings, load_settings
+from mlstats.shadowing import shadow_record
 from tests.flows.canary import find
 from tests.production_example import Office, appoint, office, terms_of
 
@@ -226,6 +232,12 @@ def test_a_back_cast_publishes_nothing(at_work: Office, inline: None) -> None:
     assert done.release is None
     assert done.shadow is not None
     assert done.shadow.facts["answered"] is True
+    rows = DecisionLog(at_work.settings.database).read("diaries")
+    shown = shadow_record(
+        at_work.settings, "diaries", 1, at_work.linear, rows, ShadowPlan()
+    )
+    assert (shown.live, shown.back_cast) == ((), ("2026-01",))
+    assert (shown.wanted_live, shown.wanted_back_cast) == (2, 12)
     assert ReleaseStore(at_work.settings.releases).periods("diaries") == []
 
 
@@ -470,3 +482,59 @@ def test_a_version_without_thresholds_automates_nothing(
     done = produce("diaries", MARCH, settings)
     assert done.counts["automatic"] == 0
     assert done.counts["queue"] == done.counts["units"]
+
+
+# -- out of reach --------------------------------------------------------------------
+
+
+def test_a_full_disk_leaves_the_last_release(
+    champion: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = produce("diaries", MARCH, champion)
+    rewrite(champion, data(champion).iloc[:-1])
+    write = pd.DataFrame.to_parquet
+
+    def full(frame: pd.DataFrame, path: Any, **more: Any) -> None:
+        if Path(path).name.startswith((".totals", "totals")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(frame, path, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_parquet", full)
+        with pytest.raises(ServiceError) as told:
+            produce("diaries", MARCH, champion)
+    assert told.value.exit_code == 4
+    place = champion.releases / "diaries" / MARCH
+    assert sorted(p.name for p in place.iterdir() if p.is_dir()) == ["r0001"]
+    held = ReleaseStore(champion.releases).current("diaries", MARCH)
+    assert held is not None
+    assert first.release is not None
+    assert held.files == first.release.files
+    assert produce("diaries", MARCH, champion).release is not None  # room again
+
+
+def test_a_log_that_was_changed_produces_nothing(champion: Settings) -> None:
+    with closing(sqlite3.connect(champion.home_folder / "state.db")) as database:
+        database.execute("DROP TRIGGER decisions_no_update")
+        database.execute("UPDATE decisions SET reason = 'other' WHERE number = 3")
+        database.commit()
+    with pytest.raises(ServiceError, match="log of decisions was changed"):
+        produce("diaries", MARCH, champion)
+    assert ReleaseStore(champion.releases).periods("diaries") == []
+
+
+def test_a_database_out_of_reach_is_told(champion: Settings) -> None:
+    address = f"sqlite:///{champion.home_folder.as_posix()}"  # a folder is no database
+    settings = load_settings(project=champion.project, database_url=address)
+    with pytest.raises(ServiceError) as told:
+        produce("diaries", MARCH, settings)
+    assert told.value.exit_code == 4
+
+
+def test_a_log_that_was_lost_does_not_pass_for_an_empty_one(
+    champion: Settings,
+) -> None:
+    produce("diaries", MARCH, champion)
+    (champion.home_folder / "state.db").unlink()
+    with pytest.raises(ServiceError, match="holds no decision on diaries"):
+        produce("diaries", "2026-04", champion)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,24 @@ def test_the_same_key_gives_the_same_release_without_work(store: ReleaseStore):
         raise AssertionError("it was written again")
 
     assert store.publish(KEY, never) == first
+
+
+def test_the_current_release_tells_since_when_it_is_that(store: ReleaseStore):
+    before = datetime.now(UTC).replace(microsecond=0)
+    store.publish(KEY, write)
+    found = store.current("coicop", "2026-03")
+    assert found is not None
+    assert found.published is not None
+    assert before <= found.published <= datetime.now(UTC)
+    pointer = found.folder.parent / "current.json"
+    told = json.loads(pointer.read_text())
+    for moment in ("2026-01-02T03:04:05+00:00", "2026-01-02T05:04:05+02:00"):
+        pointer.write_text(json.dumps({**told, "published": moment}))
+        store.publish(KEY, write)  # the same release again: it stays since then
+        again = store.current("coicop", "2026-03")
+        assert again is not None
+        assert again.published == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert all(one.published is None for one in store.revisions("coicop", "2026-03"))
 
 
 def test_a_new_key_is_a_new_revision_and_the_old_one_stays(store: ReleaseStore):

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from io import StringIO
@@ -13,7 +14,7 @@ from io import StringIO
 import pytest
 
 from mlstats import scale
-from mlstats.errors import ConfigError, MethodError, MlstatsError
+from mlstats.errors import ConfigError, MethodError, MlstatsError, TimeBudgetError
 from mlstats.scale import map_blocks, progress, row_blocks
 from tests.conftest import REPOSITORY
 
@@ -259,3 +260,38 @@ def test_on_a_terminal_a_bar_is_shown(monkeypatch, caplog) -> None:
     assert "Tiles" in sys.stderr.getvalue()
     assert "100%" in sys.stderr.getvalue()
     assert caplog.messages == []
+
+
+# -- a process of its own --------------------------------------------------------------
+
+
+def _wait(seconds: float) -> str:
+    time.sleep(seconds)
+    return "awake"
+
+
+def _speak(word: str) -> str:
+    raise ValueError(f"could not convert {word}")
+
+
+def test_an_isolated_function_returns_what_it_found() -> None:
+    assert scale.isolated(_wait, 0.0, seconds=60.0) == "awake"
+
+
+def test_an_isolated_function_is_ended_after_its_time() -> None:
+    began = time.monotonic()
+    with pytest.raises(TimeBudgetError, match="budget of 2 seconds"):
+        scale.isolated(_wait, 600.0, seconds=2.0)
+    assert time.monotonic() - began < 120  # it did not wait for the function
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_ends_does_not_end_the_caller() -> None:
+    with pytest.raises(MethodError, match="ended before its block was done"):
+        scale.isolated(os._exit, 139, seconds=60.0)
+
+
+def test_what_an_isolated_function_says_stays_inside() -> None:
+    with pytest.raises(MethodError) as told:
+        scale.isolated(_speak, "Quackenbush", seconds=60.0)
+    assert "Quackenbush" not in str(told.value)

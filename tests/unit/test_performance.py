@@ -1,0 +1,100 @@
+"""When an audit speaks against the champion, and when it must not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlstats.config import Pilot
+from mlstats.performance import lost
+from mlstats.produced import Arm, Reason
+
+PILOT = {
+    "pilot": "diary",
+    "theme": "coding",
+    "owner": {"author": "tests"},
+    "data": {
+        "source": "diary.csv",
+        "roles": {"unit_id": "id", "text": ["text"], "target": "code"},
+        "classification": {"file": "c.csv", "parent": "parent"},
+    },
+    "methods": {
+        "exact": {"kind": "traditional", "use": "mlstats.coding.ExactIndex"},
+        "linear": {"kind": "ml", "use": "mlstats.coding.LinearText"},
+    },
+    "baseline": "exact",
+    "candidate": "linear",
+}
+CHAMPION = Arm("champion", "linear", "d" * 64, 3)
+CLASSES = ["01.1", "01.2", "02.1", "03.1"]
+
+
+def pilot(target: float) -> Pilot:
+    production = {"review": {"target_accuracy": target}}
+    return Pilot.model_validate({**PILOT, "production": production})
+
+
+def ancestor(codes: np.ndarray, level: str) -> np.ndarray:
+    cut = [None if c is None else str(c)[:2] if level == "1" else c for c in codes]
+    return np.array(cut, dtype=object)
+
+
+def audit(
+    rng: np.random.Generator, accuracy: float | dict[str, float], n: int = 400
+) -> pd.DataFrame:
+    """Draw an audit of 10,000 units in two strata, and let a clerk find the truth."""
+    value = rng.choice(CLASSES, n)
+    rate = accuracy if isinstance(accuracy, dict) else dict.fromkeys(CLASSES, accuracy)
+    right = rng.uniform(size=n) < np.array([rate[code] for code in value])
+    return pd.DataFrame(
+        {
+            "value": value,
+            "truth": np.where(right, value, "04.1"),
+            "route": "audit",
+            "model_version": CHAMPION.label,
+            "audit_stratum": np.where(np.arange(n) < n // 2, "a", "b"),
+            "inclusion": n / 10_000,
+        }
+    )
+
+
+def verdict(told: pd.DataFrame, target: float = 0.9) -> Reason | None:
+    return lost(pilot(target), CHAMPION, "2026-02", told, ancestor, ["1"])
+
+
+def test_a_champion_at_its_target_is_seldom_blamed() -> None:
+    """The chance of a switch without a loss is at most 5 % for all and by class."""
+    rng = np.random.default_rng(20260101)
+    blamed = sum(verdict(audit(rng, 0.9)) is not None for _ in range(600))
+    assert blamed / 600 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 600)
+
+
+def test_a_clear_loss_is_found() -> None:
+    rng = np.random.default_rng(1)
+    found = [verdict(audit(rng, 0.8)) for _ in range(100)]
+    whole = [one for one in found if one is not None and not one.classes]
+    assert len(whole) >= 95
+    assert whole[0].cause == "performance"
+    assert "2026-02" in whole[0].said
+
+
+def test_a_loss_in_one_class_gives_up_that_class_only() -> None:
+    rng = np.random.default_rng(2)
+    rates = {"01.1": 0.99, "01.2": 0.99, "02.1": 0.99, "03.1": 0.7}
+    found = verdict(audit(rng, rates, 1200))
+    assert found is not None
+    assert found.classes == ("03",)
+
+
+@pytest.mark.parametrize(
+    ("column", "held"), [("model_version", "linear v2@other"), ("route", "queue")]
+)
+def test_what_the_champion_did_not_code_says_nothing(column: str, held: str) -> None:
+    told = audit(np.random.default_rng(3), 0.2).assign(**{column: held})
+    assert verdict(told) is None
+
+
+def test_what_nobody_has_reviewed_is_not_wrong() -> None:
+    told = audit(np.random.default_rng(4), 0.2).assign(truth=None)
+    assert verdict(told) is None
