@@ -209,9 +209,12 @@ def _valued(
     left = queue.loc[~pairs.isin(_pairs(told)), "row"]
     touched = np.bincount(made.found.cells["row"], minlength=len(units))
     reviewed = units["row"].isin(told["row"])
-    flag = np.full(len(units), f"fallback: {now.cause}" if now.cause else "", object)
-    flag[reviewed] = "reviewed"
-    flag[reviewed & failing(records, released)] = "reviewed, fails a hard edit"
+    first = f"fallback: {now.cause}" if now.cause else ""
+    broken = reviewed & failing(records, released)
+    more = np.select(
+        [broken, reviewed], ["reviewed, fails a hard edit", "reviewed"], ""
+    )
+    flag = ["; ".join(filter(None, [first, told])) for told in more]
     treated = touched > 0
     return units.assign(
         **{f"value_{name}": released[name].to_numpy() for name in released},

@@ -27,6 +27,7 @@ from mlstats.period_source import at_period, of_period
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.settings import Settings, load_settings
+from tests.flows.canary import find
 from tests.recipe_example import decide, direct, keep, registered, review
 from tests.scene_example import CLASSES, HECTARES, IMAGES, make_landscape, scene_pilot
 from tests.unit.test_segment_pilots import COUNTIES, METHODS, pilot_of, segments
@@ -178,6 +179,17 @@ def test_every_figure_tells_where_it_is_from(mapped: Produced) -> None:
     assert mapped.counts["units"] == len(units)
     assert mapped.release is not None
     assert mapped.release.final
+
+
+def test_no_unit_is_in_what_is_published(mapped: Produced) -> None:
+    assert mapped.release is not None
+    folder = mapped.release.folder
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    secret = [p for p in files if "confidential" in p.relative_to(folder).parts]
+    units = table(mapped, "confidential/units")["unit"].tolist()
+    planted = [units[0], units[-1]]
+    assert find(planted, secret)  # else the next line would prove nothing
+    assert find(planted, sorted(set(files) - set(secret))) == []
 
 
 def test_the_baseline_maps_before_any_decision(

@@ -23,6 +23,8 @@ from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.records import Records
 from mlstats.settings import Settings, load_settings
+from tests.flows.canary import find
+from tests.flows.conftest import UNIT
 from tests.flows.test_editimpute_run import EDITS, survey
 from tests.recipe_example import decide, direct, keep, registered, review
 
@@ -376,6 +378,65 @@ def test_a_column_treats_no_records(office: Path) -> None:
     pilot = load_pilot("survey", project=office)
     with pytest.raises(ConfigError, match="treats no records"):
         of_column(pilot, "donor", None)  # type: ignore[arg-type]
+
+
+def test_no_planted_word_is_in_what_is_published(decided: Produced) -> None:
+    assert decided.release is not None
+    folder = decided.release.folder
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    secret = [p for p in files if "confidential" in p.relative_to(folder).parts]
+    assert find([UNIT], secret)  # else the next line would prove nothing
+    shown = sorted(set(files) - set(secret))
+    assert {".html", ".xlsx", ".parquet"} <= {path.suffix for path in shown}
+    assert find([UNIT, "FIRMCANARY88"], shown) == []
+
+
+def test_a_version_in_the_shadow_is_kept_beside_the_release(
+    settings: Settings,
+) -> None:
+    model = decide(settings, "survey", "shadow")
+    back = production.produce("survey", PERIOD, settings, back_cast=True)
+    assert back.release is None
+    assert back.shadow is not None
+    assert not settings.releases.exists()
+    made = production.produce("survey", PERIOD, settings)
+    assert made.shadow is not None
+    assert made.shadow.facts["answered"]
+    assert made.shadow.facts["shadow_model"] == model
+    totals = pd.read_parquet(made.shadow.folder / "totals.parquet")
+    assert totals["difference"].notna().any()
+    assert set(kept(made, "cells")["method"]) == {"donor"}
+    assert made.totals["difference"].isna().all()
+
+
+def test_a_column_that_is_missing_is_told_by_the_contract(settings: Settings) -> None:
+    decide(settings, "survey")
+    path = settings.project / f"survey_{PERIOD}.csv"
+    for name in ("costs", "weight"):
+        reported(settings.project).drop(columns=name).to_csv(path, index=False)
+        with pytest.raises(ContractError, match=f"{name}: is not in the data"):
+            production.produce("survey", PERIOD, settings)
+        shutil.copy(settings.project / "survey_2026-Q3.csv", path)
+
+
+def test_a_broken_contract_is_a_fallback_and_a_review_keeps_its_flag(
+    settings: Settings,
+) -> None:
+    decide(settings, "survey")
+    path = settings.project / f"survey_{PERIOD}.csv"
+    frame = reported(settings.project)
+    frame.loc[1, "area"] = "south" if frame.loc[0, "area"] == "north" else "north"
+    frame.loc[20, "turnover"] = frame["turnover"].sum()  # no balance: it is treated
+    frame.to_csv(path, index=False)
+    made = production.produce("survey", PERIOD, settings)
+    assert [one.cause for one in made.reasons] == ["contract"]
+    queue = kept(made, "queue")
+    assert set(queue["reason"]) == {"was changed"}
+    (unit, *_) = keyed(queue["unit"], project_key(settings))
+    review(settings, "survey", PERIOD, (unit, queue["variable"][0], "7"))
+    units = kept(production.produce("survey", PERIOD, settings), "units")
+    flag = units.set_index("unit").loc[queue["unit"][0], "flag"]
+    assert flag.startswith("fallback: contract; reviewed")
 
 
 def made_of(**cells: list[object]) -> Treated:
