@@ -69,7 +69,7 @@ def drill(
     Yields
     ------
     Rehearsed
-        For contract, model, crash, time and performance.
+        For contract, model, crash, time and, of a coding pilot, performance.
 
     Raises
     ------
@@ -81,6 +81,8 @@ def drill(
     plan = _plan(name, settings, period)
     log = ProductionLog(settings.database)
     for cause, bring in _CAUSES.items():
+        if cause == "performance" and plan.pilot.theme != "coding":
+            continue  # a loss is measured for codes alone
         started = _now()
         found = _rehearsed(plan, cause, bring)
         log.add(
@@ -158,7 +160,8 @@ def _produced(
         return "the release is not whole", False
     causes = [one["cause"] for one in release.facts["fallback"]]
     units = pd.read_parquet(release.folder / "confidential" / "units.parquet")
-    by = set(units["method"].astype(str)) - {plan.arms.baseline.method, "clerk"}
+    by = set(units["method"].astype(str)) - _NOT_BY_AN_ARM
+    by -= {plan.arms.baseline.method}
     if causes != [cause] or by:
         told = f"flagged {', '.join(causes) or 'with nothing'}"
         return f"{told}; values of {', '.join(sorted(by)) or 'the baseline'}", False
@@ -166,6 +169,7 @@ def _produced(
 
 
 _ROLES: Final = ("champion", "baseline")
+_NOT_BY_AN_ARM: Final = frozenset({"clerk", "reported"})
 
 
 # -- causes ------------------------------------------------------------------------
