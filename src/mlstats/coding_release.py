@@ -30,7 +30,7 @@ from mlstats.evaluate import keyed, levels_of
 from mlstats.performance import lost
 from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
 from mlstats.quality.routing import Routing, route
-from mlstats.review import draw_audit
+from mlstats.review import draw_audit, hash_of
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
 
@@ -275,11 +275,6 @@ def _audited(
     ]
     kept = audit[columns].assign(hash=keyed(audit["unit"], now.key))
     return routed, kept
-
-
-def hash_of(period: str) -> int:
-    """Return a number of a period, so that each has a sample of its own."""
-    return int.from_bytes(period.encode(), "big") % 2**31
 
 
 def _reviewed(

@@ -226,14 +226,16 @@ class Production(Strict):
     """The plan of production, used by the verbs of the production team.
 
     ``source`` is where the data of a period to be produced lie; without it, where
-    those of the evaluation do. ``lag`` counts periods from the scheduled time back to
-    the period that is produced, ``due`` days from then on after which it is late.
-    ``time_budget`` is in seconds, for the champion's answers. ``schedule`` is a cron
-    expression on the clock of ``timezone``. ``notify`` names blocks of Prefect,
-    ``webhook/office``: they hold the address, the pilot does not.
+    those of the evaluation do. ``history`` is where the file of ``data.history`` lies
+    then, with ``{before}`` for the period before. ``lag`` counts periods from the
+    scheduled time back to the period that is produced, ``due`` days from then on after
+    which it is late. ``time_budget`` is in seconds, for the champion's answers.
+    ``schedule`` is a cron expression on the clock of ``timezone``. ``notify`` names
+    blocks of Prefect, ``webhook/office``: they hold the address, the pilot does not.
     """
 
     source: str | None = None
+    history: str | None = None
     schedule: Annotated[str, AfterValidator(as_cron)] | None = None
     timezone: Annotated[str, AfterValidator(as_zone)] = "UTC"
     notify: tuple[

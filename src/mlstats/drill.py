@@ -1,7 +1,7 @@
 """A rehearsal of the fallback: each cause is brought about, and the baseline produces.
 
-Each rehearsal is a row of the log of productions. Nothing is published: the releases of
-a drill lie in a folder of their own that is removed after it was looked at.
+Nothing is published: the releases of a drill lie in a folder of their own that is
+removed after it was looked at.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mlstats.errors import ConfigError, MlstatsError, UsageError
 from mlstats.period_source import without_target
 from mlstats.produced import Arm, PeriodData
 from mlstats.production import Answered, Plan, Taken
-from mlstats.production_log import Attempt, Outcome, ProductionLog
+from mlstats.production_log import Attempt, ProductionLog
 from mlstats.releases import ReleaseStore
 from mlstats.settings import Settings
 
@@ -59,7 +59,7 @@ class Rehearsed:
 def drill(
     name: str, settings: Settings, *, period: str | None = None
 ) -> Iterator[Rehearsed]:
-    """Rehearse every cause of the fallback on one period of a pilot.
+    """Rehearse every cause of the fallback on one period; the log keeps what was seen.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def drill(
     Yields
     ------
     Rehearsed
-        For contract, model, crash, time and performance.
+        For contract, model, crash, time and, of a coding pilot, performance.
 
     Raises
     ------
@@ -81,22 +81,27 @@ def drill(
     plan = _plan(name, settings, period)
     log = ProductionLog(settings.database)
     for cause, bring in _CAUSES.items():
-        begun = datetime.now(UTC)
+        if cause == "performance" and plan.pilot.theme != "coding":
+            continue  # a loss is measured for codes alone
+        started = _now()
         found = _rehearsed(plan, cause, bring)
-        log.add(_row(plan, found, begun))
+        log.add(
+            Attempt(
+                plan.pilot.pilot,
+                str(plan.period),
+                "drill",
+                "",
+                started,
+                _now(),
+                "rehearsed" if found.passed else "failed",
+                causes=cause,
+            )
+        )
         yield found
 
 
-def _row(plan: Plan, found: Rehearsed, begun: datetime) -> Attempt:
-    started, ended = (
-        moment.isoformat(timespec="milliseconds")
-        for moment in (begun, datetime.now(UTC))
-    )
-    outcome: Outcome = "rehearsed" if found.passed else "failed"
-    return Attempt(
-        plan.pilot.pilot, str(plan.period), "drill", "", started, ended, outcome,
-        causes=found.cause,
-    )  # fmt: skip
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _plan(name: str, settings: Settings, period: str | None) -> Plan:
@@ -155,7 +160,8 @@ def _produced(
         return "the release is not whole", False
     causes = [one["cause"] for one in release.facts["fallback"]]
     units = pd.read_parquet(release.folder / "confidential" / "units.parquet")
-    by = set(units["method"].astype(str)) - {plan.arms.baseline.method, "clerk"}
+    by = set(units["method"].astype(str)) - _NOT_BY_AN_ARM
+    by -= {plan.arms.baseline.method}
     if causes != [cause] or by:
         told = f"flagged {', '.join(causes) or 'with nothing'}"
         return f"{told}; values of {', '.join(sorted(by)) or 'the baseline'}", False
@@ -163,6 +169,7 @@ def _produced(
 
 
 _ROLES: Final = ("champion", "baseline")
+_NOT_BY_AN_ARM: Final = frozenset({"clerk", "reported"})
 
 
 # -- causes ------------------------------------------------------------------------

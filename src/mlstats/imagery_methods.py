@@ -9,15 +9,16 @@ from mlstats.config import Pilot
 from mlstats.errors import ConfigError, nearest
 from mlstats.imagery_task import ArmRun, ImageryData
 from mlstats.imagery_units import cluster_column
+from mlstats.period_source import at_period, last_period, says_period
 from mlstats.quality.gate import check_measures
 from mlstats.scene_data import load_scene
-from mlstats.scene_methods import build_classifier, run_classifier
+from mlstats.scene_methods import build_classifier, map_classifier, run_classifier
 from mlstats.segment_frames import load_segments
 from mlstats.segment_methods import build_estimator, run_estimator
 from mlstats.settings import Settings
 from mlstats.zone_data import build_spreader, load_zones, run_spreader
 
-__all__ = ["load", "ready", "run_method"]
+__all__ = ["estimate", "load", "ready", "run_method"]
 
 _LOAD = {"segments": load_segments, "scene": load_scene, "zones": load_zones}
 _BUILD = {
@@ -52,7 +53,14 @@ def load(
         Units, and what the task made of the other sources.
     result : ContractResult
         All failures of the contract, to be raised or shown by the caller.
+
+    Notes
+    -----
+    ``{period}`` in a path or date of the pilot stands for `period`, and without one for
+    the last of ``data.periods``.
     """
+    if says_period(pilot):
+        pilot, period = at_period(pilot, period or last_period(pilot)), None
     return _LOAD[pilot.task](pilot, settings, sample=sample, period=period)
 
 
@@ -99,6 +107,24 @@ def _known_level(pilot: Pilot, level: str | None) -> None:
             expected=", ".join(dict.fromkeys(known)),
             nearest=nearest(level, known),
         )
+
+
+def estimate(pilot: Pilot, name: str, data: ImageryData, folder: Path) -> ArmRun:
+    """Let one method answer for a period, without judging it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where a scene's map goes.
+
+    Raises
+    ------
+    MethodError
+        Where the method fails.
+    """
+    if pilot.task == "scene":
+        return map_classifier(pilot, name, data, folder)
+    return _RUN[pilot.task](pilot, name, data)
 
 
 def run_method(

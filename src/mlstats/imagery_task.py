@@ -13,6 +13,7 @@ from mlstats.quality.estimate import Estimate, absent
 
 __all__ = [
     "ESTIMATE_COLUMNS",
+    "UNIT_COLUMNS",
     "ArmRun",
     "ImageryData",
     "count_bias",
@@ -24,6 +25,12 @@ __all__ = [
 ESTIMATE_COLUMNS: Final = (
     "method", "variable", "domain", "estimate", "standard_error", "df", "n",
     "variance_method", "lower", "upper", "relative_efficiency", "publishable", "note",
+)  # fmt: skip
+
+
+# The columns of what a method answers for units.
+UNIT_COLUMNS: Final = (
+    "row", "variable", "prediction", "truth", "scheme", "confidence",
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.config import Pilot
+from mlstats.config_editimpute import Selective
 from mlstats.editimpute.anticipation import anticipate, cross_predicted
 from mlstats.editimpute.detection import ErrorDetector, error_features
 from mlstats.editimpute.selective import impact_table
@@ -22,7 +23,7 @@ from mlstats.imputing import Case, cases, columns_of
 from mlstats.records import Records, weights_of
 from mlstats.split import cluster_ids
 
-__all__ = ["selective_table"]
+__all__ = ["selective_table", "usual_values"]
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,26 @@ def selective_table(pilot: Pilot, records: Records) -> pd.DataFrame:
     )
 
 
+def usual_values(frame: pd.DataFrame, spec: Selective) -> tuple[pd.Series, str]:
+    """Return what is usual for each record, and how that is told.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Records.
+    spec : Selective
+        The variable, its classes and its auxiliary: the median of the class, or its
+        median ratio times the auxiliary.
+    """
+    how: Literal["median", "median_ratio"] = (
+        "median" if spec.auxiliary is None else "median_ratio"
+    )
+    name = spec.variable
+    usual = anticipate(frame, name, how, by=spec.by, auxiliary=spec.auxiliary)
+    usual = usual.fillna(anticipate(frame, name, "median", by=spec.by))
+    return usual.fillna(frame[name].median()), how.replace("_", " ")
+
+
 def _scores(
     pilot: Pilot,
     records: Records,
@@ -78,18 +99,13 @@ def _scores(
     assert spec is not None
     name = spec.variable
     y, w = frame[name], frame["_weight"]
-    how: Literal["median", "median_ratio"] = (
-        "median" if spec.auxiliary is None else "median_ratio"
-    )
-    usual = anticipate(frame, name, how, by=spec.by, auxiliary=spec.auxiliary)
-    usual = usual.fillna(anticipate(frame, name, "median", by=spec.by))
-    usual = usual.fillna(y.median())
+    usual, how = usual_values(frame, spec)
     # What clerks have edited teaches its true value.
     edited = frame.assign(**{name: y.where(~past, truth)})
     others = [c for c in columns_of(pilot, records) if c not in case.mask.columns]
     model = cross_predicted(edited, name, others, cluster="_cluster", random_state=1)
     scores = {
-        f"traditional: w |y - {how.replace('_', ' ')}|": w * (y - usual).abs(),
+        f"traditional: w |y - {how}|": w * (y - usual).abs(),
         "ML: w |y - boosting|": w * (y - model).abs(),
     }
     chance = _chance(frame, name, others, model, y != truth, past)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel
 
 from mlstats.config import Pilot
 from mlstats.dataset import Source
 from mlstats.errors import ConfigError, SourceError
-from mlstats.period import ReferencePeriod
+from mlstats.period import PeriodRange, ReferencePeriod
 
-__all__ = ["check_period", "of_period", "own_rows", "without_target"]
+__all__ = [
+    "at_period",
+    "check_period",
+    "has_own_files",
+    "last_period",
+    "of_period",
+    "own_rows",
+    "says_period",
+    "without_target",
+]
 
 
 def check_period(pilot: Pilot, period: str) -> ReferencePeriod:
@@ -41,15 +52,72 @@ def of_period(pilot: Pilot, period: str) -> Pilot:
     ConfigError
         Where the pilot does not say which data are those of a period.
     """
-    source = pilot.production.source or pilot.data.source
-    if "{period}" not in source and pilot.data.roles.period is None:
+    if not has_own_files(pilot) and pilot.data.roles.period is None:
         raise ConfigError(
             f"The pilot {pilot.pilot} does not say where the data of a period lie",
             where="production.source",
             expected="a path with {period} in it, or data.roles.period",
         )
-    found = {"source": source.replace("{period}", period), "periods": None}
+    source = pilot.production.source or pilot.data.source
+    found: dict[str, Any] = {"source": source}
+    if pilot.data.history is not None and pilot.production.history:
+        before = str(ReferencePeriod.parse(period).previous())
+        earlier = {"source": pilot.production.history.replace("{before}", before)}
+        found["history"] = pilot.data.history.model_copy(update=earlier)
+    told = pilot.model_copy(update={"data": pilot.data.model_copy(update=found)})
+    return at_period(told, period)
+
+
+def says_period(pilot: Pilot) -> bool:
+    """Return whether a path or date of the pilot's data says ``{period}``."""
+    told = [spec.model_dump_json() for spec in _of_imagery(pilot).values()]
+    return any("{period}" in text for text in [pilot.data.source, *told])
+
+
+def has_own_files(pilot: Pilot) -> bool:
+    """Return whether a period that is produced has files that hold nothing else."""
+    source = pilot.production.source
+    if source is None:
+        return says_period(pilot)
+    without = pilot.data.model_copy(update={"source": source})
+    return says_period(pilot.model_copy(update={"data": without}))
+
+
+def at_period(pilot: Pilot, period: str) -> Pilot:
+    """Return the pilot with a period in place of each ``{period}`` of its data."""
+    found: dict[str, Any] = {
+        "source": pilot.data.source.replace("{period}", period),
+        "periods": None,
+    }
+    for name, spec in _of_imagery(pilot).items():
+        told = spec.model_dump_json()
+        if "{period}" in told:
+            told = told.replace("{period}", period)
+            found[name] = type(spec).model_validate_json(told)
     return pilot.model_copy(update={"data": pilot.data.model_copy(update=found)})
+
+
+def last_period(pilot: Pilot) -> str:
+    """Return the last period of the data.
+
+    Raises
+    ------
+    ConfigError
+        Where the pilot does not tell its periods.
+    """
+    if pilot.data.periods is None:
+        raise ConfigError(
+            "The pilot says {period} and not which periods there are",
+            where="data.periods",
+            expected="a period, or a range such as 2026-01/2026-08",
+        )
+    return str(PeriodRange.parse(pilot.data.periods).last)
+
+
+def _of_imagery(pilot: Pilot) -> dict[str, BaseModel]:
+    data = pilot.data
+    specs = {"scene": data.scene, "segments": data.segments, "zones": data.zones}
+    return {name: spec for name, spec in specs.items() if spec is not None}
 
 
 def own_rows(source: Source, pilot: Pilot, period: str) -> tuple[pd.DataFrame, str]:
@@ -68,7 +136,7 @@ def own_rows(source: Source, pilot: Pilot, period: str) -> tuple[pd.DataFrame, s
         Where the data hold no row of the period.
     """
     frame, column = source.frame, pilot.data.roles.period
-    apart = "{period}" in (pilot.production.source or pilot.data.source)
+    apart = has_own_files(pilot)
     if column is None:
         return frame, source.digest
     if column not in frame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -118,6 +119,8 @@ class Composed:
         Units by route, and how many of the queue are closed.
     confidential, tables : mapping of str to pandas.DataFrame
         Further tables of records, and further publishable ones.
+    files : mapping of str to pathlib.Path
+        Name in the release -> where a publishable file lies, which is copied.
     """
 
     units: pd.DataFrame
@@ -125,6 +128,7 @@ class Composed:
     counts: Mapping[str, int]
     confidential: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def final(self) -> bool:

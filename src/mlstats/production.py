@@ -75,7 +75,11 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 _NOT_ASKED: Final = frozenset({"contract", "model"})
-_THEMES: Final = {"coding": "mlstats.coding_release"}
+_THEMES: Final = {
+    "coding": "mlstats.coding_release",
+    "editimpute": "mlstats.imputation_release",
+    "imagery": "mlstats.imagery_release",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from mlstats import contract, io
 from mlstats.config import Pilot
-from mlstats.dataset import finder, read_source
+from mlstats.dataset import Source, finder, read_source
 from mlstats.editimpute.edit_files import read_edits
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.status import PASS, review
 from mlstats.errors import ConfigError, ContractError, nearest
+from mlstats.period_source import own_rows
 from mlstats.settings import Settings
 
-__all__ = ["Records", "load", "weights_of"]
+__all__ = ["Records", "load", "load_period", "weights_of"]
 
 
 @dataclass(frozen=True)
@@ -75,23 +77,67 @@ def load(
     ContractError
         Where a variable that the edits compute with holds text, or has no value.
     """
-    spec, roles = pilot.data.edits, pilot.data.roles
+    roles = pilot.data.roles
     if period is not None and roles.period is None:
         raise ConfigError(
             "A period was asked for and the pilot does not say which column holds it",
             where="data.roles.period",
             hint="leave --period out, or name the column",
         )
-    edits = read_edits(finder(settings)(spec.file)).at(period) if spec else None
-    codes = [] if edits is None else [*edits.categorical]
+    edits = edits_of(pilot, settings, period)
     source = read_source(
-        pilot, settings, sample=sample, period=period, text_columns=codes
+        pilot, settings, sample=sample, period=period, text_columns=_codes(edits)
     )
     frame = source.frame
     if period is not None and roles.period is not None:
         frame = frame[frame[roles.period].astype(str) == period].reset_index(drop=True)
-    frame = _plain(frame)
-    cautions = list(source.cautions)
+    return checked(pilot, settings, replace(source, frame=frame), edits)
+
+
+def load_period(
+    pilot: Pilot, settings: Settings, period: str, *, written: Pilot
+) -> tuple[Records, contract.ContractResult]:
+    """Read the records of one period that is produced; nobody has edited them yet.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        As :func:`mlstats.period_source.of_period` returns it.
+    period : str
+        Whose records, and whose edits.
+    written : Pilot
+        As its file says it.
+
+    Returns
+    -------
+    records, result
+        As :func:`load` returns them; the digest is of the earlier period's file too.
+    """
+    edits = edits_of(pilot, settings, period)
+    source = read_source(pilot, settings, text_columns=_codes(edits))
+    frame, digest = own_rows(source, written, period)
+    spec = pilot.data.history
+    if spec is not None:
+        earlier = io.sha256_file(finder(settings)(spec.source))
+        digest = hashlib.sha256(f"{digest}\n{earlier}".encode()).hexdigest()
+    return checked(pilot, settings, replace(source, frame=frame, digest=digest), edits)
+
+
+def edits_of(pilot: Pilot, settings: Settings, period: str | None) -> EditSet | None:
+    """Return the pilot's edits that hold in a period, None where it names none."""
+    spec = pilot.data.edits
+    return read_edits(finder(settings)(spec.file)).at(period) if spec else None
+
+
+def _codes(edits: EditSet | None) -> list[str]:
+    return [] if edits is None else [*edits.categorical]
+
+
+def checked(
+    pilot: Pilot, settings: Settings, source: Source, edits: EditSet | None
+) -> tuple[Records, contract.ContractResult]:
+    """Join, select and check records that were read, as :func:`load` does."""
+    frame, cautions = _plain(source.frame), list(source.cautions)
     if pilot.data.history is not None:
         frame = _with_history(frame, pilot, settings, cautions)
     if pilot.data.only is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -74,6 +75,8 @@ def write_release(
     told = {name: table for name, table in tables.items() if len(table)}
     for name, table in told.items():
         io.write_parquet(folder / f"{name}.parquet", table)
+    for name, path in composed.files.items():
+        shutil.copyfile(path, folder / name)
     io.write_xlsx(folder / "release.xlsx", told, _notes(facts))
     page = ReleasePage(dict(facts), told)
     io.write_text(folder / "release.html", render_release(page))

@@ -19,7 +19,14 @@ from mlstats.method import as_codes
 from mlstats.quality.audit_strata import allocated, each_once, strata_of
 from mlstats.quality.summaries import Ancestor
 
-__all__ = ["arbitration_list", "audit_strata", "draw_audit", "routed"]
+__all__ = [
+    "arbitration_list",
+    "audit_strata",
+    "draw_audit",
+    "draw_within",
+    "hash_of",
+    "routed",
+]
 
 Allocation = Literal["proportional", "neyman", "weight"]
 BANDS: Final = (0.5, 0.8, 0.95)
@@ -89,9 +96,41 @@ def draw_audit(
         Where a unit stands twice or the size is less than `least`.
     """
     stratum = strata_of(units, size, ancestor, level, bands, code, least)
-    table = _table(
-        units, stratum, size, allocation, expected_error or {}, amount, least
+    measure = _measure(units, stratum, allocation, expected_error or {}, amount)
+    return draw_within(
+        units, stratum, measure, size, least=least, double_code=double_code, seed=seed
     )
+
+
+def draw_within(
+    units: pd.DataFrame,
+    stratum: pd.Series,
+    measure: pd.Series,
+    size: int,
+    *,
+    least: int = 2,
+    double_code: float = 0.1,
+    seed: int,
+) -> pd.DataFrame:
+    """Draw units at random within strata that are given.
+
+    Parameters
+    ----------
+    units : pandas.DataFrame
+        Column unit, each once.
+    stratum : pandas.Series of str, shape (n,)
+        With the index of the units.
+    measure : pandas.Series
+        By stratum: what the sample is to be in proportion to.
+    size, least, double_code, seed
+        As in :func:`draw_audit`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`draw_audit` returns it.
+    """
+    table = _table(stratum, measure, size, least)
     rank = _ranks(units["unit"], seed)
     place = pd.Series(rank).groupby(stratum.to_numpy()).rank(method="first")
     chosen = place.to_numpy() <= stratum.map(table["sample"]).to_numpy()
@@ -131,13 +170,19 @@ def audit_strata(
         By stratum: units, sample, inclusion.
     """
     stratum = strata_of(units, size, ancestor, level, bands, code, least)
-    return _table(units, stratum, size, allocation, expected_error or {}, amount, least)
+    measure = _measure(units, stratum, allocation, expected_error or {}, amount)
+    return _table(stratum, measure, size, least)
 
 
 def routed(units: pd.DataFrame, audit: pd.DataFrame) -> pd.DataFrame:
     """Return units with the route ``audit`` where they were drawn, by any method."""
     drawn = units["unit"].isin(audit["unit"])
     return units.assign(route=units["route"].mask(drawn, "audit"))
+
+
+def hash_of(period: str) -> int:
+    """Return a number of a period, so that each has a sample of its own."""
+    return int.from_bytes(period.encode(), "big") % 2**31
 
 
 def arbitration_list(
@@ -211,25 +256,29 @@ def _doubled(drawn: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     )
 
 
-def _table(
+def _measure(
     units: pd.DataFrame,
     stratum: pd.Series,
-    size: int,
     allocation: Allocation,
     expected_error: Mapping[str, float],
     amount: str | None,
-    least: int,
+) -> pd.Series:
+    """Return by stratum what the sample is to be in proportion to."""
+    if allocation == "neyman":
+        return _neyman(units, stratum, expected_error)
+    if allocation == "proportional":
+        return pd.Series(stratum.groupby(stratum).size().astype(float))
+    value = units["weight"].astype(float)
+    value = value if amount is None else value * units[amount].astype(float).abs()
+    return pd.Series(value.groupby(stratum).sum())
+
+
+def _table(
+    stratum: pd.Series, measure: pd.Series, size: int, least: int
 ) -> pd.DataFrame:
     counts = stratum.groupby(stratum).size()
-    if allocation == "proportional":
-        measure = counts.astype(float)
-    elif allocation == "neyman":
-        measure = _neyman(units, stratum, expected_error)
-    else:
-        value = units["weight"].astype(float)
-        value = value if amount is None else value * units[amount].astype(float).abs()
-        measure = value.groupby(stratum).sum()
-    drawn = allocated(counts.to_numpy(), measure.to_numpy(), size, least)
+    shares = measure.reindex(counts.index).to_numpy(dtype=float)
+    drawn = allocated(counts.to_numpy(), shares, size, least)
     table = pd.DataFrame({"units": counts, "sample": drawn})
     table["inclusion"] = table["sample"] / table["units"]
     return table.rename_axis("stratum")

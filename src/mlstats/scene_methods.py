@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from mlstats.imagery.stored_classifier import StoredClassifier
 from mlstats.imagery.validation import validate_classifiers
 from mlstats.imagery_task import (
     ESTIMATE_COLUMNS,
+    UNIT_COLUMNS,
     ArmRun,
     ImageryData,
 )
@@ -34,6 +36,7 @@ from mlstats.settings import load_settings
 __all__ = [
     "MAIN",
     "build_classifier",
+    "map_classifier",
     "run_classifier",
     "validated",
 ]
@@ -86,7 +89,7 @@ def run_classifier(
     MethodError
         Where the method fails.
     """
-    method, scene = build_classifier(pilot, name), data.task
+    method = build_classifier(pilot, name)
     clock, truth = Clock(name), data.frame[pilot.truth].astype(str)
     with method_guard(name):
         with clock("validate", len(data.frame)):
@@ -95,6 +98,37 @@ def run_classifier(
         with clock("fit", len(data.frame)):
             fitted.fit(_inputs(method, data), truth.to_numpy(object))
         changed = _rerun(method, fitted, data, pilot, name)
+    found = _shown(pilot, name, fitted, data, folder, clock)
+    return replace(found, units=units, rerun_changed=changed)
+
+
+def map_classifier(pilot: Pilot, name: str, data: ImageryData, folder: Path) -> ArmRun:
+    """Fit a classifier to all units, map the scene and estimate areas.
+
+    What :func:`run_classifier` does, without the validation: there are no units.
+
+    Raises
+    ------
+    MethodError
+        Where the method fails.
+    """
+    fitted, clock = build_classifier(pilot, name), Clock(name)
+    truth = data.frame[pilot.truth].astype(str)
+    with method_guard(name), clock("fit", len(data.frame)):
+        fitted.fit(_inputs(fitted, data), truth.to_numpy(object))
+    return _shown(pilot, name, fitted, data, folder, clock)
+
+
+def _shown(
+    pilot: Pilot,
+    name: str,
+    fitted: Any,
+    data: ImageryData,
+    folder: Path | None,
+    clock: Clock,
+) -> ArmRun:
+    """Return a fitted classifier with its map and the areas by it."""
+    scene: SceneData = data.task
     tables: dict[str, pd.DataFrame] = {}
     areas: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
@@ -107,19 +141,16 @@ def run_classifier(
         tables["class_areas"] = _class_areas(name, counts, scene)
         areas, rows = class_areas(pilot, name, scene, path, counts)
         rows.append(_unclassified(name, counts))
-    reads = [PREVIOUS] if isinstance(method, PreviousMap) else scene.names
-    kind = "string" if isinstance(method, PreviousMap) else "double"
-    kept = fitted
-    if not isinstance(method, PreviousMap):
-        kept = StoredClassifier(fitted, scene.names)
+    earlier = isinstance(fitted, PreviousMap)
+    reads = [PREVIOUS] if earlier else scene.names
     return ArmRun(
         name,
-        kept,
-        units,
+        fitted if earlier else StoredClassifier(fitted, scene.names),
+        pd.DataFrame(columns=list(UNIT_COLUMNS)),
         pd.DataFrame(areas, columns=list(ESTIMATE_COLUMNS)),
         clock.rows,
-        dict.fromkeys(reads, kind),
-        changed,
+        dict.fromkeys(reads, "string" if earlier else "double"),
+        np.nan,
         tables,
         rows,
         path,

@@ -20,6 +20,7 @@ __all__ = ["ReleasePage", "render_release"]
 _PLOTTED: Final = 25  # figures in the plot, the largest
 _ROUTES: Final = {
     "units": "units",
+    "figures": "figures",
     "automatic": "automatic",
     "audit": "automatic, in the audit",
     "queue": "in the review queue",
@@ -27,6 +28,7 @@ _ROUTES: Final = {
     "closed": "closed by clerks",
     "uncodable": "not codable",
     "fallback": "from the baseline as fallback",
+    "cells": "values that were asked for or changed",
 }
 
 
