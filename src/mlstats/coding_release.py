@@ -22,7 +22,7 @@ from mlstats.coding_production import (
     question,
     refused,
 )
-from mlstats.coding_totals import code_totals
+from mlstats.coding_totals import code_totals, process_figures
 from mlstats.config import Pilot
 from mlstats.dataset import finder
 from mlstats.errors import MethodError
@@ -94,6 +94,7 @@ def compose(
         totals,
         counts,
         confidential={"audit": audit, "queue": _queue(units, spread)},
+        tables={"process": process_figures(units)},
     )
 
 

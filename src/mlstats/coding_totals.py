@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from mlstats.coding.classification import Classification
-from mlstats.quality.accuracy import RatioEstimate, proportion_interval
+from mlstats.quality.accuracy import RatioEstimate, proportion_interval, ratio
 from mlstats.quality.design import SingleClusterRule
 from mlstats.quality.share_totals import ShareDesign, Shares
 from mlstats.quality.summaries import UNCODED
 from mlstats.release_totals import TOTALS, t_limits
 
-__all__ = ["code_totals"]
+__all__ = ["code_totals", "process_figures"]
 
 MIN_CELL = 10
 
@@ -160,3 +160,62 @@ def _row(
         "difference_lower": ends[0],
         "difference_upper": ends[1],
     }
+
+
+def process_figures(units: pd.DataFrame) -> pd.DataFrame:
+    """Estimate how the codes of a period came about: what outputs are watched by.
+
+    Parameters
+    ----------
+    units : pandas.DataFrame
+        As for :func:`code_totals`, with route and confidence.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns :data:`mlstats.release_totals.TOTALS`: the weighted shares of units
+        coded automatically and of units to which both methods give the same code, and
+        the mean confidence of those that have one; rows that cannot be told are left
+        out.
+    """
+    weight = units["weight"].to_numpy(dtype=float)
+    keys = [units["stratum"].astype("str"), units["cluster"].astype("str")]
+    number, names = pd.factorize(pd.MultiIndex.from_arrays(keys))
+    strata = np.array([stratum for stratum, _ in names], dtype=object)
+    champion, baseline = units["champion_code"], units["baseline_code"]
+    both = (champion.notna() & baseline.notna()).to_numpy()
+    sure = units["confidence"].to_numpy(dtype=float)
+    automatic = units["route"].isin(["automatic", "audit"]).to_numpy()
+    told = {
+        "coded automatically": (automatic.astype(float), np.ones(len(units), bool)),
+        "same code by both methods": (
+            (champion.astype(object) == baseline.astype(object)).to_numpy(float),
+            both,
+        ),
+        "mean confidence": (np.nan_to_num(sure), np.isfinite(sure)),
+    }
+    rows = []
+    for name, (value, inside) in told.items():
+        if inside.sum() < MIN_CELL:
+            continue
+        held = weight * inside
+        found = ratio(
+            np.bincount(number, held * value), np.bincount(number, held), strata
+        )
+        lower, upper = found.interval()
+        rows.append(
+            {
+                "variable": name,
+                "domain": "",
+                "class": "",
+                "estimate": found.value,
+                "se": found.se,
+                "df": found.df,
+                "lower": lower,
+                "upper": upper,
+                "n": int(inside.sum()),
+                "open_share": 0.0,
+                "note": "",
+            }
+        )
+    return pd.DataFrame(rows, columns=list(TOTALS)).astype(dict(TOTALS))

@@ -8,53 +8,32 @@ concerned, and the release says why. The functions are the steps of the flow in
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from mlstats import io
 from mlstats.config import Pilot
-from mlstats.contract import ContractResult
-from mlstats.dataset import finder
-from mlstats.errors import (
-    ConfigError,
-    ContractError,
-    MlstatsError,
-    ServiceError,
-    TimeBudgetError,
-)
+from mlstats.errors import ContractError, MlstatsError, ServiceError
 from mlstats.evaluate import project_key
-from mlstats.guard import confidential_log
-from mlstats.performance import audited
-from mlstats.period import ReferencePeriod
-from mlstats.period_source import check_period
-from mlstats.pilot_files import load_pilot
-from mlstats.produced import (
-    Arm,
-    Composed,
-    PeriodData,
-    Produced,
-    Reason,
-    Situation,
-    Theme,
+from mlstats.produced import Composed, Produced, Reason, Situation
+from mlstats.production_plan import Plan, prepare, values_digest, working
+from mlstats.production_reading import (
+    Answered,
+    Taken,
+    answer,
+    key_of,
+    read,
+    released_before,
+    roles_of,
 )
-from mlstats.production_arms import Arms, arms_of
-from mlstats.provenance import config_digest
-from mlstats.quality.drift import DriftResult
-from mlstats.release_drift import drift_of_period, earlier_releases, vocabulary_of
 from mlstats.release_files import write_release
 from mlstats.release_totals import EARLIER, compared_with
 from mlstats.releases import Release, ReleaseKey, ReleaseStore
-from mlstats.review_store import ReviewStore
-from mlstats.scale import isolated
 from mlstats.settings import Settings
-from mlstats.watching import watch
 
 __all__ = [
     "Answered",
@@ -73,93 +52,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-
-_NOT_ASKED: Final = frozenset({"contract", "model"})
-_THEMES: Final = {
-    "coding": "mlstats.coding_release",
-    "editimpute": "mlstats.imputation_release",
-    "imagery": "mlstats.imagery_release",
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A production that has begun.
-
-    Parameters
-    ----------
-    pilot : Pilot
-        What is produced.
-    settings : Settings
-        Of the project.
-    period : ReferencePeriod
-        For which.
-    arms : Arms
-        Who answers.
-    earlier : mapping of str to Release
-        The last release, and that of the same period last year.
-    reviewed : pandas.DataFrame
-        What clerks made of the period.
-    theme : Theme
-        What the pilot's theme does.
-    releases : ReleaseStore
-        Where the release is published.
-    dry_run, back_cast : bool
-        Publish nothing; ask only the version in the shadow.
-    """
-
-    pilot: Pilot
-    settings: Settings
-    period: ReferencePeriod
-    arms: Arms
-    earlier: Mapping[str, Release]
-    reviewed: pd.DataFrame
-    theme: Theme
-    releases: ReleaseStore
-    dry_run: bool = False
-    back_cast: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """The period's data, and what is known against the champion before it is asked.
-
-    Parameters
-    ----------
-    data : PeriodData
-        As read.
-    asked : object
-        What the methods are asked.
-    failures : pandas.DataFrame
-        Broken rules of the contract.
-    reasons : tuple of Reason
-        Why the champion is not asked, or not relied on.
-    watched : pandas.DataFrame
-        What later periods are held to.
-    drift : DriftResult or None
-        The period against its references.
-    """
-
-    data: PeriodData
-    asked: Any
-    failures: pd.DataFrame
-    reasons: tuple[Reason, ...]
-    watched: pd.DataFrame
-    drift: DriftResult | None
-
-    @property
-    def alarm(self) -> bool:
-        """Whether the inputs drifted."""
-        return self.drift is not None and self.drift.alarming_pairs > 0
-
-
-@dataclass(frozen=True, eq=False)
-class Answered:
-    """What an arm answered, or why it did not."""
-
-    arm: Arm | None
-    answer: Any = None
-    reason: Reason | None = None
 
 
 def produce(
@@ -209,208 +101,6 @@ def produce(
         return publish(plan, taken, composed, reasons, shadow)
 
 
-# -- before anything is asked ------------------------------------------------------
-
-
-def prepare(
-    name: str,
-    period: str,
-    settings: Settings,
-    *,
-    dry_run: bool = False,
-    back_cast: bool = False,
-) -> Plan:
-    """Read the pilot, the log of decisions, earlier releases and reviews."""
-    pilot = load_pilot(name, project=settings.project)
-    theme = _theme(pilot)
-    asked = check_period(pilot, period)
-    settings.prepare()
-    arms = arms_of(pilot, settings)
-    if back_cast and arms.shadow is None:
-        raise ConfigError(
-            f"No version of {pilot.pilot} is in the shadow",
-            where="--back-cast",
-            hint=f"mlstats promote {pilot.pilot} --to shadow",
-        )
-    confidential_log(settings.confidential / "productions" / pilot.pilot)
-    reviewed = ReviewStore(settings.database).read(pilot.pilot, str(asked))
-    store = ReleaseStore(settings.releases)
-    earlier = earlier_releases(store, pilot.pilot, asked)
-    return Plan(
-        pilot,
-        settings,
-        asked,
-        arms,
-        earlier,
-        reviewed,
-        theme,
-        store,
-        dry_run=dry_run,
-        back_cast=back_cast,
-    )
-
-
-def _theme(pilot: Pilot) -> Theme:
-    if pilot.theme not in _THEMES:
-        raise ConfigError(f"The theme {pilot.theme} is not produced yet")
-    theme: Theme = importlib.import_module(_THEMES[pilot.theme]).THEME
-    return theme
-
-
-@contextmanager
-def working(plan: Plan) -> Iterator[None]:
-    """Hold the period, in the store that will be written; a dry run holds nothing."""
-    if plan.dry_run:
-        yield
-        return
-    store = plan.releases
-    if plan.back_cast:
-        store = ReleaseStore(plan.settings.shadows)
-    with store.working(plan.pilot.pilot, str(plan.period)):
-        yield
-
-
-def read(plan: Plan) -> Taken:
-    """Read the period's data, hold them to the contract and to earlier periods.
-
-    Raises
-    ------
-    ContractError
-        Where the data lack what any method needs.
-    """
-    pilot, settings = plan.pilot, plan.settings
-    data, checked = plan.theme.load(pilot, settings, str(plan.period))
-    reasons = [plan.arms.reason] if plan.arms.reason else []
-    reasons += _contract_reason(checked)
-    try:
-        asked = plan.theme.question(pilot, settings, data)
-        # A pack that was changed cannot tell what it was trained on either.
-        intact = None if plan.arms.reason else plan.arms.champion
-        version = intact or plan.arms.shadow
-        watched = watch(pilot, data.frame, vocabulary_of(version, settings))
-    except MlstatsError:
-        raise
-    except Exception:
-        checked.raise_if_failed(pilot.pilot)  # a column is missing: nobody can answer
-        raise
-    drifted = drift_of_period(
-        pilot, settings, plan.period, watched, version, plan.earlier
-    )
-    reasons += _performance_reason(plan)
-    return Taken(data, asked, checked.failures, tuple(reasons), watched, drifted)
-
-
-def _contract_reason(checked: ContractResult) -> list[Reason]:
-    if checked.ok:
-        return []
-    told = [
-        f"{row['column']}: {row['rule']} ({row['count']})"
-        for row in checked.failures.head(3).to_dict("records")
-    ]
-    return [Reason("contract", "the data break the contract: " + "; ".join(told))]
-
-
-def _performance_reason(plan: Plan) -> list[Reason]:
-    champion, last = plan.arms.champion, plan.earlier.get("last_period")
-    if champion is None or last is None or plan.arms.reason is not None:
-        return []
-    audit = audited(last, ReviewStore(plan.settings.database))
-    if audit is None:
-        return []
-    of, settings = last.key.period, plan.settings
-    found = plan.theme.lost(plan.pilot, settings, champion, of, audit)
-    return [found] if found is not None else []
-
-
-def released_before(plan: Plan, taken: Taken) -> Produced | None:
-    """Return the release that these data, versions and reviews have already."""
-    if plan.dry_run or plan.back_cast:
-        return None
-    reasons = taken.reasons if plan.arms.champion is not None else ()
-    release = plan.releases.again(_key(plan, taken, reasons))
-    if release is None:
-        return None
-    told = pd.read_parquet(release.folder / "totals.parquet")
-    counts = release.facts["counts"]
-    return Produced(
-        plan.pilot.pilot, str(plan.period), release, reasons, None, told, counts,
-        ("these data were released already",),
-    )  # fmt: skip
-
-
-def _key(plan: Plan, taken: Taken, reasons: tuple[Reason, ...]) -> ReleaseKey:
-    champion = plan.arms.champion
-    told = "" if champion is None else champion.digest
-    if reasons:
-        causes = sorted(f"{one.cause}[{','.join(one.classes)}]" for one in reasons)
-        told = f"fallback {' '.join(causes)} of {told}"
-    return ReleaseKey(
-        plan.pilot.pilot,
-        str(plan.period),
-        taken.data.digest,
-        _config(plan),
-        told,
-        plan.arms.baseline.digest,
-        ReviewStore.digest(plan.reviewed),
-    )
-
-
-def _config(plan: Plan) -> str:
-    """Return the sha256 of the pilot and of the files that decide its values."""
-    total = hashlib.sha256(config_digest(plan.pilot).encode())
-    find = finder(plan.settings)
-    for name in plan.theme.files(plan.pilot):
-        total.update(io.sha256_file(find(name)).encode())
-    return total.hexdigest()
-
-
-# -- answers -----------------------------------------------------------------------
-
-
-def roles_of(plan: Plan) -> tuple[str, ...]:
-    """Return who is asked; in a back-cast not the champion."""
-    if plan.back_cast:
-        return ("baseline", "shadow")
-    return ("champion", "baseline", "shadow")
-
-
-def answer(plan: Plan, taken: Taken, role: str) -> Answered:
-    """Let an arm answer in a process of its own, within the time it has.
-
-    Nothing that the arm does raises: what went wrong is told as the reason.
-    """
-    arm = getattr(plan.arms, role)
-    if arm is None:
-        return Answered(None)
-    # After a measured loss it is still asked: what the switch breaks is published.
-    if role == "champion" and _NOT_ASKED & {one.cause for one in taken.reasons}:
-        return Answered(arm)
-    budget = plan.pilot.production.time_budget
-    try:
-        if not arm.digest:
-            return Answered(
-                arm, plan.theme.of_column(plan.pilot, arm.method, taken.data)
-            )
-        found = isolated(
-            plan.theme.answer,
-            arm,
-            taken.asked,
-            plan.settings.confidential,
-            seconds=budget if role != "baseline" else 100 * budget,
-        )
-    except TimeBudgetError:
-        said = f"{arm.label} took longer than {budget:g} seconds"
-        return Answered(arm, reason=Reason("time", said))
-    except ServiceError as error:
-        return Answered(arm, reason=Reason("model", error.title))
-    except MlstatsError as error:
-        return Answered(arm, reason=Reason("crash", error.title))
-    return Answered(arm, found)
-
-
-# -- release -----------------------------------------------------------------------
-
-
 def compose(
     plan: Plan, taken: Taken, answers: Mapping[str, Answered]
 ) -> tuple[Composed, tuple[Reason, ...]]:
@@ -452,14 +142,37 @@ def _composed(
         if one.answer is not None and role in ("champion", "baseline")
     }
     found = plan.theme.compose(plan.pilot, taken.data, taken.asked, given, situation)
-    totals = found.totals
+    tables = {"totals": found.totals} | {
+        name: table for name, table in found.tables.items() if name == "process"
+    }
     for name in EARLIER:
         release = plan.earlier.get(name)
-        before = pd.DataFrame()
-        if release is not None:
-            before = pd.read_parquet(release.folder / "totals.parquet")
-        totals = compared_with(totals, before, name)
-    return replace(found, totals=totals)
+        for told, table in tables.items():
+            before = _before(release, told, _scheme(plan.pilot))
+            tables[told] = compared_with(table, before, name)
+    totals = tables.pop("totals")
+    return replace(found, totals=totals, tables={**found.tables, **tables})
+
+
+def _scheme(pilot: Pilot) -> str:
+    """Return the version of the classification, empty where none is stated."""
+    spec = pilot.data.classification
+    return str(spec.version or "") if spec else ""
+
+
+def _before(release: Release | None, table: str, scheme: str) -> pd.DataFrame:
+    """Return a table of an earlier release; none across versions of a classification.
+
+    Classes of two versions are not the same classes: their difference is a break and
+    no change.
+    """
+    if release is None:
+        return pd.DataFrame()
+    then = release.facts.get("classification", "")
+    if scheme and then and scheme != then:
+        return pd.DataFrame()
+    path = release.folder / f"{table}.parquet"
+    return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
 
 
 def _nobody(taken: Taken, base: Answered, causes: list[str]) -> MlstatsError:
@@ -491,7 +204,7 @@ def publish(
     if not plan.dry_run:
         facts = _facts(plan, taken, composed, reasons)
         release = plan.releases.publish(
-            _key(plan, taken, reasons),
+            key_of(plan, taken, reasons),
             lambda folder: write_release(
                 folder, composed, taken, facts, plan.earlier, plan.releases
             ),
@@ -530,9 +243,24 @@ def _facts(
         "joint": bool(composed.totals["difference"].notna().any()),
         "alarm": taken.alarm,
         "drift": taken.drift.sentence() if taken.drift else "not compared",
-        "cautions": list(taken.data.cautions),
+        "cautions": [*taken.data.cautions, *_breaks(plan)],
+        "classification": _scheme(plan.pilot),
         "synthetic": plan.pilot.data.synthetic,
     }
+
+
+def _breaks(plan: Plan) -> list[str]:
+    """Tell where the series breaks because the classification has another version."""
+    scheme = _scheme(plan.pilot)
+    told = []
+    for release in plan.earlier.values():
+        then = release.facts.get("classification", "")
+        if scheme and then and scheme != then:
+            told.append(
+                f"the classification is of version {scheme}, that of "
+                f"{release.key.period} was {then}: a break, no change is told"
+            )
+    return told
 
 
 def keep_shadow(
@@ -574,7 +302,7 @@ def keep_shadow(
         plan.pilot.pilot,
         str(plan.period),
         taken.data.digest,
-        _config(plan),
+        values_digest(plan),
         f"{'' if found.answer is not None else 'failed '}{found.arm.label}"
         f" {found.arm.digest}",
         plan.arms.baseline.digest,

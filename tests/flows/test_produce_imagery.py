@@ -16,7 +16,7 @@ import rasterio
 import yaml
 from scipy import stats
 
-from mlstats import production
+from mlstats import production, production_reading
 from mlstats.config import Pilot
 from mlstats.errors import ConfigError, ContractError
 from mlstats.evaluate import keyed, project_key
@@ -88,7 +88,7 @@ def office(land: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setti
     """Work in a copy of the landscape's project, all arms in this process."""
     shutil.copytree(land, tmp_path / "office")
     monkeypatch.chdir(tmp_path / "office")
-    monkeypatch.setattr(production, "isolated", direct)
+    monkeypatch.setattr(production_reading, "isolated", direct)
     return load_settings(project=tmp_path / "office")
 
 
@@ -97,7 +97,7 @@ def survey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write surveyed segments of one quarter, with all arms in this process."""
     segments().to_csv("segments_2026-Q2.csv", index=False)
     COUNTIES.to_csv("counties.csv", index=False)
-    monkeypatch.setattr(production, "isolated", direct)
+    monkeypatch.setattr(production_reading, "isolated", direct)
     return tmp_path
 
 
@@ -340,7 +340,7 @@ def test_spread_totals_are_released_by_domain_without_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     zones = pytest.importorskip("tests.unit.test_zone_pilots")
-    monkeypatch.setattr(production, "isolated", direct)
+    monkeypatch.setattr(production_reading, "isolated", direct)
     with rasterio.open(
         "buildings.tif", "w", driver="GTiff", height=40, width=120, count=1,
         dtype="uint16", crs=zones.CRS,

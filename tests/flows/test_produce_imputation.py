@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mlstats import production
+from mlstats import production, production_reading
 from mlstats.config_editimpute import Selective
 from mlstats.editimpute import read_edits
 from mlstats.editimpute import review as review_edits
@@ -94,7 +94,7 @@ def settings(office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
     """Work in a copy of the project, all arms in this process."""
     shutil.copytree(office, tmp_path / "office")
     monkeypatch.chdir(tmp_path / "office")
-    monkeypatch.setattr(production, "isolated", direct)
+    monkeypatch.setattr(production_reading, "isolated", direct)
     return load_settings(project=tmp_path / "office")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlstats import model_store, production
+from mlstats import model_store, production_reading
 from mlstats.config import ShadowPlan
 from mlstats.decision_log import DecisionLog
 from mlstats.drill import drill
@@ -54,7 +54,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     def here(function: Callable[..., Any], *given: Any, seconds: float) -> Any:
         return function(*given)
 
-    monkeypatch.setattr(production, "isolated", here)
+    monkeypatch.setattr(production_reading, "isolated", here)
 
 
 @pytest.fixture
@@ -162,6 +162,40 @@ def test_periods_are_held_to_the_one_before(champion: Settings) -> None:
     assert second.release is not None
     drift = pd.read_parquet(second.release.folder / "drift.parquet")
     assert set(drift["reference"]) >= {"training", "last_accepted"}
+
+
+def test_another_version_of_the_classification_is_a_break(champion: Settings) -> None:
+    path = champion.project / "configs/pilots/diaries.yaml"
+    plain = path.read_text(encoding="utf-8")
+    for period, version in (("2026-02", "2018"), (MARCH, "2028")):
+        told = plain.replace("parent: parent}", f"parent: parent, version: {version}}}")
+        path.write_text(told, encoding="utf-8")
+        done = produce("diaries", period, champion)
+    assert totals(done.release)["last_period"].isna().all()
+    assert done.release is not None
+    assert any(
+        "2028, that of 2026-02 was 2018" in c for c in done.release.facts["cautions"]
+    )
+
+
+def test_how_codes_came_about_is_watched(champion: Settings) -> None:
+    produce("diaries", "2026-02", champion)
+    release = produce("diaries", MARCH, champion).release
+    assert release is not None
+    told = pd.read_parquet(release.folder / "process.parquet").set_index("variable")
+    found = units(release)
+    weight, sure = found["weight"], found["confidence"]
+    automatic = found["route"].isin(["automatic", "audit"])
+    share = (weight * automatic).sum() / weight.sum()
+    assert told.loc["coded automatically", "estimate"] == pytest.approx(share)
+    mean = (weight * sure).sum() / weight[sure.notna()].sum()
+    assert told.loc["mean confidence", "estimate"] == pytest.approx(mean)
+    both = found[["champion_code", "baseline_code"]].astype(object).dropna()
+    w = weight.loc[both.index]
+    same = (w * (both["champion_code"] == both["baseline_code"])).sum() / w.sum()
+    assert told.loc["same code by both methods", "estimate"] == pytest.approx(same)
+    assert told["last_period_change"].notna().all()
+    assert (told["last_period_lower"] < told["last_period_upper"]).all()
 
 
 def test_the_same_again_is_the_same_release(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -69,7 +69,9 @@ def render_release(page: ReleasePage) -> str:
     totals = page.tables.get("totals", pd.DataFrame())
     groups = []
     if len(totals):
-        keys = totals["domain"].map(as_text) + "\0" + totals["variable"].map(as_text)
+        # Classes of one variable stand together, and all numbers of one domain.
+        variable = totals["variable"].map(as_text).where(totals["class"].map(bool), "")
+        keys = totals["domain"].map(as_text) + "\0" + variable
         for key in dict.fromkeys(keys):
             domain, _, variable = key.partition("\0")
             lines = [_line(row) for row in totals[keys == key].to_dict("records")]
@@ -94,6 +96,7 @@ def render_release(page: ReleasePage) -> str:
         counts=[(word, f"{counts[k]:,}") for k, word in _ROUTES.items() if k in counts],
         groups=groups,
         plot=_plot(totals, page.facts),
+        process=[_line(row) for row in _rows(page.tables.get("process"))],
         drift=[] if drift is None else drift_lines(drift),
         contract=_records(page.tables.get("contract")),
         linked=_linked(page.tables.get("method_difference")),
@@ -119,8 +122,15 @@ def _number(value: Any, share: bool, sign: bool = False) -> str:
     if not math.isfinite(number):
         return "not told"
     if not share:
-        return f"{number:{'+' if sign else ''},.4g}"
+        return f"{number:{'+' if sign else ''},.{_decimals(number)}f}"
     return f"{number * 100:+.2f} points" if sign else f"{number * 100:.2f} %"
+
+
+def _decimals(number: float) -> int:
+    """Return decimals for four significant digits; whole numbers are told whole."""
+    if number == 0 or abs(number) >= 1000:
+        return 0
+    return max(0, min(6, 3 - math.floor(math.log10(abs(number)))))
 
 
 def _ends(row: Mapping[Any, Any], lower: str, upper: str, share: bool) -> str:
@@ -130,7 +140,9 @@ def _ends(row: Mapping[Any, Any], lower: str, upper: str, share: bool) -> str:
     if lower == "lower":
         return " to ".join(_number(end, share) for end in ends)
     told = [100 * end if share else end for end in ends]
-    return " to ".join(f"{end:+.2f}" if share else f"{end:+,.4g}" for end in told)
+    return " to ".join(
+        f"{end:+.2f}" if share else f"{end:+,.{_decimals(end)}f}" for end in told
+    )
 
 
 def _line(row: Mapping[Any, Any]) -> _Line:
@@ -197,6 +209,10 @@ def _plot(totals: pd.DataFrame, facts: Mapping[str, Any]) -> Markup | str:
             remark="synthetic data" if facts.get("synthetic") else "",
         )
     )
+
+
+def _rows(table: pd.DataFrame | None) -> list[dict[Hashable, Any]]:
+    return [] if table is None else table.to_dict("records")
 
 
 def _records(table: pd.DataFrame | None) -> list[dict[str, str]]:

@@ -1,0 +1,141 @@
+"""A production that has begun: which versions answer, and what is there already."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+from mlstats import io
+from mlstats.config import Pilot
+from mlstats.dataset import finder
+from mlstats.errors import ConfigError
+from mlstats.guard import confidential_log
+from mlstats.period import ReferencePeriod
+from mlstats.period_source import check_period
+from mlstats.pilot_files import load_pilot
+from mlstats.produced import Theme
+from mlstats.production_arms import Arms, arms_of
+from mlstats.provenance import config_digest
+from mlstats.release_drift import earlier_releases
+from mlstats.releases import Release, ReleaseStore
+from mlstats.review_store import ReviewStore
+from mlstats.settings import Settings
+
+__all__ = ["Plan", "prepare", "values_digest", "working"]
+
+_THEMES: Final = {
+    "coding": "mlstats.coding_release",
+    "editimpute": "mlstats.imputation_release",
+    "imagery": "mlstats.imagery_release",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A production that has begun.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        What is produced.
+    settings : Settings
+        Of the project.
+    period : ReferencePeriod
+        For which.
+    arms : Arms
+        Who answers.
+    earlier : mapping of str to Release
+        The last release, and that of the same period last year.
+    reviewed : pandas.DataFrame
+        What clerks made of the period.
+    theme : Theme
+        What the pilot's theme does.
+    releases : ReleaseStore
+        Where the release is published.
+    dry_run, back_cast : bool
+        Publish nothing; ask only the version in the shadow.
+    """
+
+    pilot: Pilot
+    settings: Settings
+    period: ReferencePeriod
+    arms: Arms
+    earlier: Mapping[str, Release]
+    reviewed: pd.DataFrame
+    theme: Theme
+    releases: ReleaseStore
+    dry_run: bool = False
+    back_cast: bool = False
+
+
+def prepare(
+    name: str,
+    period: str,
+    settings: Settings,
+    *,
+    dry_run: bool = False,
+    back_cast: bool = False,
+) -> Plan:
+    """Read the pilot, the log of decisions, earlier releases and reviews."""
+    pilot = load_pilot(name, project=settings.project)
+    theme = _theme(pilot)
+    asked = check_period(pilot, period)
+    settings.prepare()
+    arms = arms_of(pilot, settings)
+    if back_cast and arms.shadow is None:
+        raise ConfigError(
+            f"No version of {pilot.pilot} is in the shadow",
+            where="--back-cast",
+            hint=f"mlstats promote {pilot.pilot} --to shadow",
+        )
+    confidential_log(settings.confidential / "productions" / pilot.pilot)
+    reviewed = ReviewStore(settings.database).read(pilot.pilot, str(asked))
+    store = ReleaseStore(settings.releases)
+    earlier = earlier_releases(store, pilot.pilot, asked)
+    return Plan(
+        pilot,
+        settings,
+        asked,
+        arms,
+        earlier,
+        reviewed,
+        theme,
+        store,
+        dry_run=dry_run,
+        back_cast=back_cast,
+    )
+
+
+def _theme(pilot: Pilot) -> Theme:
+    if pilot.theme not in _THEMES:
+        raise ConfigError(f"The theme {pilot.theme} is not produced yet")
+    theme: Theme = importlib.import_module(_THEMES[pilot.theme]).THEME
+    return theme
+
+
+@contextmanager
+def working(plan: Plan) -> Iterator[None]:
+    """Hold the period, in the store that will be written; a dry run holds nothing."""
+    if plan.dry_run:
+        yield
+        return
+    store = plan.releases
+    if plan.back_cast:
+        store = ReleaseStore(plan.settings.shadows)
+    with store.working(plan.pilot.pilot, str(plan.period)):
+        yield
+
+
+def values_digest(plan: Plan) -> str:
+    """Return the sha256 of the pilot and of the files that decide its values."""
+    total = hashlib.sha256(config_digest(plan.pilot).encode())
+    find = finder(plan.settings)
+    for name in plan.theme.files(plan.pilot):
+        total.update(io.sha256_file(find(name)).encode())
+    return total.hexdigest()
