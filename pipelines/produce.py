@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow
-from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
 from mlstats import production
 from mlstats.produced import Produced
-from mlstats.settings import load_settings
+from mlstats.settings import Settings
+from pipelines.scheduled import run_period
 from pipelines.step import step
 
 prepare = step(production.prepare, "prepare")
@@ -19,13 +20,13 @@ compose = step(production.compose, "compose")
 publish = step(production.publish, "publish")
 
 
-@flow(name="produce", persist_result=False)
+@flow(name="produce", persist_result=False, log_prints=False)
 def produce(
     pilot: str,
     period: str | None = None,
     dry_run: bool = False,
     back_cast: bool = False,
-) -> State[Produced]:
+) -> Any:
     """Produce one reference period of a pilot.
 
     The flow ends in the state ``Done``, or in ``Fallback`` where the baseline stood in.
@@ -35,31 +36,34 @@ def produce(
     pilot : str
         Name or path.
     period : str, optional
-        As 2026-03; without it the scheduled time tells.
+        As 2026-03; without it, the period of the scheduled time less the lag.
     dry_run : bool
         Publish nothing.
     back_cast : bool
         Ask only the version in the shadow, and publish nothing.
     """
-    assert period is not None
-    settings = load_settings()
-    plan = prepare(pilot, period, settings, dry_run=dry_run, back_cast=back_cast)
+    return run_period(pilot, period, _one, dry_run=dry_run, back_cast=back_cast)
+
+
+def _one(
+    name: str,
+    period: str,
+    settings: Settings,
+    *,
+    dry_run: bool = False,
+    back_cast: bool = False,
+) -> Produced:
+    """Take the steps of :func:`mlstats.production.produce`, each as a task."""
+    plan = prepare(name, period, settings, dry_run=dry_run, back_cast=back_cast)
     with production.working(plan):
-        made = _made(plan)
-    name = "Fallback" if made.fallback else "Done"
-    said = "; ".join(f"{one.cause}: {one.said}" for one in made.reasons)
-    return Completed(name=name, message=said or None, data=made)
-
-
-def _made(plan: production.Plan) -> Produced:
-    taken = read(plan)
-    known = production.released_before(plan, taken)
-    if known is not None:
-        return known
-    roles = production.roles_of(plan)
-    answers = {role: answer(plan, taken, role) for role in roles}
-    shadow = keep_shadow(plan, taken, answers)
-    if plan.back_cast:
-        return Produced(plan.pilot.pilot, str(plan.period), None, shadow=shadow)
-    composed, reasons = compose(plan, taken, answers)
-    return publish(plan, taken, composed, reasons, shadow)
+        taken = read(plan)
+        known = production.released_before(plan, taken)
+        if known is not None:
+            return known
+        roles = production.roles_of(plan)
+        answers = {role: answer(plan, taken, role) for role in roles}
+        shadow = keep_shadow(plan, taken, answers)
+        if plan.back_cast:
+            return Produced(plan.pilot.pilot, str(plan.period), None, shadow=shadow)
+        composed, reasons = compose(plan, taken, answers)
+        return publish(plan, taken, composed, reasons, shadow)

@@ -20,6 +20,7 @@ import mlstats
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 from mlstats.production_verbs import drill, produce
+from mlstats.schedule_verbs import calendar, deploy, up
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -285,6 +286,8 @@ app.command(rich_help_panel=REVIEW)(decisions)
 
 app.command(rich_help_panel=PRODUCE)(produce)
 app.command(rich_help_panel=PRODUCE)(drill)
+app.command(rich_help_panel=PRODUCE)(deploy)
+app.command(rich_help_panel=PRODUCE)(calendar)
 
 
 # -- set up ------------------------------------------------------------------------
@@ -326,6 +329,9 @@ def demo(
     typer.echo(f"synthetic data in {folder}", err=True)
     if not data_only:
         _finish(_run(pilot))
+
+
+app.command(rich_help_panel=SET_UP)(up)
 
 
 # -- entry -------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from mlstats.config_data import (
     ClassificationSpec,
@@ -13,7 +13,9 @@ from mlstats.config_data import (
     Source,
     Strict,
     Word,
+    as_cron,
     as_range,
+    as_zone,
     unquoted,
 )
 from mlstats.config_editimpute import Damage, Selective
@@ -228,11 +230,17 @@ class Production(Strict):
     then, with ``{before}`` for the period before. ``lag`` counts periods from the
     scheduled time back to the period that is produced, ``due`` days from then on after
     which it is late. ``time_budget`` is in seconds, for the champion's answers.
+    ``schedule`` is a cron expression on the clock of ``timezone``. ``notify`` names
+    blocks of Prefect, ``webhook/office``: they hold the address, the pilot does not.
     """
 
     source: str | None = None
     history: str | None = None
-    schedule: str | None = None
+    schedule: Annotated[str, AfterValidator(as_cron)] | None = None
+    timezone: Annotated[str, AfterValidator(as_zone)] = "UTC"
+    notify: tuple[
+        Annotated[str, Field(pattern=r"^[a-z0-9-]+/[a-z0-9][a-z0-9-]*$")], ...
+    ] = ()
     lag: int = Field(1, ge=0)
     due: int = Field(5, ge=0)
     time_budget: float = Field(3600, gt=0)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from mlstats.config_editimpute import Edits, History, Recode, Selection
 from mlstats.config_imagery import Scene, Segments, Zones
-from mlstats.errors import ConfigError
+from mlstats.errors import ConfigError, nearest
 from mlstats.period import PeriodRange
 
 __all__ = [
@@ -20,7 +20,9 @@ __all__ = [
     "Tolerance",
     "Uncodable",
     "Word",
+    "as_cron",
     "as_range",
+    "as_zone",
     "unquoted",
 ]
 
@@ -158,3 +160,32 @@ def as_range(text: str) -> PeriodRange:
         return PeriodRange.parse(text)
     except ConfigError as error:
         raise ValueError(f"{error.title}; expected {error.expected}") from None
+
+
+def as_zone(name: str) -> str:
+    """Return the name of a time zone that this machine knows."""
+    from zoneinfo import available_timezones
+
+    if name not in available_timezones():
+        close = nearest(name, available_timezones())
+        raise ValueError(
+            f"there is no time zone {name!r}"
+            + (f" (nearest: {close})" if close else "")
+        )
+    return name
+
+
+def as_cron(text: str) -> str:
+    """Return a cron expression of five fields."""
+    from datetime import UTC, datetime
+
+    from cronsim import CronSim, CronSimError
+
+    wanted = "five fields, as in '0 6 3 * *': minute, hour, day, month, day of the week"
+    if len(text.split()) != 5:
+        raise ValueError(f"the schedule {text[:40]!r} has not {wanted}")
+    try:
+        next(CronSim(text, datetime.now(UTC)))
+    except (CronSimError, StopIteration):
+        raise ValueError(f"the schedule {text[:40]!r} is none; {wanted}") from None
+    return text

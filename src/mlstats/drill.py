@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ from mlstats.errors import ConfigError, MlstatsError, UsageError
 from mlstats.period_source import without_target
 from mlstats.produced import Arm, PeriodData
 from mlstats.production import Answered, Plan, Taken
+from mlstats.production_log import Attempt, ProductionLog
 from mlstats.releases import ReleaseStore
 from mlstats.settings import Settings
 
@@ -57,7 +59,7 @@ class Rehearsed:
 def drill(
     name: str, settings: Settings, *, period: str | None = None
 ) -> Iterator[Rehearsed]:
-    """Rehearse every cause of the fallback on one period of a pilot.
+    """Rehearse every cause of the fallback on one period; the log keeps what was seen.
 
     Parameters
     ----------
@@ -77,10 +79,29 @@ def drill(
         Where no version is in production or in the shadow.
     """
     plan = _plan(name, settings, period)
+    log = ProductionLog(settings.database)
     for cause, bring in _CAUSES.items():
         if cause == "performance" and plan.pilot.theme != "coding":
             continue  # a loss is measured for codes alone
-        yield _rehearsed(plan, cause, bring)
+        started = _now()
+        found = _rehearsed(plan, cause, bring)
+        log.add(
+            Attempt(
+                plan.pilot.pilot,
+                str(plan.period),
+                "drill",
+                "",
+                started,
+                _now(),
+                "rehearsed" if found.passed else "failed",
+                causes=cause,
+            )
+        )
+        yield found
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _plan(name: str, settings: Settings, period: str | None) -> Plan:

@@ -1,4 +1,4 @@
-"""What clerks made of the units of a period, in SQL; rows are added, never changed.
+"""What clerks made of the units of a period, in SQL; a review is added, not changed.
 
 Units are named by their keyed hash: the database holds codes and no record.
 """
@@ -6,42 +6,24 @@ Units are named by their keyed hash: the database holds codes and no record.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
 from typing import Final
 
 import pandas as pd
-from sqlalchemy import (
-    Column,
-    Engine,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    insert,
-    inspect,
-    select,
-)
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 
-from mlstats.database import open_database
-from mlstats.errors import ServiceError
+from mlstats.append_only import AppendOnly
 
 __all__ = ["KINDS", "Reviewed", "ReviewStore"]
 
 # What a unit was reviewed for: it waited in the queue, or was drawn for the audit and
 # coded without a suggestion, by a first or a second coder.
 KINDS: Final = ("queue", "audit", "second")
-_WAIT: Final = 30.0
-_METADATA = MetaData()
 _TABLE = Table(
     "reviews",
-    _METADATA,
+    MetaData(),
     Column("id", Integer, primary_key=True),
     Column("pilot", String(200), nullable=False, index=True),
     Column("period", String(20), nullable=False, index=True),
@@ -79,7 +61,7 @@ class Reviewed:
     variable: str = ""
 
 
-class ReviewStore:
+class ReviewStore(AppendOnly):
     """The reviews of all pilots of a project.
 
     Parameters
@@ -88,8 +70,9 @@ class ReviewStore:
         SQLAlchemy URL of the database; the table is made with the first review.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    table = _TABLE
+    called = "The database of reviews"
+    verb = "mlstats calendar"
 
     def add(self, pilot: str, period: str, reviewed: Sequence[Reviewed]) -> None:
         """Keep reviews, all or none of them.
@@ -104,9 +87,7 @@ class ReviewStore:
         rows = [shared | asdict(one) for one in reviewed]
         if not rows:
             return
-        self._make_folder()
-        with self._telling(), self._engine.begin() as connection:
-            _METADATA.create_all(connection, checkfirst=True)
+        with self._telling(), self._writing() as connection:
             connection.execute(insert(_TABLE), rows)
 
     def read(self, pilot: str, period: str) -> pd.DataFrame:
@@ -119,9 +100,9 @@ class ReviewStore:
             three.
         """
         columns = ["unit", "variable", "kind", "code", "coder", "time"]
+        if not self._is_there():
+            return pd.DataFrame(columns=columns, dtype=object)
         with self._telling(), self._engine.connect() as connection:
-            if not inspect(connection).has_table(_TABLE.name):
-                return pd.DataFrame(columns=columns, dtype=object)
             query = (
                 select(*(_TABLE.c[name] for name in columns))
                 .where(_TABLE.c.pilot == pilot, _TABLE.c.period == period)
@@ -139,26 +120,3 @@ class ReviewStore:
             return ""
         told = reviewed[["unit", "variable", "kind", "code"]].to_csv(index=False)
         return hashlib.sha256(told.encode()).hexdigest()
-
-    @cached_property
-    def _engine(self) -> Engine:
-        return open_database(self.url, "MLSTATS_DATABASE_URL", poolclass=NullPool)
-
-    def _make_folder(self) -> None:
-        if self._engine.dialect.name == "sqlite":
-            folder = Path(self._engine.url.database or "").parent
-            folder.mkdir(parents=True, exist_ok=True)
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell of a failing database without its own words, which may hold rows."""
-        try:
-            yield
-        except (SQLAlchemyError, OSError) as error:
-            url = self._engine.url
-            raise ServiceError(
-                f"The database of reviews does not answer ({type(error).__name__})",
-                where=f"{url.get_backend_name()} database {url.database or ''}".strip(),
-                expected="a database that this user can read and write",
-                hint="look whether its server runs, then try again",
-            ) from None

@@ -16,7 +16,9 @@ from mlstats.decision_log import DecisionLog
 from mlstats.decisions import faults
 from mlstats.errors import MlstatsError, ServiceError
 from mlstats.io import read_sql
+from mlstats.production_log import ProductionLog
 from tests.decision_example import kill_in_the_middle, next_idea, write_together
+from tests.unit.test_production_log import DONE, FAILED
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:] or [
     Path(found).parent for found in [shutil.which("initdb")] if found
@@ -193,3 +195,21 @@ def test_a_writer_that_waits_too_long_is_told(log: DecisionLog) -> None:
         assert caught.value.exit_code == 4
     engine.dispose()
     log.append("diary", next_idea)
+
+
+def test_productions_are_kept_beside_the_decisions(log: DecisionLog) -> None:
+    """In the same database; to select and to insert is enough for whoever adds."""
+    import sqlalchemy
+
+    productions = ProductionLog(log.url)
+    assert productions.read() == []
+    productions.add(DONE)
+    do(log.url, "create role clerk login")
+    do(log.url, "grant select, insert on productions to clerk")
+    ProductionLog(log.url.replace("office@", "clerk@")).add(FAILED)
+    log.append("diary", next_idea)
+    assert productions.read("diary") == [DONE, FAILED]
+    for statement in ("update productions set release = 9", "truncate productions"):
+        with pytest.raises(sqlalchemy.exc.DBAPIError, match="never changed"):
+            do(log.url, statement)
+    do(log.url, "drop owned by clerk", "drop role clerk")

@@ -22,6 +22,7 @@ from mlstats.drill import drill
 from mlstats.errors import ConfigError, ContractError, ServiceError
 from mlstats.evaluate import keyed, project_key
 from mlstats.production import produce
+from mlstats.production_log import ProductionLog
 from mlstats.quality.accuracy import ratio
 from mlstats.releases import Release, ReleaseStore
 from mlstats.review_store import Reviewed, ReviewStore
@@ -330,22 +331,22 @@ def test_a_changed_model_is_not_used(champion: Settings, made: Office) -> None:
     fallen_back(champion, "model")
 
 
-def test_a_crash_and_a_hang_are_survived(
-    at_work: Office, monkeypatch: pytest.MonkeyPatch
+def test_a_drill_brings_every_cause_about_and_publishes_nothing(
+    at_work: Office,
 ) -> None:
     """The methods answer in processes of their own here."""
     appoint(at_work.settings, at_work.linear, "production")
-    from mlstats import drill
-
-    found = {
-        one.cause: one for one in drill.drill("diaries", at_work.settings, period=MARCH)
-    }
-    assert {name: one.passed for name, one in found.items()} == dict.fromkeys(
+    rehearsed = list(drill("diaries", at_work.settings, period=MARCH))
+    assert {one.cause: one.passed for one in rehearsed} == dict.fromkeys(
         ("contract", "model", "crash", "time", "performance"), True
-    ), found
+    ), rehearsed
     assert ReleaseStore(at_work.settings.releases).periods("diaries") == []
     left = list((at_work.settings.confidential / "drills").iterdir())
     assert left == []
+    kept = ProductionLog(at_work.settings.database).read("diaries")
+    assert [(row.kind, row.outcome, row.causes) for row in kept] == [
+        ("drill", "rehearsed", one.cause) for one in rehearsed
+    ]
 
 
 def test_a_drill_says_when_the_baseline_could_not_stand_in(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlstats import decision_log
+from mlstats import append_only, decision_log
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import Act, Decision, faults
 from mlstats.errors import RefusedError, ServiceError
@@ -195,7 +195,7 @@ def test_a_full_disk(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         act = next_idea(rows)[0]
         return [Act(**{**act.__dict__, "reason": "x" * 100_000})]
 
-    monkeypatch.setattr(decision_log, "_by_hand", small)
+    monkeypatch.setattr(append_only, "_by_hand", small)
     with pytest.raises(ServiceError, match="full disk"):
         log_of(file).append("diary", long)
     assert len(log.read()) == 1
