@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mlstats import production, production_reading
+from mlstats import drill, production, production_reading
 from mlstats.config_editimpute import Selective
 from mlstats.editimpute import read_edits
 from mlstats.editimpute import review as review_edits
@@ -437,6 +437,20 @@ def test_a_broken_contract_is_a_fallback_and_a_review_keeps_its_flag(
     units = kept(production.produce("survey", PERIOD, settings), "units")
     flag = units.set_index("unit").loc[queue["unit"][0], "flag"]
     assert flag.startswith("fallback: contract; reviewed")
+
+
+def test_a_drill_leaves_out_the_loss_that_no_audit_measures(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And takes values as they were reported for nobody's."""
+    decide(settings, "survey")
+    every = drill._CAUSES
+    safe = {name: every[name] for name in ("contract", "model", "performance")}
+    monkeypatch.setattr(drill, "_CAUSES", safe)
+    found = list(drill.drill("survey", settings, period=PERIOD))
+    assert [one.cause for one in found] == ["contract", "model"]
+    assert all(one.passed for one in found)
+    assert not settings.releases.exists()
 
 
 def made_of(**cells: list[object]) -> Treated:

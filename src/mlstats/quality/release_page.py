@@ -67,26 +67,6 @@ class _Line:
 def render_release(page: ReleasePage) -> str:
     """Return the page as HTML that stands alone."""
     totals = page.tables.get("totals", pd.DataFrame())
-    groups = []
-    if len(totals):
-        # Classes of one variable stand together, and all numbers of one domain.
-        variable = totals["variable"].map(as_text).where(totals["class"].map(bool), "")
-        keys = totals["domain"].map(as_text) + "\0" + variable
-        for key in dict.fromkeys(keys):
-            domain, _, variable = key.partition("\0")
-            lines = [_line(row) for row in totals[keys == key].to_dict("records")]
-            notes = {line.note for line in lines}
-            shared = notes.pop() if len(notes) == 1 else ""
-            groups.append(
-                {
-                    "domain": domain,
-                    "variable": variable,
-                    "lines": [replace(line, note="") for line in lines]
-                    if shared
-                    else lines,
-                    "note": shared,
-                }
-            )
     counts = page.facts.get("counts", {})
     drift = page.tables.get("drift")
     return render(
@@ -94,13 +74,37 @@ def render_release(page: ReleasePage) -> str:
         facts=page.facts,
         sentence=_sentence(page.facts),
         counts=[(word, f"{counts[k]:,}") for k, word in _ROUTES.items() if k in counts],
-        groups=groups,
+        groups=_groups(totals),
         plot=_plot(totals, page.facts),
         process=[_line(row) for row in _rows(page.tables.get("process"))],
         drift=[] if drift is None else drift_lines(drift),
         contract=_records(page.tables.get("contract")),
         linked=_linked(page.tables.get("method_difference")),
     )
+
+
+def _groups(totals: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the tables of the page: classes by domain, numbers by what parts them."""
+    groups: dict[tuple[str, str], list[_Line]] = {}
+    for row in totals.to_dict("records"):
+        line, domain = _line(row), as_text(row["domain"])
+        key = (as_text(row["variable"]), domain)
+        if not as_text(row["class"]) and not domain:
+            key = ("Figures", "")
+        elif not as_text(row["class"]):
+            column, _, group = domain.partition("=")
+            key = (key[0], f"by {column}")
+            line = replace(line, name=group)
+        groups.setdefault(key, []).append(line)
+    return [_group(*key, lines) for key, lines in groups.items()]
+
+
+def _group(variable: str, domain: str, lines: list[_Line]) -> dict[str, Any]:
+    notes = {line.note for line in lines}
+    shared = notes.pop() if len(notes) == 1 else ""
+    if shared:
+        lines = [replace(line, note="") for line in lines]
+    return {"domain": domain, "variable": variable, "lines": lines, "note": shared}
 
 
 def _sentence(facts: Mapping[str, Any]) -> str:
@@ -122,15 +126,16 @@ def _number(value: Any, share: bool, sign: bool = False) -> str:
     if not math.isfinite(number):
         return "not told"
     if not share:
-        return f"{number:{'+' if sign else ''},.{_decimals(number)}f}"
+        return _plain(number, sign)
     return f"{number * 100:+.2f} points" if sign else f"{number * 100:.2f} %"
 
 
-def _decimals(number: float) -> int:
-    """Return decimals for four significant digits; whole numbers are told whole."""
-    if number == 0 or abs(number) >= 1000:
-        return 0
-    return max(0, min(6, 3 - math.floor(math.log10(abs(number)))))
+def _plain(number: float, sign: bool) -> str:
+    """Write a number with four digits that count, a large one as a whole number."""
+    plus = "+" if sign else ""
+    if abs(number) >= 1000:
+        return f"{number:{plus},.0f}"
+    return f"{number:{plus},.4g}"
 
 
 def _ends(row: Mapping[Any, Any], lower: str, upper: str, share: bool) -> str:
@@ -140,9 +145,7 @@ def _ends(row: Mapping[Any, Any], lower: str, upper: str, share: bool) -> str:
     if lower == "lower":
         return " to ".join(_number(end, share) for end in ends)
     told = [100 * end if share else end for end in ends]
-    return " to ".join(
-        f"{end:+.2f}" if share else f"{end:+,.{_decimals(end)}f}" for end in told
-    )
+    return " to ".join(f"{end:+.2f}" if share else _plain(end, True) for end in told)
 
 
 def _line(row: Mapping[Any, Any]) -> _Line:
