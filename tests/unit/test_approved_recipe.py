@@ -42,6 +42,15 @@ def test_only_a_baseline_may_differ_from_the_pilot(tmp_path: Path) -> None:
     assert changed == ("edits", "roles")
 
 
+def test_an_upgrade_of_mlstats_switches_no_method(tmp_path: Path) -> None:
+    told = DECIDES | {"mlstats": "0.1.0"}
+    digest = kept(tmp_path, Recipe("mlstats.editimpute.HotDeck", {}, told))
+    _, changed = approved(
+        Arm("champion", "deck", digest), tmp_path, told | {"mlstats": "0.2.0"}
+    )
+    assert changed == ()
+
+
 def test_what_is_missing_changed_or_no_recipe_does_not_answer(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="does not hold"):
         approved(Arm("champion", "deck", "0" * 64), tmp_path, DECIDES)
