@@ -15,12 +15,19 @@ __all__ = ["find", "publishable"]
 
 
 def publishable(project: Path, inputs: set[Path]) -> list[Path]:
-    """Return every file of a project besides its inputs and the confidential store."""
-    confidential = project / ".mlstats" / "confidential"
+    """Return every file of a project besides its inputs and what is confidential.
+
+    That is the confidential store, and the folder ``confidential`` of each release and
+    of each answer in the shadow.
+    """
+    home = project / ".mlstats"
+    hidden = {home / "confidential"}
+    for store in ("releases", "shadows"):
+        hidden |= set((home / store).glob("*/*/r*/confidential"))
     return [
         path
         for path in sorted(project.rglob("*"))
-        if path.is_file() and confidential not in path.parents and path not in inputs
+        if path.is_file() and hidden.isdisjoint(path.parents) and path not in inputs
     ]
 
 

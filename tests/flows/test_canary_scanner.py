@@ -47,9 +47,26 @@ def test_planted_word_is_found(suffix: str, tmp_path: Path) -> None:
 def test_the_confidential_store_and_the_inputs_are_not_publishable(
     tmp_path: Path,
 ) -> None:
-    kept = [tmp_path / ".mlstats" / "confidential" / "units", tmp_path / "input.csv"]
-    seen = [tmp_path / ".mlstats" / "runs" / "a.html", tmp_path / "models" / "b.db"]
+    home = tmp_path / ".mlstats"
+    release, shadow = (
+        home / "releases/a/2026-01/r0001",
+        home / "shadows/a/2026-01/r0012",
+    )
+    kept = [
+        tmp_path / "input.csv",
+        home / "confidential/units",
+        release / "confidential/units.parquet",
+        shadow / "confidential/deep/units.parquet",
+    ]
+    seen = [
+        home
+        / "runs/confidential/b.html",  # a folder of another place is no hiding place
+        home / "servers/prefect/prefect.db",
+        release / "totals.parquet",
+        shadow / "totals.parquet",
+        tmp_path / "models/b.db",
+    ]
     for path in kept + seen:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert publishable(tmp_path, {kept[1]}) == sorted(seen)
+    assert publishable(tmp_path, {kept[0]}) == sorted(seen)

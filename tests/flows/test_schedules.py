@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -24,14 +19,13 @@ import yaml
 from mlstats.errors import ConfigError, MethodError, UsageError
 from mlstats.production_log import Attempt, ProductionLog
 from mlstats.releases import ReleaseStore
-from mlstats.settings import Settings, load_settings
 from pipelines import scheduled
+from tests.flows.real_servers import REPOSITORY, Office, serving
 from tests.flows.stand_in import RECORD
 from tests.unit.test_schedule import PILOT
 
 pytestmark = pytest.mark.xdist_group("servers")
 
-REPOSITORY = Path(__file__).parents[2]
 STAND_IN = "tests.flows.stand_in.produce"
 PLAN = {
     "schedule": "0 0 1 * *",
@@ -45,44 +39,6 @@ PLAN = {
 
 TIMES = ["2026-04-30T15:00", "2026-05-31T15:00"]
 PERIODS = ["2026-04", "2026-05"]
-
-
-@dataclass
-class Office:
-    """A project whose servers run."""
-
-    project: Path
-    process: subprocess.Popen[str]
-    environment: dict[str, str]
-    said: str
-    addresses: dict[str, str]
-    settings: Settings
-    calls: list[tuple[str, str]] = field(default_factory=list)
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mlstats", *words],
-            cwd=self.project,
-            env={**self.environment, **self.addresses},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    def attempts(self) -> list[Attempt]:
-        return ProductionLog(self.settings.database).read("diary")
-
-    def await_(self, wanted: Callable[[], Any], seconds: float = 90) -> Any:
-        end = time.monotonic() + seconds
-        while not (found := wanted()):
-            assert time.monotonic() < end, self.logs()
-            time.sleep(0.3)
-        return found
-
-    def logs(self) -> str:
-        folder = self.project / ".mlstats/servers"
-        return "\n".join(path.read_text() for path in folder.glob("*.log"))
 
 
 @pytest.fixture(scope="module")
@@ -119,59 +75,17 @@ def office(
     tree = {**PILOT, "data": data, "production": PLAN}
     (project / "configs/pilots/diary.yaml").write_text(yaml.safe_dump(tree))
     (project / "outcomes.json").write_text("{}")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MLSTATS_", "PREFECT_", "MLFLOW_"))
-    }
-    environment |= {
-        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")]),
-        "HOME": str(project.parent),
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "1",
-        "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
-        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "1",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlstats", "up"],
-        cwd=project,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said += line
-            if line.startswith("Ctrl-C"):
-                break
-        assert "Ctrl-C" in said, said
-        lines = [line.split() for line in said.splitlines()]
-        shown = [words[1] for words in lines if words[0] in {"export", "set"}]
-        addresses = dict(text.split("=", 1) for text in shown)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.delenv("MLSTATS_DATA", raising=False)
-            settings = load_settings(project=project)
-        yield Office(project, process, environment, said, addresses, settings, hook[1])
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=120)
+    with serving(project, hook[1]) as office:
+        yield office
 
 
 @pytest.fixture(scope="module")
 def client(office: Office, hook: tuple[str, list[tuple[str, str]]]) -> Iterator[Any]:
     """Yield a client of the server, where the office has made its two blocks."""
-    from prefect import get_client
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
     from prefect.blocks.webhook import Webhook
-    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    with (
-        temporary_settings({PREFECT_API_URL: office.addresses["PREFECT_API_URL"]}),
-        get_client(sync_client=True) as client,
-    ):
+    with office.client() as client:
         Webhook(url=f"{hook[0]}/webhook").save("office")
         CustomWebhookNotificationBlock(
             name="desk",
@@ -190,28 +104,9 @@ def deployed(office: Office, client: Any) -> list[str]:
     return said
 
 
-def plan(client: Any, when: str, pilot: str = "diary") -> Any:
-    """Plan a run as the scheduler does, for a time that may lie in the past, in UTC."""
-    from prefect.states import Scheduled
-
-    found = client.read_deployment_by_name(f"produce/{pilot}")
-    time = datetime.fromisoformat(when).replace(tzinfo=UTC)
-    return client.create_flow_run_from_deployment(
-        found.id, state=Scheduled(scheduled_time=time)
-    ).id
-
-
 def outcomes(office: Office, **by_period: str) -> None:
     said = {name.replace("_", "-")[1:]: what for name, what in by_period.items()}
     (office.project / "outcomes.json").write_text(json.dumps(said))
-
-
-def ended(office: Office, client: Any, run: Any) -> Any:
-    def final() -> Any:
-        found = client.read_flow_run(run)
-        return found if found.state.is_final() else None
-
-    return office.await_(final)
 
 
 def test_up_tells_where_the_servers_are(office: Office) -> None:
@@ -299,8 +194,8 @@ def both(office: Office, client: Any, deployed: list[str]) -> list[Any]:
     """Two runs planned at once: a fallback, when a service is back, and a crash."""
     outcomes(office, _2026_04="fallback later", _2026_05="crash")
     # Midnight in Tokyo is the day before in UTC, and neither starts on time.
-    runs = [plan(client, time) for time in TIMES]
-    return [ended(office, client, run) for run in runs]
+    runs = [office.plan(client, "diary", f"{time}:00+00:00") for time in TIMES]
+    return [office.ended(client, run) for run in runs]
 
 
 def test_the_period_comes_from_the_scheduled_time(
@@ -565,14 +460,16 @@ def test_the_shipped_flow_produces_a_period_and_falls_back(
     production_example.appoint(made.settings, made.linear, "production")
     deploy("diaries", made.settings, print)
     found = client.read_deployment_by_name("produce/diaries")
-    released = ended(office, client, plan(client, "2026-04-03T06:00", "diaries"))
+    run = office.plan(client, "diaries", "2026-04-03T06:00:00+00:00")
+    released = office.ended(client, run)
     assert (released.state.name, released.name) == ("Done", "diaries 2026-03")
     store = ReleaseStore(made.settings.releases)
     release = store.current("diaries", "2026-03")
     assert release is not None
     assert store.verify(release) == []
     shutil.rmtree(made.settings.confidential / "models" / made.linear)
-    fell = ended(office, client, plan(client, "2026-05-03T06:00", "diaries"))
+    run = office.plan(client, "diaries", "2026-05-03T06:00:00+00:00")
+    fell = office.ended(client, run)
     assert (fell.state.type.value, fell.state.name) == ("COMPLETED", "Fallback")
     rows = ProductionLog(made.settings.database).read("diaries")
     assert [(row.period, row.kind, row.outcome, row.causes) for row in rows] == [
@@ -593,13 +490,13 @@ def test_a_run_that_is_killed_calls_the_office(office: Office, client: Any) -> N
 
     deploy("diary", office.settings, print, entrypoint=STAND_IN)
     outcomes(office, _2018_01="slow")
-    run = plan(client, "2018-01-31T15:00")
+    run = office.plan(client, "diary", "2018-01-31T15:00:00+00:00")
     office.await_((office.settings.home_folder / "2018-01.tries").exists)
     told = json.loads((office.project / ".mlstats/servers/running.json").read_text())
     worker = psutil.Process(int(list(told["processes"])[2]))
     for each in worker.children(recursive=True):
         each.kill()
-    assert ended(office, client, run).state.name == "Crashed"
+    assert office.ended(client, run).state.name == "Crashed"
 
     def crashed() -> list[str]:
         return [body for path, body in office.calls if '"Crashed"' in body]
@@ -617,7 +514,7 @@ def test_up_stops_a_flow_in_the_middle_of_a_period_too(
 
     deploy("diary", office.settings, print, entrypoint=STAND_IN)
     outcomes(office, _2019_01="slow")
-    plan(client, "2019-01-31T15:00")
+    office.plan(client, "diary", "2019-01-31T15:00:00+00:00")
     office.await_((office.settings.home_folder / "2019-01.tries").exists)
     family = psutil.Process(office.process.pid).children(recursive=True)
     office.process.send_signal(signal.SIGTERM)
