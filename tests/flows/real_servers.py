@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -111,6 +112,13 @@ def surroundings(project: Path) -> dict[str, str]:
     }
 
 
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
 def serving(
     project: Path, calls: list[tuple[str, str]] | None = None, **more: str
@@ -118,8 +126,10 @@ def serving(
     """Run `mlstats up` in a project until the end."""
     heard = [] if calls is None else calls
     environment = {**surroundings(project), **more}
+    # Not the usual ports: another test may start servers at the same moment.
+    ports = [f"--port-{name}={free_port()}" for name in ("mlflow", "prefect")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlstats", "up"],
+        [sys.executable, "-m", "mlstats", "up", *ports],
         cwd=project,
         env=environment,
         stdout=subprocess.PIPE,
@@ -140,9 +150,7 @@ def serving(
         with pytest.MonkeyPatch.context() as patch:
             patch.delenv("MLSTATS_DATA", raising=False)
             settings = load_settings(project=project)
-        yield Office(
-            project, process, environment, said, addresses, settings, heard
-        )
+        yield Office(project, process, environment, said, addresses, settings, heard)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=120)

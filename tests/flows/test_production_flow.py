@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from mlstats.decisions import faults
 from mlstats.releases import Release, ReleaseStore
 from mlstats.settings import Settings, load_settings
 from tests.flows.canary import find
+from tests.flows.real_servers import free_port
 from tests.production_example import Office, appoint, office
 
 pytestmark = pytest.mark.xdist_group("kills")
@@ -58,9 +58,7 @@ class Works:
 @pytest.fixture(scope="module")
 def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start one Prefect server for all flows; a killed run would leave its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     home = tmp_path_factory.mktemp("prefect")
     words = ["-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", port]
     server = subprocess.Popen(
