@@ -58,7 +58,7 @@ def run_flow(
 
 
 def run_produce(
-    pilot: str, period: str, *, dry_run: bool = False, back_cast: bool = False
+    pilot: str, period: str | None, *, dry_run: bool = False, back_cast: bool = False
 ) -> Produced:
     """Run the flow of one reference period, as :func:`run_flow` does a pilot's.
 

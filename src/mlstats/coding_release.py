@@ -270,7 +270,8 @@ def _audited(
     drawn = units["unit"].isin(audit["unit"]) & (units["route"] == "automatic")
     routed = units.assign(route=units["route"].mask(drawn, "audit"))
     columns = [
-        *("unit", "value", "route", "weight", "confidence", "method", "model_version"),
+        *("unit", "value", "depth", "route", "weight", "confidence"),
+        *("method", "model_version"),
         *("audit_stratum", "inclusion", "audit_weight", "blind", "double_coded"),
         "double_inclusion",
     ]

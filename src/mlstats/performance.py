@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from mlstats.config import Pilot
+from mlstats.method import as_codes
 from mlstats.produced import Arm, Reason
 from mlstats.quality.audit_estimates import audit_error_rates
 from mlstats.quality.summaries import Ancestor
@@ -76,7 +78,9 @@ def lost(
     mine = audit[own]
     if mine.empty:
         return None
-    codes = mine.assign(prediction=mine["value"].astype(object))
+    codes = mine.assign(
+        prediction=mine["value"].astype(object), truth=_to_depth(mine, ancestor)
+    )
     judged = audit_error_rates(codes, ancestor=ancestor, level=pilot.evaluate.level)
     rates = judged[judged["figure"] == "rate"]
     whole = rates[rates["code"] == ""]
@@ -90,6 +94,15 @@ def lost(
     return _lost_classes(codes, ancestor, levels, target, period)
 
 
+def _to_depth(mine: pd.DataFrame, ancestor: Ancestor) -> np.ndarray:
+    """Return the truth as deep as each code was released: no more was promised."""
+    truth = as_codes(mine["truth"])
+    depth = mine["depth"].astype("str").to_numpy()
+    for level in set(depth) - {"full", ""}:
+        truth[depth == level] = ancestor(truth[depth == level], level)
+    return truth
+
+
 def _lost_classes(
     codes: pd.DataFrame,
     ancestor: Ancestor,
@@ -97,7 +110,7 @@ def _lost_classes(
     target: float,
     period: str,
 ) -> Reason | None:
-    classes = codes["value"].nunique()
+    classes = len(set(ancestor(as_codes(codes["value"]), levels[0])) - {None})
     judged = audit_error_rates(
         codes,
         ancestor=ancestor,

@@ -18,8 +18,8 @@ _SHOWN = 20  # figures on the terminal
 def produce(
     pilot: Annotated[str, typer.Argument(help="Name or path of a pilot.")],
     period: Annotated[
-        str, typer.Option(help="As 2026-03, or 2026-01/2026-03 one after the other.")
-    ],
+        str, typer.Option(help="As 2026-03, or 2026-01/2026-03; else by the lag.")
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Do everything but publish.")
     ] = False,
@@ -35,7 +35,9 @@ def produce(
 
     settings = load_settings()
     load_pilot(pilot, project=settings.project)
-    periods = [str(one) for one in PeriodRange.parse(period)]
+    periods: list[str | None] = [None]  # the one that is due today
+    if period:
+        periods = [str(one) for one in PeriodRange.parse(period)]
     settings.prepare()
     from pipelines.start import run_produce
 

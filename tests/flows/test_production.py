@@ -83,6 +83,15 @@ def rewrite(settings: Settings, frame: pd.DataFrame, period: str = MARCH) -> Non
     frame.to_csv(settings.project / f"data/products_{period}.csv", index=False)
 
 
+def with_threshold(at_work: Office, threshold: float | None) -> str:
+    """Store the champion's method with another threshold of automatic coding."""
+    confidential = at_work.settings.confidential
+    stored = model_store.load(at_work.linear, confidential)
+    terms = terms_of(at_work.index, threshold)
+    columns = stored.columns
+    return model_store.store(stored.method, columns, confidential, terms=terms)
+
+
 # -- as decided --------------------------------------------------------------------
 
 
@@ -427,7 +436,7 @@ def audited_as(settings: Settings, release: Release, wrong: Callable[..., Any]) 
     """Review the whole audit of a release: right, but for the rows that are `wrong`."""
     audit = pd.read_parquet(release.folder / "confidential/audit.parquet")
     at = wrong(audit)
-    codes = np.where(at, "12.1.1.1", audit["value"].astype(object))
+    codes = np.where(at, "12.1.3.0", audit["value"].astype(object))
     ReviewStore(settings.database).add(
         "diaries",
         release.key.period,
@@ -449,6 +458,39 @@ def test_a_measured_loss_switches_and_a_good_audit_does_not(champion: Settings) 
     assert "audit of 2026-02" in release.facts["fallback"][0]["said"]
     linked = pd.read_parquet(release.folder / "method_difference.parquet")
     assert set(linked["period"]) == {MARCH}  # both answered in this very period
+
+
+def test_a_loss_in_one_class_gives_up_that_class(at_work: Office, inline: None) -> None:
+    champion = at_work.settings
+    appoint(champion, with_threshold(at_work, 0.0), "production")
+    path = champion.project / "configs/pilots/diaries.yaml"
+    told = path.read_text(encoding="utf-8")
+    plan = "target_accuracy: 0.75, audit_sample: 300"
+    path.write_text(told.replace("target_accuracy: 0.9, audit_sample: 60", plan))
+    last = produce("diaries", "2026-02", champion).release
+    assert last is not None
+    found = units(last)
+    division = found["value"].astype(str).str[:2]
+    automatic = found["route"] != "queue"
+    # A class of some size, without which the whole still keeps what was promised.
+    name = division[automatic & (division != "01")].value_counts().index[0]
+    audited_as(champion, last, lambda audit: audit["value"].astype(str).str[:2] == name)
+    done = produce("diaries", MARCH, champion)
+    assert [(one.cause, one.classes) for one in done.reasons] == [
+        ("performance", (name,))
+    ]
+    found = units(done.release)
+    gone = found["champion_code"].astype(str).str[:2] == name
+    assert set(found.loc[gone, "method"]) == {"index"}
+    assert set(found.loc[gone, "flag"]) == {"fallback: performance"}
+    given = found.loc[gone, ["value", "baseline_code"]].astype(object)
+    assert given["value"].equals(given["baseline_code"].rename("value"))
+    assert set(found.loc[~gone, "method"]) == {"linear"}
+    assert set(found.loc[~gone, "flag"]) == {""}
+    assert done.counts["fallback"] == gone.sum()
+    assert done.release is not None
+    page = (done.release.folder / "release.html").read_text(encoding="utf-8")
+    assert "some classes by the baseline" in page
 
 
 def test_drift_raises_the_audit_and_asks_for_two_witnesses(champion: Settings) -> None:
@@ -508,11 +550,7 @@ def test_a_version_without_thresholds_automates_nothing(
     at_work: Office, inline: None
 ) -> None:
     settings = at_work.settings
-    stored = model_store.load(at_work.linear, settings.confidential)
-    terms = terms_of(at_work.index, None)
-    digest = model_store.store(
-        stored.method, stored.columns, settings.confidential, terms=terms
-    )
+    digest = with_threshold(at_work, None)
     appoint(settings, digest, "production")
     done = produce("diaries", MARCH, settings)
     assert done.counts["automatic"] == 0

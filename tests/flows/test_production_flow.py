@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import faults
+from mlstats.period import ReferencePeriod
 from mlstats.releases import Release, ReleaseStore
 from mlstats.settings import Settings, load_settings
 from tests.flows.canary import find
@@ -273,5 +275,9 @@ def test_the_command_line_tells_by_its_status(tmp_path: Path) -> None:
     lacking = command(project, "produce", "diaries", "--period", FIRST)
     assert lacking.returncode == 3
     assert f"products_{FIRST}.csv" in lacking.stderr
+    due = ReferencePeriod.containing(datetime.now(UTC).date(), "M").previous()
+    today = command(project, "produce", "diaries")
+    assert today.returncode == 3
+    assert f"products_{due}.csv" in today.stderr
     store = ReleaseStore(made.settings.releases)
     assert store.periods("diaries") == ["2026-03", "2026-04"]

@@ -51,6 +51,7 @@ def audit(
         {
             "value": value,
             "truth": np.where(right, value, "04.1"),
+            "depth": "full",
             "route": "audit",
             "model_version": CHAMPION.label,
             "audit_stratum": np.where(np.arange(n) < n // 2, "a", "b"),
@@ -93,6 +94,13 @@ def test_a_loss_in_one_class_gives_up_that_class_only() -> None:
 def test_what_the_champion_did_not_code_says_nothing(column: str, held: str) -> None:
     told = audit(np.random.default_rng(3), 0.2).assign(**{column: held})
     assert verdict(told) is None
+
+
+def test_a_code_is_judged_as_deep_as_it_was_released() -> None:
+    told = audit(np.random.default_rng(5), 1.0)
+    shallow = told.assign(value=told["value"].str[:2], depth="1")
+    assert verdict(shallow) is None
+    assert verdict(shallow.assign(depth="full")) is not None  # it is no full code
 
 
 def test_what_nobody_has_reviewed_is_not_wrong() -> None:
