@@ -12,13 +12,12 @@ import pandas as pd
 from mlstats.coding.classification import Classification
 from mlstats.quality.accuracy import RatioEstimate, proportion_interval, ratio
 from mlstats.quality.design import SingleClusterRule
+from mlstats.quality.report_tables import LEAST_UNITS
 from mlstats.quality.share_totals import ShareDesign, Shares
 from mlstats.quality.summaries import UNCODED
-from mlstats.release_totals import TOTALS, t_limits
+from mlstats.release_totals import TOTALS, t_limits, told_groups
 
 __all__ = ["code_totals", "process_figures"]
-
-MIN_CELL = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +71,11 @@ def code_totals(
     refuse = single == "refuse" and bool((np.bincount(design.stratum) == 1).any())
     parts = [_table(coded, design, waits, "", None, level)]
     for name in domains:
-        number, groups = pd.factorize(units[f"domain_{name}"])
-        for place, group in enumerate(groups):
-            if (number == place).sum() >= MIN_CELL:
-                told = f"{name}={group}"
-                parts.append(_table(coded, design, waits, told, number == place, level))
+        column = units[f"domain_{name}"].astype("str")
+        for group in told_groups(column):
+            inside = (column == group).to_numpy()
+            told = f"{name}={group}"
+            parts.append(_table(coded, design, waits, told, inside, level))
     table = pd.concat(parts, ignore_index=True).astype(dict(TOTALS))
     if refuse:
         table[["se", "lower", "upper", "difference_lower", "difference_upper"]] = np.nan
@@ -131,7 +130,7 @@ def _table(
             "open_share": waiting[place] / of_class[place] if of_class[place] else 0.0,
         }
         for place in range(k)
-        if counts[place] >= MIN_CELL
+        if counts[place] >= LEAST_UNITS
     ]
     return pd.DataFrame(rows, columns=list(TOTALS))
 
@@ -196,7 +195,7 @@ def process_figures(units: pd.DataFrame) -> pd.DataFrame:
     }
     rows = []
     for name, (value, inside) in told.items():
-        if inside.sum() < MIN_CELL:
+        if inside.sum() < LEAST_UNITS:
             continue
         held = weight * inside
         found = ratio(

@@ -16,7 +16,7 @@ from mlstats.quality.accuracy import RatioEstimate, proportion_interval
 from mlstats.quality.design import Design, SingleClusterRule
 from mlstats.quality.estimate import Estimate
 from mlstats.quality.report_tables import LEAST_UNITS
-from mlstats.release_totals import TOTALS
+from mlstats.release_totals import TOTALS, told_groups
 
 __all__ = ["SAMPLING_ONLY", "Sides", "imputed_totals"]
 
@@ -139,15 +139,8 @@ def _everywhere(units: pd.DataFrame) -> _Part:
 
 
 def _groups(units: pd.DataFrame, name: str) -> _Part:
-    """Return the groups that are told; those that are not hold ten records or none.
-
-    One small group alone would be what the others leave of the whole.
-    """
     column = units[f"domain_{name}"].astype("str")
-    sizes = column.value_counts().sort_values(kind="stable")
-    before = sizes.cumsum() - sizes
-    hidden = (sizes < LEAST_UNITS) | ((before > 0) & (before < LEAST_UNITS))
-    told = sorted(sizes.index[~hidden])
+    told = told_groups(column)
     return {f"{name}={group}": (column == group).to_numpy() for group in told}
 
 

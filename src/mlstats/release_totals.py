@@ -14,8 +14,16 @@ import pandas as pd
 from scipy import stats
 
 from mlstats.previous import welch_interval
+from mlstats.quality.report_tables import LEAST_UNITS
 
-__all__ = ["EARLIER", "TOTALS", "compared_with", "method_difference", "t_limits"]
+__all__ = [
+    "EARLIER",
+    "TOTALS",
+    "compared_with",
+    "method_difference",
+    "t_limits",
+    "told_groups",
+]
 
 # Column -> type of the figures that every theme publishes.
 TOTALS: Final[Mapping[str, str]] = {
@@ -100,6 +108,24 @@ def _welch(gap: float, now: np.ndarray, then: np.ndarray) -> tuple[float, float]
     errors, df = np.array([now[0], then[0]]), np.array([now[1], then[1]])
     told = np.isfinite([gap, *errors]).all() and (errors > 0).all() and (df >= 1).all()
     return welch_interval(gap, errors, df) if told else (np.nan, np.nan)
+
+
+def told_groups(groups: pd.Series) -> list[str]:
+    """Return the groups of a domain that are told, sorted.
+
+    A group of fewer than ten units is not, nor the groups without which the units of
+    all that are left out would be fewer than ten: what one small group holds would be
+    what the others leave of the whole.
+
+    Examples
+    --------
+    >>> told_groups(pd.Series(["a"] * 20 + ["b"] * 12 + ["c"] * 3))
+    ['a']
+    """
+    sizes = groups.astype("str").value_counts().sort_values(kind="stable")
+    before = sizes.cumsum() - sizes
+    hidden = (sizes < LEAST_UNITS) | ((before > 0) & (before < LEAST_UNITS))
+    return sorted(map(str, sizes.index[~hidden]))
 
 
 def method_difference(
