@@ -140,9 +140,7 @@ def serving(
         with pytest.MonkeyPatch.context() as patch:
             patch.delenv("MLSTATS_DATA", raising=False)
             settings = load_settings(project=project)
-        yield Office(
-            project, process, environment, said, addresses, settings, heard
-        )
+        yield Office(project, process, environment, said, addresses, settings, heard)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=120)
