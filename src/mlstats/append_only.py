@@ -83,7 +83,9 @@ class AppendOnly:
     @cached_property
     def _engine(self) -> Engine:
         sqlite = self.url.startswith("sqlite")
-        options = {"timeout": self.wait} if sqlite else {}
+        # An address may say itself how long to wait: sqlite:///FILE?timeout=5
+        says = "timeout=" in self.url.partition("?")[2]
+        options = {"timeout": self.wait} if sqlite and not says else {}
         engine = open_database(
             self.url, "MLSTATS_DATABASE_URL", poolclass=NullPool, connect_args=options
         )

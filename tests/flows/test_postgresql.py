@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -18,60 +12,17 @@ from mlstats.errors import MlstatsError, ServiceError
 from mlstats.io import read_sql
 from mlstats.production_log import ProductionLog
 from tests.decision_example import kill_in_the_middle, next_idea, write_together
+from tests.flows.postgresql_cluster import cluster, needs_postgresql
 from tests.unit.test_production_log import DONE, FAILED
 
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:] or [
-    Path(found).parent for found in [shutil.which("initdb")] if found
-]
-pytestmark = pytest.mark.skipif(not PROGRAMS, reason="PostgreSQL is not installed")
+pytestmark = needs_postgresql
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Start a cluster that ends with the module and yield its URL."""
-    # PostgreSQL refuses to run as root: there the package's own user runs it.
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    folder = Path(tempfile.mkdtemp(prefix="mlstats-pg-"))
-    if as_user:
-        shutil.chown(folder, "postgres", "postgres")
-
-    def call(program: str, *words: str) -> None:
-        command = [*as_user, str(PROGRAMS[0] / program), *words]
-        # No pipes: the server would hold them open after pg_ctl has ended.
-        subprocess.run(
-            command,
-            cwd=folder,
-            check=True,
-            timeout=120,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data = str(folder / "data")
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder}"
-    try:
-        call("initdb", "-D", data, "-U", "office", "-A", "trust", "-E", "UTF8")
-        call(
-            "pg_ctl",
-            "-D",
-            data,
-            "-o",
-            options,
-            "-l",
-            str(folder / "log"),
-            "-w",
-            "start",
-        )
-        try:
-            yield f"postgresql+psycopg://office@127.0.0.1:{port}/postgres"
-        finally:
-            call("pg_ctl", "-D", data, "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with cluster() as made:
+        yield made.url
 
 
 def test_codes_stay_text_and_the_digest_follows_the_content(

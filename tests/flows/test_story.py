@@ -2,7 +2,7 @@
 
 The stages share one project with the servers of `mlstats up`; each goes on where the
 one before has ended. The office is small: forty households a month, two of the methods,
-the evaluation of 2025, production from January 2026.
+the evaluation of 2024, production from January 2025.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ pytestmark = [pytest.mark.xdist_group("story"), pytest.mark.slow]
 
 PILOT = "coicop-demo"
 ADA, MEI, TOM = Identity("ada"), Identity("mei"), Identity("tom")
-YEAR = [f"2025-{month:02d}" for month in range(1, 13)]
-LATER = [f"2026-{month:02d}" for month in range(1, 10)]
-NOW = datetime(2026, 10, 30, tzinfo=UTC)  # at which the calendar is judged
+YEAR = [f"2024-{month:02d}" for month in range(1, 13)]
+LATER = [f"2025-{month:02d}" for month in range(1, 10)]
+NOW = datetime(2025, 10, 30, tzinfo=UTC)  # at which the calendar is judged
 NAME, UNIT, HOME, WEIGHT = "Zebulon Quackenbush", "CANARY0007", "HHCANARY9", 98765432109
 
 
@@ -146,12 +146,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         "subject_owner": "mei",
         "it": "tom",
     }
-    tree["data"]["periods"] = "2025-01/2025-12"
+    tree["data"]["periods"] = "2024-01/2024-12"
     tree["methods"] = {name: tree["methods"][name] for name in METHODS}
-    tree["evaluate"]["split"]["test"] = "2025-11/2025-12"
+    tree["evaluate"]["split"]["test"] = "2024-11/2024-12"
     tree["evaluate"]["bootstrap"] = 100
     tree["gates"].append(
-        {"measure": "accuracy", "versus": "clerk", "margin": 0.08, "to": "production"}
+        {"measure": "accuracy", "versus": "clerk", "margin": 0.1, "to": "production"}
     )
     tree["production"]["review"]["audit_sample"] = 60
     path = project / f"configs/pilots/{PILOT}.yaml"
@@ -241,7 +241,7 @@ def _pages(release: Release) -> None:
     assert facts["period"] in page
     assert label in page
     assert facts["fallback"] or state in page
-    book = openpyxl.load_workbook(release.folder / "release.xlsx", read_only=True)
+    book = openpyxl.load_workbook(release.folder / "release.xlsx")
     said = [str(cell.value) for row in book["Notes"].rows for cell in row]
     assert any(facts["period"] in line for line in said)
     assert any(line.startswith(state) for line in said)
@@ -307,7 +307,7 @@ def test_with_the_whole_gold_sample_the_gates_are_passed(story: Story) -> None:
     story.first = story.to_shadow()
     assert story.aliases() == {"baseline": story.first - 1, "shadow": story.first}
     kept = terms_of(story.model(story.first), story.settings.confidential)
-    assert (kept["method"], kept["seen_to"]) == ("linear", "2025-12")
+    assert (kept["method"], kept["seen_to"]) == ("linear", "2024-12")
     assert kept["baseline"] == story.model(story.first - 1)
     evidence = json.loads((folder / "evidence.json").read_text(encoding="utf-8"))
     assert {gate["result"] for gate in evidence["gates"]} == {"pass"}
@@ -388,6 +388,7 @@ def test_two_people_sign_and_it_is_the_champion(story: Story) -> None:
         LATER[0]: "waiting for review",
         LATER[1]: "waiting for review",
         **dict.fromkeys(LATER[2:], "late"),
+        "2025-10": "planned",
     }
 
 
@@ -410,10 +411,12 @@ def test_three_periods_are_produced_on_schedule(story: Story) -> None:
     done = office.command("deploy", PILOT)
     assert done.returncode == 0, done.stderr
     assert f"produce/{PILOT} deployed: 0 6 3 * *" in done.stdout
-    times = [f"2026-{month:02d}-03T06:00:00+00:00" for month in (4, 5, 6)]
+    times = [f"2025-{month:02d}-03T06:00:00+00:00" for month in (4, 5, 6)]
     with office.client() as client:
-        runs = [office.plan(client, PILOT, time) for time in times]
-        ended = [office.ended(client, run, seconds=240) for run in runs]
+        ended = [  # a month lies between them: each finds the one before released
+            office.ended(client, office.plan(client, PILOT, time), seconds=240)
+            for time in times
+        ]
     assert [run.name for run in ended] == [f"{PILOT} {period}" for period in periods]
     assert {(run.state.type.value, run.state.name) for run in ended} == {
         ("COMPLETED", "Done")
@@ -429,7 +432,6 @@ def test_three_periods_are_produced_on_schedule(story: Story) -> None:
         assert (row.kind, row.outcome, row.release) == ("scheduled", "done", 1)
         assert (row.final, row.causes) == (release.final, "")
         assert story.states()[period] == "waiting for review"
-    # One after the other: each is held to the one before.
     then, now = (totals(story.current(period)) for period in periods[:2])
     key = ["variable", "domain", "class"]
     both = now.merge(then, on=key, suffixes=("", "_then"))
@@ -529,8 +531,8 @@ def test_a_retrained_version_takes_over(story: Story) -> None:
     """It has learnt from a longer year, which it is back-cast over."""
 
     def longer(tree: dict[str, Any]) -> None:
-        tree["data"]["periods"] = "2025-01/2026-04"
-        tree["evaluate"]["split"]["test"] = "2026-03/2026-04"
+        tree["data"]["periods"] = "2024-01/2025-04"
+        tree["evaluate"]["split"]["test"] = "2025-03/2025-04"
 
     story.edit(longer)
     story.run()
@@ -541,7 +543,7 @@ def test_a_retrained_version_takes_over(story: Story) -> None:
     assert second == challenger > first
     assert story.model(second) != story.model(first)
     kept = terms_of(story.model(second), story.settings.confidential)
-    assert kept["seen_to"] == "2026-04"
+    assert kept["seen_to"] == "2025-04"
     for period in [*YEAR[4:], *LATER[:4]]:
         production.produce(PILOT, period, story.settings, back_cast=True)
     for period in LATER[6:8]:
@@ -579,7 +581,10 @@ def test_a_rollback_brings_the_old_champion_back(story: Story) -> None:
     assert release.key.input_digest == before.key.input_digest
     assert release.key.champion == story.model(first)
     assert story.store.verify(before) == []  # what was published stays
-    assert story.states() == dict.fromkeys(LATER, "waiting for review")
+    assert story.states() == {
+        **dict.fromkeys(LATER, "waiting for review"),
+        "2025-10": "planned",
+    }
     told = story.office.command("decisions", PILOT)
     assert told.returncode == 0
     assert f"version {first} is production" in told.stdout
