@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 
-from mlstats.errors import MlstatsError
+from mlstats.errors import MlstatsError, SourceError
 from mlstats.settings import Settings
 
 __all__ = ["Finding", "examine"]
@@ -40,6 +40,7 @@ def examine(settings: Settings) -> list[Finding]:
         _stores,
         _tracking,
         _decisions,
+        _releases,
         _telemetry,
         _fasttext,
     )
@@ -107,6 +108,28 @@ def _decisions(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"decisions on {notice.pilot}", notice.state, notice.said)
     if none:
         yield Finding("decisions", "good", "none yet")
+
+
+def _releases(settings: Settings) -> Iterator[Finding]:
+    """Hold every current release to the checksums of its manifest."""
+    from mlstats.releases import ReleaseStore
+
+    store = ReleaseStore(settings.releases)
+    whole = 0
+    for pilot in store.pilots():
+        for period in store.periods(pilot):
+            try:
+                release = store.current(pilot, period)
+                wrong = ["no release is current"]
+                if release is not None:
+                    wrong = store.verify(release)
+            except SourceError as error:
+                wrong = [error.title]
+            whole += not wrong
+            if wrong:
+                what = f"release {pilot} {period}"
+                yield Finding(what, "broken", f"{wrong[0]}; restore it from a copy")
+    yield Finding("releases", "good", f"{whole} whole" if whole else "none yet")
 
 
 def _telemetry(settings: Settings) -> Iterator[Finding]:

@@ -208,6 +208,12 @@ class ReleaseStore:
         """Return every release of a period, the oldest first."""
         return [_read(folder) for folder in _folders(self._place(pilot, period))]
 
+    def pilots(self) -> list[str]:
+        """Return the pilots that have a folder here."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(place.name for place in self.folder.iterdir() if place.is_dir())
+
     def periods(self, pilot: str) -> list[str]:
         """Return the periods that have a release."""
         root = self.folder / _named(pilot)

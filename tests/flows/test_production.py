@@ -18,6 +18,7 @@ import pytest
 from mlstats import model_store, production_reading
 from mlstats.config import ShadowPlan
 from mlstats.decision_log import DecisionLog
+from mlstats.doctor import examine
 from mlstats.drill import drill
 from mlstats.errors import ConfigError, ContractError, ServiceError
 from mlstats.evaluate import keyed, project_key
@@ -602,6 +603,18 @@ def test_a_database_out_of_reach_is_told(champion: Settings) -> None:
     with pytest.raises(ServiceError) as told:
         produce("diaries", MARCH, settings)
     assert told.value.exit_code == 4
+
+
+def test_the_doctor_holds_releases_to_their_checksums(champion: Settings) -> None:
+    release = produce("diaries", MARCH, champion).release
+    assert release is not None
+    told = {one.what: one for one in examine(champion)}
+    assert told["releases"].found == "1 whole"
+    path = release.folder / "totals.parquet"
+    path.write_bytes(path.read_bytes() + b" ")
+    told = {one.what: one for one in examine(champion)}
+    assert told[f"release diaries {MARCH}"].state == "broken"
+    assert "changed: totals.parquet" in told[f"release diaries {MARCH}"].found
 
 
 def test_a_log_that_was_lost_does_not_pass_for_an_empty_one(
