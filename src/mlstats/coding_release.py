@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlstats import split
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.coding_production import (
@@ -28,6 +27,7 @@ from mlstats.dataset import finder
 from mlstats.errors import MethodError
 from mlstats.evaluate import keyed, levels_of
 from mlstats.performance import lost
+from mlstats.period_source import unit_design
 from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
 from mlstats.quality.routing import Routing, route
 from mlstats.review import draw_audit, hash_of
@@ -161,7 +161,7 @@ def _valued(
     """Return a row per unit with the value that stands until a clerk decides."""
     own, base = spread.get("champion"), spread.get("baseline")
     n = len(data.frame)
-    frame = _design(pilot, data, now)
+    frame = unit_design(pilot, data.frame, now.period)
     none = np.full(n, None, dtype=object)
     frame["champion_code"] = none if own is None else own.code
     frame["baseline_code"] = none if base is None else base.code
@@ -217,27 +217,6 @@ def _agree(own: _Rows, base: _Rows, classification: Classification) -> np.ndarra
         at = own.depth == level
         same[at] = own.routed[at] == classification.ancestor(base.code[at], level)
     return same
-
-
-def _design(pilot: Pilot, data: PeriodData, now: Situation) -> pd.DataFrame:
-    roles, frame = pilot.data.roles, data.frame
-    n = len(frame)
-    columns: dict[str, Any] = {
-        "unit": frame[roles.unit_id].to_numpy(),
-        "period": now.period,
-        "weight": frame[roles.weight].to_numpy(dtype=float)
-        if roles.weight
-        else np.ones(n),
-        "stratum": frame[roles.stratum].fillna("").to_numpy() if roles.stratum else "",
-        "cluster": split.cluster_ids(frame, roles.cluster).to_numpy(),
-        "fraction": frame[roles.fraction].to_numpy(dtype=float)
-        if roles.fraction
-        else 0.0,
-    }
-    columns |= {
-        f"domain_{name}": frame[name].fillna("").to_numpy() for name in roles.domain
-    }
-    return pd.DataFrame(columns, index=pd.RangeIndex(n))
 
 
 # -- people ------------------------------------------------------------------------

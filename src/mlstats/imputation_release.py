@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mlstats import split
 from mlstats.config import Pilot
 from mlstats.errors import MethodError
 from mlstats.evaluate import keyed
@@ -23,8 +21,9 @@ from mlstats.imputation_production import (
 )
 from mlstats.imputation_routes import draw_treated, failing, given, waiting
 from mlstats.imputation_totals import Sides, imputed_totals
+from mlstats.period_source import unit_design
 from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
-from mlstats.records import Records, weights_of
+from mlstats.records import Records
 from mlstats.review import hash_of
 from mlstats.settings import Settings
 
@@ -74,7 +73,8 @@ def compose(
         Where a review is no value of its variable.
     """
     records, made = asked.records, _made(answers, now)
-    units = _design(pilot, records, now)
+    units = unit_design(pilot, records.frame, now.period)
+    units.insert(0, "row", np.arange(len(units)))
     queue = waiting(pilot, records, made.found, made.other)
     units, audit = _routed(pilot, records, made, units, queue, now)
     told = _reviews(units, queue, made.found.values, now)
@@ -121,25 +121,6 @@ def _made(answers: Mapping[str, Treated], now: Situation) -> _Made:
 
 
 # -- records -------------------------------------------------------------------------
-
-
-def _design(pilot: Pilot, records: Records, now: Situation) -> pd.DataFrame:
-    roles, frame = pilot.data.roles, records.frame
-    columns: dict[str, Any] = {
-        "row": np.arange(len(frame)),
-        "unit": frame[roles.unit_id].to_numpy(),
-        "period": now.period,
-        "weight": weights_of(pilot, records),
-        "stratum": frame[roles.stratum].fillna("").to_numpy() if roles.stratum else "",
-        "cluster": split.cluster_ids(frame, roles.cluster).to_numpy(),
-        "fraction": frame[roles.fraction].to_numpy(dtype=float)
-        if roles.fraction
-        else 0.0,
-    }
-    columns |= {
-        f"domain_{name}": frame[name].fillna("").to_numpy() for name in roles.domain
-    }
-    return pd.DataFrame(columns, index=pd.RangeIndex(len(frame)))
 
 
 def _routed(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
+from mlstats import split
 from mlstats.config import Pilot
 from mlstats.dataset import Source
 from mlstats.errors import ConfigError, SourceError
@@ -21,6 +23,7 @@ __all__ = [
     "of_period",
     "own_rows",
     "says_period",
+    "unit_design",
     "without_target",
 ]
 
@@ -163,3 +166,39 @@ def without_target(pilot: Pilot) -> Pilot:
     return pilot.model_copy(
         update={"data": pilot.data.model_copy(update={"roles": roles})}
     )
+
+
+def unit_design(pilot: Pilot, frame: pd.DataFrame, period: str) -> pd.DataFrame:
+    """Return what a release says of each unit besides its values.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The period's data.
+    period : str
+        Which one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns unit, period, weight (1 where there is none), stratum, cluster (the
+        unit's own where there is none), fraction (0 where none is known) and
+        ``domain_NAME``, a row per unit, numbered from 0.
+    """
+    roles, n = pilot.data.roles, len(frame)
+    columns: dict[str, Any] = {
+        "unit": frame[roles.unit_id].to_numpy(),
+        "period": period,
+        "weight": frame[roles.weight].to_numpy(dtype=float)
+        if roles.weight
+        else np.ones(n),
+        "stratum": frame[roles.stratum].fillna("").to_numpy() if roles.stratum else "",
+        "cluster": split.cluster_ids(frame, roles.cluster).to_numpy(),
+        "fraction": frame[roles.fraction].to_numpy(dtype=float)
+        if roles.fraction
+        else 0.0,
+    }
+    columns |= {
+        f"domain_{name}": frame[name].fillna("").to_numpy() for name in roles.domain
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(n))

@@ -9,23 +9,8 @@ import pytest
 from mlstats.config import Pilot
 from mlstats.performance import lost
 from mlstats.produced import Arm, Reason
+from tests.unit.test_schedule import PILOT
 
-PILOT = {
-    "pilot": "diary",
-    "theme": "coding",
-    "owner": {"author": "tests"},
-    "data": {
-        "source": "diary.csv",
-        "roles": {"unit_id": "id", "text": ["text"], "target": "code"},
-        "classification": {"file": "c.csv", "parent": "parent"},
-    },
-    "methods": {
-        "exact": {"kind": "traditional", "use": "mlstats.coding.ExactIndex"},
-        "linear": {"kind": "ml", "use": "mlstats.coding.LinearText"},
-    },
-    "baseline": "exact",
-    "candidate": "linear",
-}
 CHAMPION = Arm("champion", "linear", "d" * 64, 3)
 CLASSES = ["01.1", "01.2", "02.1", "03.1"]
 
