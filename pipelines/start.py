@@ -94,5 +94,6 @@ def _told(flow: Callable[[], R], kept: str = "") -> R:
             where=os.environ.get("PREFECT_API_URL", "the temporary server").split("@")[
                 -1
             ],
-            hint=f"{kept}mlstats doctor, or unset PREFECT_API_URL for a temporary server",
+            hint=f"{kept}mlstats doctor, or unset PREFECT_API_URL "
+            "for a temporary server",
         ) from None
