@@ -514,6 +514,11 @@ def test_what_a_killed_up_left_is_stopped_and_a_dead_server_ends_all(
 
 
 @pytest.mark.soak
+@pytest.mark.xfail(
+    strict=True,
+    run=False,
+    reason="the run that was killed keeps the only place of its deployment",
+)
 def test_a_prefect_server_killed_in_the_middle_of_a_scheduled_run(
     tmp_path: Path,
 ) -> None:
