@@ -73,12 +73,16 @@ def run_produce(
         lambda: cast(
             "Produced",
             produce(pilot, period=period, dry_run=dry_run, back_cast=back_cast),
-        )
+        ),
+        "mlstats calendar tells whether the period was released; ",
     )
 
 
-def _told(flow: Callable[[], R]) -> R:
-    """Return what a flow returns; only errors of mlstats come out of it."""
+def _told(flow: Callable[[], R], kept: str = "") -> R:
+    """Return what a flow returns; only errors of mlstats come out of it.
+
+    `kept` begins the hint where Prefect fails: what tells whether all was done before.
+    """
     try:
         return flow()
     except MlstatsError:
@@ -86,9 +90,10 @@ def _told(flow: Callable[[], R]) -> R:
     except Exception as error:
         # Steps are guarded, so what is left comes from Prefect itself.
         raise ServiceError(
-            f"Prefect did not run the flow: {type(error).__name__}",
+            f"Prefect did not run the flow to its end: {type(error).__name__}",
             where=os.environ.get("PREFECT_API_URL", "the temporary server").split("@")[
                 -1
             ],
-            hint="mlstats doctor, or unset PREFECT_API_URL for a temporary server",
+            hint=f"{kept}mlstats doctor, or unset PREFECT_API_URL "
+            "for a temporary server",
         ) from None

@@ -106,6 +106,7 @@ def _run(
         started.append(stack.enter_context(_mlflow(settings, folder, mlflow)))
         _await(started, lambda: _answers(f"{mlflow}/health"))
     _await(started, lambda: _answers(f"{prefect}/api/health"))
+    _end_dead_runs(prefect, tell)
     if worker:
         started.append(stack.enter_context(_worker(settings, folder, variables)))
         _await(started, lambda: _has_worker(prefect))
@@ -242,11 +243,45 @@ def _has_worker(prefect: str) -> bool:
     )
 
 
-def _get(address: str, content: bytes | None = None) -> str | None:
+def _end_dead_runs(prefect: str, tell: Callable[[str], None]) -> None:
+    """Tell Prefect that the runs of an ended worker have crashed.
+
+    A server that was ended in the middle of a run takes it for running for ever, and
+    with it the one place of its deployment. No worker of this project runs now: who
+    starts the servers holds the project's lock.
+    """
+    api = f"{prefect}/api"
+    running = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+    of_pool = {"name": {"any_": [POOL]}}
+    asked = {"flow_runs": {"state": running}, "work_pools": of_pool}
+    dead = json.loads(_get(f"{api}/flow_runs/filter", _json(asked)) or "[]")
+    said = "the worker or the server of this run was ended"
+    state = {"type": "CRASHED", "name": "Crashed", "message": said}
+    for run in dead:
+        change = _json({"state": state, "force": True})
+        _get(f"{api}/flow_runs/{run['id']}/set_state", change)
+        tell(f"{run['name']}: was cut off; it is told as crashed")
+    limits = json.loads(_get(f"{api}/v2/concurrency_limits/filter", b"{}") or "[]")
+    for limit in limits:
+        if limit["active_slots"] and limit["name"].startswith("deployment:"):
+            place = f"{api}/v2/concurrency_limits/{limit['id']}"
+            _get(place, _json({"active_slots": 0}), "PATCH")
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _get(
+    address: str, content: bytes | None = None, method: str | None = None
+) -> str | None:
     """Ask the loopback, whatever proxy the environment names for others."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(
-        address, data=content, headers={"Content-Type": "application/json"}
+        address,
+        data=content,
+        headers={"Content-Type": "application/json"},
+        method=method,
     )
     try:
         with direct.open(request, timeout=5) as answer:

@@ -268,7 +268,7 @@ def test_the_command_line_tells_by_its_status(tmp_path: Path) -> None:
     assert "fallback (model): The confidential store does not hold" in fallen.stdout
     gone = command(project, *asked, PREFECT_API_URL="http://127.0.0.1:1/api")
     assert gone.returncode == 4
-    assert "Prefect did not run the flow" in gone.stderr
+    assert "Prefect did not run the flow to its end" in gone.stderr
     wrong = command(project, "produce", "diaries", "--period", "2026-13")
     assert wrong.returncode == 2
     (project / f"data/products_{FIRST}.csv").unlink()

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -572,3 +573,47 @@ def test_what_a_killed_up_left_is_stopped_and_a_dead_server_ends_all(
     assert second.returncode == 4, out
     assert "mlflow has ended by itself" in out
     assert psutil.wait_procs(family, timeout=1)[1] == []
+
+
+@pytest.mark.soak
+def test_a_prefect_server_killed_in_the_middle_of_a_scheduled_run(
+    tmp_path: Path,
+) -> None:
+    """Nothing is half released; after a new start the schedule goes on."""
+    from pipelines.deploy import deploy
+
+    project = tmp_path / "another project"
+    (project / "configs/pilots").mkdir(parents=True)
+    data = {**PILOT["data"], "frequency": "M"}  # type: ignore[dict-item]
+    plan = {**PLAN, "notify": []}
+    tree = {**PILOT, "data": data, "production": plan}
+    (project / "configs/pilots/diary.yaml").write_text(yaml.safe_dump(tree))
+    (project / "outcomes.json").write_text(json.dumps({"2019-01": "slow"}))
+    with serving(project) as office:
+        with office.client() as client:
+            deploy("diary", office.settings, print, entrypoint=STAND_IN)
+            cut = office.plan(client, "diary", "2019-01-31T15:00:00+00:00")
+            office.await_((office.settings.home_folder / "2019-01.tries").exists)
+        told = json.loads((project / ".mlstats/servers/running.json").read_text())
+        psutil.Process(int(next(iter(told["processes"])))).kill()
+        out, _ = office.process.communicate(timeout=120)
+        assert office.process.returncode == 4, out
+        assert "prefect has ended by itself" in out
+    store = ReleaseStore(office.settings.releases)
+    assert store.current("diary", "2019-01") is None
+    assert office.attempts() == []
+    with serving(project) as office, office.client() as client:
+        shown = office.command(
+            "calendar", "diary", "--from", "2019-01", "--to", "2019-01"
+        )
+        assert "late" in shown.stdout
+        outcomes(office)
+        again = office.plan(client, "diary", "2019-01-31T15:00:00+00:00")
+        run = office.ended(client, again)
+        assert client.read_flow_run(cut).state.name == "Crashed"
+        assert "was cut off; it is told as crashed" in office.said
+    assert run.state.name == "Done"
+    release = store.current("diary", "2019-01")
+    assert release is not None
+    assert store.verify(release) == []
+    assert [row.outcome for row in office.attempts()] == ["done"]

@@ -20,7 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mlstats import production
+from mlstats import production, production_reading
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import Decision, faults, standing
 from mlstats.demo import make_products
@@ -44,6 +44,7 @@ YEAR = [f"2024-{month:02d}" for month in range(1, 13)]
 LATER = [f"2025-{month:02d}" for month in range(1, 10)]
 NOW = datetime(2025, 10, 30, tzinfo=UTC)  # at which the calendar is judged
 NAME, UNIT, HOME, WEIGHT = "Zebulon Quackenbush", "CANARY0007", "HHCANARY9", 98765432109
+WORDS = [*NAME.split(), UNIT, HOME, str(WEIGHT), f"{WEIGHT:.6e}"[:9]]
 
 
 @dataclass
@@ -177,7 +178,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     def here(function: Callable[..., Any], *given: Any, seconds: float) -> Any:
         return function(*given)
 
-    monkeypatch.setattr(production, "isolated", here)
+    monkeypatch.setattr(production_reading, "isolated", here)
 
 
 # -- what a release holds --------------------------------------------------------------
@@ -454,10 +455,9 @@ def test_no_planted_record_is_in_a_release_a_log_or_a_server(story: Story) -> No
         f".mlstats/shadows/{PILOT}/{LATER[0]}/r0001/totals.parquet",
     } <= names
     assert any(name.startswith("models/") and name.endswith(".db") for name in names)
-    words = [*NAME.split(), UNIT, HOME, str(WEIGHT), f"{WEIGHT:.6e}"[:8]]
-    assert find(words, files) == []
+    assert find(WORDS, files) == []
     kept = list((story.current(LATER[4]).folder / "confidential").iterdir())
-    found = {word for word, _ in find(words, kept)}
+    found = {word for word, _ in find(WORDS, kept)}
     assert {UNIT.lower(), HOME.lower()} <= found  # it was there to be found
 
 
@@ -591,3 +591,4 @@ def test_a_rollback_brings_the_old_champion_back(story: Story) -> None:
     assert f"version {second} is suspended" in told.stdout
     doctor = story.office.command("doctor")
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    assert find(WORDS, publishable(story.office.project, story.inputs)) == []
