@@ -30,6 +30,7 @@ from mlstats.evaluate import keyed, levels_of
 from mlstats.performance import lost
 from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
 from mlstats.quality.routing import Routing, route
+from mlstats.quality.summaries import UNCODED
 from mlstats.review import draw_audit, hash_of
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
@@ -77,8 +78,8 @@ def compose(
         role: _of_units(found, asked, pilot, classification, named[role])
         for role, found in answers.items()
     }
-    units = _valued(pilot, data, spread, classification, now)
     level = levels_of(pilot, classification)[0]
+    units = _valued(pilot, data, spread, classification, level, now)
     units, audit = _audited(pilot, units, classification, level, now)
     units, closed = _reviewed(pilot, units, now)
     totals = code_totals(
@@ -156,6 +157,7 @@ def _valued(
     data: PeriodData,
     spread: Mapping[str, _Rows],
     classification: Classification,
+    level: str,
     now: Situation,
 ) -> pd.DataFrame:
     """Return a row per unit with the value that stands until a clerk decides."""
@@ -178,6 +180,7 @@ def _valued(
     frame["route"] = np.where(given, "automatic", "queue")
     if by_champion:
         _take_champion(frame, rows, base, classification, now)
+        _give_up(frame, base, classification, level, now)
     refuses = refused(pilot, frame["value"].to_numpy(dtype=object))
     frame.loc[refuses, "route"] = "uncodable"
     return frame
@@ -190,7 +193,7 @@ def _take_champion(
     classification: Classification,
     now: Situation,
 ) -> None:
-    """Route by the champion's thresholds, and give up classes that it has lost."""
+    """Route by the champion's thresholds."""
     automatic = own.automatic
     if now.alarm and base is not None:
         # Two witnesses instead of one: the inputs are not those of the evaluation.
@@ -198,10 +201,22 @@ def _take_champion(
     frame["route"] = np.where(automatic, "automatic", "queue")
     frame["value"] = np.where(automatic, own.routed, own.code)
     frame["depth"] = np.where(automatic, own.depth, frame["depth"])
-    if not now.classes or base is None:
-        return
-    at = classification.ancestor(own.code, classification.levels[0])
+
+
+def _give_up(
+    frame: pd.DataFrame,
+    base: _Rows | None,
+    classification: Classification,
+    level: str,
+    now: Situation,
+) -> None:
+    """Give the classes that the champion has lost to the baseline, else to clerks."""
+    at = classification.ancestor(frame["value"], level)
+    at[pd.isna(at) & frame["value"].notna().to_numpy()] = UNCODED
     lost = np.isin(at.astype("str"), [*now.classes])
+    if base is None:
+        frame.loc[lost, "route"] = "queue"
+        return
     frame.loc[lost, "value"] = base.code[lost]
     frame.loc[lost, "confidence"] = base.confidence[lost]
     frame.loc[lost, "depth"] = np.where(pd.isna(base.code[lost]), "", "full")
