@@ -16,10 +16,11 @@ from mlstats.method import as_codes
 from mlstats.produced import Arm, Reason
 from mlstats.quality.audit_estimates import audit_error_rates
 from mlstats.quality.summaries import Ancestor
+from mlstats.release_tables import kept_table
 from mlstats.releases import Release
 from mlstats.review_store import ReviewStore
 
-__all__ = ["audited", "lost"]
+__all__ = ["audited", "lost", "together"]
 
 AUDIT = "confidential/audit.parquet"
 
@@ -32,17 +33,30 @@ def audited(release: Release, reviews: ReviewStore) -> pd.DataFrame | None:
     pandas.DataFrame
         As drawn, with `truth`: blank where nobody has coded the unit.
     """
-    path = release.folder / AUDIT
-    if not path.is_file():
-        return None
     found = reviews.read(release.key.pilot, release.key.period)
     found = found[found["kind"] == "audit"]
-    if found.empty:
+    audit = None if found.empty else kept_table(release.folder / AUDIT)
+    if audit is None:
         return None
-    audit = pd.read_parquet(path)
     told = dict(zip(found["unit"], found["code"], strict=True))
     truth = pd.Series([told.get(name) for name in audit["hash"]], dtype=object)
     return audit.assign(truth=truth)
+
+
+def together(reasons: Sequence[Reason]) -> list[Reason]:
+    """Return what several audits say as one reason: the whole period, else classes.
+
+    Examples
+    --------
+    >>> parts = [Reason("performance", "one", ("02",)), Reason("performance", "two")]
+    >>> together(parts)
+    [Reason(cause='performance', said='two', classes=())]
+    """
+    whole = [one for one in reasons if not one.classes]
+    if whole or len(reasons) < 2:
+        return whole[:1] or list(reasons)
+    classes = tuple(sorted({name for one in reasons for name in one.classes}))
+    return [Reason("performance", "; ".join(one.said for one in reasons), classes)]
 
 
 def lost(

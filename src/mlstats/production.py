@@ -31,6 +31,7 @@ from mlstats.production_reading import (
     roles_of,
 )
 from mlstats.release_files import write_release
+from mlstats.release_tables import kept_table
 from mlstats.release_totals import EARLIER, compared_with
 from mlstats.releases import Release, ReleaseKey, ReleaseStore
 from mlstats.settings import Settings
@@ -171,8 +172,8 @@ def _before(release: Release | None, table: str, scheme: str) -> pd.DataFrame:
     then = release.facts.get("classification", "")
     if scheme and then and scheme != then:
         return pd.DataFrame()
-    path = release.folder / f"{table}.parquet"
-    return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+    kept = kept_table(release.folder / f"{table}.parquet")
+    return pd.DataFrame() if kept is None else kept
 
 
 def _nobody(taken: Taken, base: Answered, causes: list[str]) -> MlstatsError:

@@ -6,23 +6,26 @@ data that the version was trained on; a reference that moves along misses a slow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from mlstats.config import Pilot
+from mlstats.errors import ConfigError
 from mlstats.model_store import table_of
 from mlstats.period import ReferencePeriod
 from mlstats.produced import Arm
 from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
+from mlstats.release_tables import kept_table
 from mlstats.releases import Release, ReleaseStore
 from mlstats.settings import Settings
 from mlstats.watched import CLUSTER, UNIT, WEIGHT
 from mlstats.watching import TRAINED, VOCABULARY, kinds_of
 
-__all__ = ["KEPT", "drift_of_period", "earlier_releases", "vocabulary_of"]
+__all__ = ["KEPT", "back_from", "drift_of_period", "earlier_releases", "vocabulary_of"]
 
 # Where a release keeps what later periods are compared with.
 KEPT: Final = "confidential/watched.parquet"
@@ -49,7 +52,7 @@ def earlier_releases(
         ``last_period`` and ``last_year``, as far as there are any.
     """
     found: dict[str, Release] = {}
-    known = [ReferencePeriod.parse(name) for name in store.periods(pilot)]
+    known = _periods(store.periods(pilot))
     before = [p for p in known if p.frequency == period.frequency and p < period]
     wanted = {
         "last_period": max(before, default=None),
@@ -59,6 +62,27 @@ def earlier_releases(
         release = None if one is None else store.current(pilot, str(one))
         if release is not None:
             found[name] = release
+    return found
+
+
+def back_from(store: ReleaseStore, last: Release) -> Iterator[Release]:
+    """Yield a release and the current ones of the periods before it, back in time."""
+    yield last
+    pilot, first = last.key.pilot, ReferencePeriod.parse(last.key.period)
+    known = _periods(store.periods(pilot))
+    before = [p for p in known if p.frequency == first.frequency and p < first]
+    for period in sorted(before, reverse=True):
+        release = store.current(pilot, str(period))
+        if release is not None:
+            yield release
+
+
+def _periods(names: Sequence[str]) -> list[ReferencePeriod]:
+    """Return the periods among the names of folders; a copy by hand is none."""
+    found = []
+    for name in names:
+        with suppress(ConfigError):
+            found.append(ReferencePeriod.parse(name))
     return found
 
 
@@ -115,8 +139,9 @@ def _references(
     names = {"last_period": "last_accepted", "last_year": "same_period_last_year"}
     for name, told in names.items():
         release = earlier.get(name)
-        if release is not None and (release.folder / KEPT).is_file():
-            frames[told] = pd.read_parquet(release.folder / KEPT)
+        kept = None if release is None else kept_table(release.folder / KEPT)
+        if kept is not None:
+            frames[told] = kept
     return frames
 
 
