@@ -16,6 +16,7 @@ from mlstats.coding_production import (
     Codes,
     Question,
     answer,
+    files,
     known_codes,
     load,
     of_column,
@@ -73,6 +74,8 @@ def compose(
     if not answers:
         raise MethodError("Neither champion nor baseline has answered")
     classification = known_codes(data.more, pilot, list(answers.values()))
+    told = now.reviewed.loc[now.reviewed["kind"] == "queue", "code"]
+    classification = classification.extended(told.astype(str).str.strip())
     named = {"champion": now.champion, "baseline": now.baseline}
     spread = {
         role: _of_units(found, asked, pilot, classification, named[role])
@@ -303,7 +306,8 @@ def _reviewed(
     told = now.reviewed[now.reviewed["kind"] == "queue"]
     if told.empty or not waiting.any():
         return units, 0
-    by_hash = dict(zip(told["unit"], told["code"], strict=True))
+    codes = told["code"].astype(str).str.strip()
+    by_hash = dict(zip(told["unit"], codes.where(codes != "", None), strict=True))
     rows = np.flatnonzero(waiting.to_numpy())
     hashes = keyed(units["unit"].iloc[rows], now.key)
     given = np.array([by_hash.get(name) for name in hashes], dtype=object)
@@ -384,11 +388,6 @@ def _lost(
     )
 
 
-def _files(pilot: Pilot) -> list[str]:
-    spec, texts = pilot.data.classification, pilot.data.uncodable.texts
-    return [*([spec.file] if spec else []), *([texts] if texts else [])]
-
-
 THEME = Theme(
     load=load,
     question=question,
@@ -396,5 +395,5 @@ THEME = Theme(
     of_column=of_column,
     compose=compose,
     lost=_lost,
-    files=_files,
+    files=files,
 )

@@ -30,6 +30,7 @@ from mlstats.production_reading import (
     released_before,
     roles_of,
 )
+from mlstats.production_switches import switches
 from mlstats.release_files import write_release
 from mlstats.release_tables import kept_table
 from mlstats.release_totals import EARLIER, compared_with
@@ -244,7 +245,11 @@ def _facts(
         "joint": bool(composed.totals["difference"].notna().any()),
         "alarm": taken.alarm,
         "drift": taken.drift.sentence() if taken.drift else "not compared",
-        "cautions": [*taken.data.cautions, *_breaks(plan)],
+        "cautions": [
+            *taken.data.cautions,
+            *_breaks(plan),
+            *switches(plan.earlier, reasons, plan.arms),
+        ],
         "classification": _scheme(plan.pilot),
         "synthetic": plan.pilot.data.synthetic,
     }

@@ -14,8 +14,8 @@ from mlstats.produced import Composed
 from mlstats.quality.drift import DriftResult
 from mlstats.quality.release_page import ReleasePage, render_release
 from mlstats.release_drift import KEPT, back_from
-from mlstats.release_totals import method_difference
 from mlstats.release_tables import kept_table
+from mlstats.release_totals import method_difference
 from mlstats.releases import Release, ReleaseStore
 
 __all__ = ["write_release"]

@@ -13,6 +13,7 @@ import pytest
 
 from mlstats import model_store, production_reading
 from mlstats.errors import ContractError, SourceError
+from mlstats.evaluate import keyed, project_key
 from mlstats.production import produce
 from mlstats.releases import Release, ReleaseStore
 from mlstats.review_store import Reviewed, ReviewStore
@@ -219,3 +220,85 @@ def test_a_folder_copied_by_hand_is_no_period(champion: Settings) -> None:
     place = released(champion, FEBRUARY).folder.parent
     shutil.copytree(place, place.with_name("2026-02.bak"))
     assert kept(released(champion), "totals")["last_period"].notna().any()
+
+
+# -- figures -----------------------------------------------------------------------
+
+
+def test_no_small_class_is_what_the_others_leave(champion: Settings) -> None:
+    release = released(champion)
+    told, found = kept(release, "totals"), kept(release, "confidential/units")
+    for domain, rows in told.groupby("domain"):
+        _, _, group = str(domain).partition("=")
+        inside = found["domain_shop_type"].astype(str).eq(group) | (group == "")
+        left = int(inside.sum()) - int(rows["n"].sum())
+        assert left == 0 or left >= 10, domain
+    overall = told[told["domain"] == ""].set_index("class")["n"]
+    parts = told[told["domain"] != ""].groupby("class")["n"].sum()
+    left = overall.reindex(parts.index) - parts
+    assert ((left == 0) | (left >= 10)).all()
+
+
+def test_methods_that_agree_everywhere_may_yet_differ(champion: Settings) -> None:
+    """No difference in the sample is no interval of nothing to nothing."""
+    column = "{kind: traditional, use: mlstats.Incumbent, params: {column: told}}"
+    edited(champion, "{kind: traditional, use: mlstats.coding.WeightedIndex}", column)
+    stored = kept(released_as_column(champion), "confidential/units")
+    frame = data(champion)
+    codes = stored["champion_code"].astype(object)
+    rewrite(champion, frame.assign(told=codes.where(codes.notna(), "")))
+    told = kept(released(champion), "totals")
+    assert (told["difference"] == 0).all()
+    assert told["difference_lower"].isna().all()
+
+
+def released_as_column(settings: Settings) -> Release:
+    rewrite(settings, data(settings).assign(told="01.1.1.1"))
+    return released(settings)
+
+
+# -- reviews -----------------------------------------------------------------------
+
+
+def test_a_code_that_a_clerk_gave_deeper_than_the_file_counts(
+    champion: Settings,
+) -> None:
+    edited(champion, "parent: parent}", 'parent: parent, separator: "."}')
+    queue = kept(released(champion), "confidential/queue")
+    hashes = keyed(queue["unit"], project_key(champion))
+    codes = ["07.2.2.1.7"] * 15 + ["  "] + [" 07.2.2.1 "]
+    reviewed = [Reviewed(h, c, "kim") for h, c in zip(hashes[:17], codes, strict=True)]
+    ReviewStore(champion.database).add("diaries", MARCH, reviewed)
+    release = released(champion)
+    found = kept(release, "confidential/units").set_index("unit").loc[queue["unit"]]
+    assert found["open"].head(17).tolist() == [False] * 15 + [True, False]
+    assert found["value"].iloc[16] == "07.2.2.1"
+    told = kept(release, "totals").query("domain == ''")
+    assert not told["class"].str.contains("uncoded").any()
+
+
+# -- series ------------------------------------------------------------------------
+
+
+def test_a_change_across_a_switch_of_methods_says_so(champion: Settings) -> None:
+    """Also when the champion comes back."""
+    packs = [p for p in (champion.confidential / "models").iterdir() if p.is_dir()]
+    first = released(champion, FEBRUARY)
+    own = next(p for p in packs if p.name[:12] in first.facts["methods"]["champion"])
+    own.rename(own.with_name("away"))
+    second = released(champion, MARCH)
+    own.with_name("away").rename(own)
+    third = released(champion, APRIL)
+    told = [one.facts["cautions"] for one in (first, second, third)]
+    assert not any("difference of the methods" in c for c in told[0])
+    assert any("2026-02 was produced by linear" in c for c in told[1])
+    assert any("2026-03 was produced by index" in c for c in told[2])
+
+
+def test_rows_of_another_period_are_left_out_and_told(champion: Settings) -> None:
+    frame = data(champion)
+    frame.loc[:49, "period"] = FEBRUARY
+    rewrite(champion, frame)
+    facts = released(champion).facts
+    assert facts["counts"]["units"] == len(frame) - 50
+    assert any(c.startswith("50 rows of the file are not") for c in facts["cautions"])
