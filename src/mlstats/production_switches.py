@@ -1,4 +1,4 @@
-"""Where a change between two periods is one of the methods too, and not of the world."""
+"""Where a change between two periods is one of the methods, and not of the world."""
 
 from __future__ import annotations
 
