@@ -144,3 +144,9 @@ def known_codes(
 def refused(pilot: Pilot, codes: np.ndarray) -> np.ndarray:
     """Return where a code says that nothing can be coded."""
     return np.asarray(has_uncodable_code(codes, pilot.data.uncodable.codes), dtype=bool)
+
+
+def files(pilot: Pilot) -> list[str]:
+    """Return the files that decide codes besides the data."""
+    spec, texts = pilot.data.classification, pilot.data.uncodable.texts
+    return [*([spec.file] if spec else []), *([texts] if texts else [])]

@@ -15,6 +15,7 @@ from mlstats.coding_production import (
     Codes,
     Question,
     answer,
+    files,
     known_codes,
     load,
     of_column,
@@ -30,6 +31,7 @@ from mlstats.performance import lost
 from mlstats.period_source import unit_design
 from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
 from mlstats.quality.routing import Routing, route
+from mlstats.quality.summaries import UNCODED
 from mlstats.review import draw_audit, hash_of
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
@@ -72,13 +74,15 @@ def compose(
     if not answers:
         raise MethodError("Neither champion nor baseline has answered")
     classification = known_codes(data.more, pilot, list(answers.values()))
+    told = now.reviewed.loc[now.reviewed["kind"] == "queue", "code"]
+    classification = classification.extended(told.astype(str).str.strip())
     named = {"champion": now.champion, "baseline": now.baseline}
     spread = {
         role: _of_units(found, asked, pilot, classification, named[role])
         for role, found in answers.items()
     }
-    units = _valued(pilot, data, spread, classification, now)
     level = levels_of(pilot, classification)[0]
+    units = _valued(pilot, data, spread, classification, level, now)
     units, audit = _audited(pilot, units, classification, level, now)
     units, closed = _reviewed(pilot, units, now)
     totals = code_totals(
@@ -156,6 +160,7 @@ def _valued(
     data: PeriodData,
     spread: Mapping[str, _Rows],
     classification: Classification,
+    level: str,
     now: Situation,
 ) -> pd.DataFrame:
     """Return a row per unit with the value that stands until a clerk decides."""
@@ -178,6 +183,7 @@ def _valued(
     frame["route"] = np.where(given, "automatic", "queue")
     if by_champion:
         _take_champion(frame, rows, base, classification, now)
+        _give_up(frame, base, classification, level, now)
     refuses = refused(pilot, frame["value"].to_numpy(dtype=object))
     frame.loc[refuses, "route"] = "uncodable"
     return frame
@@ -190,18 +196,31 @@ def _take_champion(
     classification: Classification,
     now: Situation,
 ) -> None:
-    """Route by the champion's thresholds, and give up classes that it has lost."""
+    """Route by the champion's thresholds."""
     automatic = own.automatic
-    if now.alarm and base is not None:
+    if now.alarm:
         # Two witnesses instead of one: the inputs are not those of the evaluation.
-        automatic = automatic & _agree(own, base, classification)
+        second = False if base is None else _agree(own, base, classification)
+        automatic = automatic & second
     frame["route"] = np.where(automatic, "automatic", "queue")
     frame["value"] = np.where(automatic, own.routed, own.code)
     frame["depth"] = np.where(automatic, own.depth, frame["depth"])
-    if not now.classes or base is None:
-        return
-    at = classification.ancestor(own.code, classification.levels[0])
+
+
+def _give_up(
+    frame: pd.DataFrame,
+    base: _Rows | None,
+    classification: Classification,
+    level: str,
+    now: Situation,
+) -> None:
+    """Give the classes that the champion has lost to the baseline, else to clerks."""
+    at = classification.ancestor(frame["value"], level)
+    at[pd.isna(at) & frame["value"].notna().to_numpy()] = UNCODED
     lost = np.isin(at.astype("str"), [*now.classes])
+    if base is None:
+        frame.loc[lost, "route"] = "queue"
+        return
     frame.loc[lost, "value"] = base.code[lost]
     frame.loc[lost, "confidence"] = base.confidence[lost]
     frame.loc[lost, "depth"] = np.where(pd.isna(base.code[lost]), "", "full")
@@ -267,7 +286,8 @@ def _reviewed(
     told = now.reviewed[now.reviewed["kind"] == "queue"]
     if told.empty or not waiting.any():
         return units, 0
-    by_hash = dict(zip(told["unit"], told["code"], strict=True))
+    codes = told["code"].astype(str).str.strip()
+    by_hash = dict(zip(told["unit"], codes.where(codes != "", None), strict=True))
     rows = np.flatnonzero(waiting.to_numpy())
     hashes = keyed(units["unit"].iloc[rows], now.key)
     given = np.array([by_hash.get(name) for name in hashes], dtype=object)
@@ -348,11 +368,6 @@ def _lost(
     )
 
 
-def _files(pilot: Pilot) -> list[str]:
-    spec, texts = pilot.data.classification, pilot.data.uncodable.texts
-    return [*([spec.file] if spec else []), *([texts] if texts else [])]
-
-
 THEME = Theme(
     load=load,
     question=question,
@@ -360,5 +375,5 @@ THEME = Theme(
     of_column=of_column,
     compose=compose,
     lost=_lost,
-    files=_files,
+    files=files,
 )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlstats.cell_protection import told_cells
 from mlstats.coding.classification import Classification
 from mlstats.quality.accuracy import RatioEstimate, proportion_interval, ratio
 from mlstats.quality.design import SingleClusterRule
@@ -18,6 +19,9 @@ from mlstats.quality.summaries import UNCODED
 from mlstats.release_totals import TOTALS, t_limits, told_groups
 
 __all__ = ["code_totals", "process_figures"]
+
+
+_Cells = tuple[str, np.ndarray | None, np.ndarray]  # domain, its units, told classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +60,7 @@ def code_totals(
     pandas.DataFrame
         Columns :data:`mlstats.release_totals.TOTALS`. ``difference`` is champion less
         baseline of the same units, whoever produced them. A class of fewer than ten
-        units is not told.
+        units is not told, nor one without which such a class could be worked out.
     """
     coded = _numbered(units, classification, level)
     known = units.loc[units["fraction"] > 0, ["stratum", "fraction"]]
@@ -69,18 +73,36 @@ def code_totals(
     )
     waits = units["open"].to_numpy(dtype=bool)
     refuse = single == "refuse" and bool((np.bincount(design.stratum) == 1).any())
-    parts = [_table(coded, design, waits, "", None, level)]
+    cells: list[_Cells] = [("", None, _told(coded)[0])]
     for name in domains:
         column = units[f"domain_{name}"].astype("str")
-        for group in told_groups(column):
-            inside = (column == group).to_numpy()
-            told = f"{name}={group}"
-            parts.append(_table(coded, design, waits, told, inside, level))
+        groups, told = _told(coded, column)[1:]
+        cells += [
+            (f"{name}={group}", (column == group).to_numpy(), told[place])
+            for place, group in enumerate(groups)
+            if told[place].any()
+        ]
+    parts = [_table(coded, design, waits, *cell, level) for cell in cells]
     table = pd.concat(parts, ignore_index=True).astype(dict(TOTALS))
     if refuse:
         table[["se", "lower", "upper", "difference_lower", "difference_upper"]] = np.nan
         table["note"] = "a stratum has one cluster: no standard error"
     return table
+
+
+def _told(
+    coded: _Coded, domain: pd.Series | None = None
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return the classes that are told of all units, the groups, and their cells."""
+    k = len(coded.names)
+    row, groups = pd.factorize(domain, sort=True) if domain is not None else (0, [""])
+    named = [str(group) for group in groups]
+    told = told_groups(domain) if domain is not None else named
+    counts = np.bincount(row * k + coded.value, minlength=len(named) * k)
+    counts = counts.reshape(len(named), k)
+    known = np.isin(named, told)
+    classes, cells = told_cells(counts, counts.sum(axis=0), known, least=LEAST_UNITS)
+    return classes, named, cells
 
 
 def _numbered(
@@ -109,6 +131,7 @@ def _table(
     waits: np.ndarray,
     domain: str,
     inside: np.ndarray | None,
+    told: np.ndarray,
     level: str,
 ) -> pd.DataFrame:
     k = len(coded.names)
@@ -121,7 +144,7 @@ def _table(
     of_class = np.bincount(coded.value, weight, minlength=k)
     waiting = np.bincount(coded.value, weight * waits, minlength=k)
     rows = [
-        _row(coded, found, other, gap, place, int(everywhere.sum()))
+        _row(coded, found, other, gap, place, int((weight > 0).sum()))
         | {
             "variable": f"share of classes, level {level}",
             "domain": domain,
@@ -129,8 +152,7 @@ def _table(
             "n": int(counts[place]),
             "open_share": waiting[place] / of_class[place] if of_class[place] else 0.0,
         }
-        for place in range(k)
-        if counts[place] >= LEAST_UNITS
+        for place in map(int, np.flatnonzero(told))
     ]
     return pd.DataFrame(rows, columns=list(TOTALS))
 
@@ -152,7 +174,9 @@ def _row(
     }
     if not coded.both:
         return row | {"note": "one method alone answered: no difference"}
-    ends = t_limits(float(gap.value[place]), float(gap.se[place]), gap.df)
+    # That no unit differs in the sample does not show that none does.
+    se = float(gap.se[place]) or np.nan
+    ends = t_limits(float(gap.value[place]), se, gap.df)
     return row | {
         "baseline": float(other.value[place]),
         "difference": float(gap.value[place]),

@@ -34,7 +34,6 @@ __all__ = ["HELD_OUT", "drift_of", "drift_rows"]
 # Where the codes of the methods come from: they code no unit that they learnt from.
 HELD_OUT: Final = "held_out"
 _PANEL: Final = 0.5  # of the units, that must be in both periods to be paired
-_PER_YEAR: Final = {"A": 1, "S": 2, "Q": 4, "M": 12}
 
 
 def drift_of(pilot: Pilot, dataset: Dataset, evaluation: Evaluation) -> DriftResult:
@@ -158,7 +157,7 @@ class _Sides:
     @property
     def per_year(self) -> int:
         """How often the question is asked; once where the data name no period."""
-        return _PER_YEAR[self.current[0].frequency] if self.current else 1
+        return self.current[0].per_year if self.current else 1
 
     def summary(
         self, name: str, rows: pd.Series, reference: Reference

@@ -1,27 +1,32 @@
 """Whether audits have measured that the champion is not accurate enough any more.
 
-A verdict needs a limit and not a point: the champion makes way where the whole 95 %
-interval of what it coded by itself lies below the accuracy that was promised.
+A verdict needs a limit and not a point: the champion makes way where the whole interval
+of what it coded by itself lies below the accuracy that was promised. The interval is
+wide enough for the looks of a year.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from mlstats.config import Pilot
 from mlstats.method import as_codes
+from mlstats.period import ReferencePeriod
 from mlstats.produced import Arm, Reason
 from mlstats.quality.audit_estimates import audit_error_rates
 from mlstats.quality.summaries import Ancestor
+from mlstats.release_tables import kept_table
 from mlstats.releases import Release
 from mlstats.review_store import ReviewStore
 
-__all__ = ["audited", "lost"]
+__all__ = ["audited", "lost", "together"]
 
 AUDIT = "confidential/audit.parquet"
+_YEARLY: Final = 0.05  # chance of blaming a champion at its target, two-sided
 
 
 def audited(release: Release, reviews: ReviewStore) -> pd.DataFrame | None:
@@ -32,17 +37,30 @@ def audited(release: Release, reviews: ReviewStore) -> pd.DataFrame | None:
     pandas.DataFrame
         As drawn, with `truth`: blank where nobody has coded the unit.
     """
-    path = release.folder / AUDIT
-    if not path.is_file():
-        return None
     found = reviews.read(release.key.pilot, release.key.period)
     found = found[found["kind"] == "audit"]
-    if found.empty:
+    audit = None if found.empty else kept_table(release.folder / AUDIT)
+    if audit is None:
         return None
-    audit = pd.read_parquet(path)
     told = dict(zip(found["unit"], found["code"], strict=True))
     truth = pd.Series([told.get(name) for name in audit["hash"]], dtype=object)
     return audit.assign(truth=truth)
+
+
+def together(reasons: Sequence[Reason]) -> list[Reason]:
+    """Return what several audits say as one reason: the whole period, else classes.
+
+    Examples
+    --------
+    >>> parts = [Reason("performance", "one", ("02",)), Reason("performance", "two")]
+    >>> together(parts)
+    [Reason(cause='performance', said='two', classes=())]
+    """
+    whole = [one for one in reasons if not one.classes]
+    if whole or len(reasons) < 2:
+        return whole[:1] or list(reasons)
+    classes = tuple(sorted({name for one in reasons for name in one.classes}))
+    return [Reason("performance", "; ".join(one.said for one in reasons), classes)]
 
 
 def lost(
@@ -68,9 +86,12 @@ def lost(
     -------
     Reason or None
         For the whole period where the accuracy of all that the champion coded by
-        itself is below the target; else for the published classes of which that holds
-        at the level of all of them together (Bonferroni).
+        itself is below the target; else for the published classes of which that holds.
+        A champion at its target is blamed with a probability of at most 5 % in a year:
+        half of it for the whole and half for the classes, in equal parts for each
+        look of the year and each class (Bonferroni).
     """
+    level = _YEARLY / ReferencePeriod.parse(period).per_year
     version = champion.label
     own = audit["model_version"].astype("str") == version
     own &= audit["route"].isin(["automatic", "audit"])
@@ -81,7 +102,9 @@ def lost(
     codes = mine.assign(
         prediction=mine["value"].astype(object), truth=_to_depth(mine, ancestor)
     )
-    judged = audit_error_rates(codes, ancestor=ancestor, level=pilot.evaluate.level)
+    judged = audit_error_rates(
+        codes, ancestor=ancestor, level=pilot.evaluate.level, confidence=1 - level
+    )
     rates = judged[judged["figure"] == "rate"]
     whole = rates[rates["code"] == ""]
     if len(whole) and float(whole["lower"].iloc[0]) > 1 - target:
@@ -91,7 +114,7 @@ def lost(
             f"the audit of {period} measured an accuracy of {found:.1%}, the whole "
             f"interval below {target:.0%}",
         )
-    return _lost_classes(codes, ancestor, levels, target, period)
+    return _lost_classes(codes, ancestor, levels, target, period, level)
 
 
 def _to_depth(mine: pd.DataFrame, ancestor: Ancestor) -> np.ndarray:
@@ -109,13 +132,14 @@ def _lost_classes(
     levels: Sequence[str],
     target: float,
     period: str,
+    at: float,
 ) -> Reason | None:
     classes = len(set(ancestor(as_codes(codes["value"]), levels[0])) - {None})
     judged = audit_error_rates(
         codes,
         ancestor=ancestor,
         level=levels[0],
-        confidence=1 - 0.05 / max(classes, 1),
+        confidence=1 - at / max(classes, 1),
     )
     rates = judged[(judged["figure"] == "rate") & (judged["code"] != "")]
     below = rates[rates["lower"].astype(float) > 1 - target]

@@ -100,6 +100,11 @@ class ReferencePeriod:
         """Return the period one year earlier."""
         return self.shift(-_PER_YEAR[self.frequency])
 
+    @property
+    def per_year(self) -> int:
+        """How many periods of its frequency a year has."""
+        return _PER_YEAR[self.frequency]
+
     def first_day(self) -> date:
         """Return the first day of the period."""
         year, index = divmod(self.ordinal, _PER_YEAR[self.frequency])

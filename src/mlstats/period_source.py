@@ -155,6 +155,10 @@ def own_rows(source: Source, pilot: Pilot, period: str) -> tuple[pd.DataFrame, s
         )
     if own.all():
         return frame, source.digest
+    if apart:
+        lost = int((~own).sum())
+        told = f"{lost} rows of the file are not of {period} and were left out"
+        source.cautions.append(told)
     kept = frame[own].reset_index(drop=True)
     hashed = pd.util.hash_pandas_object(kept, index=False).to_numpy()
     return kept, hashlib.sha256(hashed.tobytes()).hexdigest()

@@ -30,7 +30,9 @@ from mlstats.production_reading import (
     released_before,
     roles_of,
 )
+from mlstats.production_switches import switches
 from mlstats.release_files import write_release
+from mlstats.release_tables import kept_table
 from mlstats.release_totals import EARLIER, compared_with
 from mlstats.releases import Release, ReleaseKey, ReleaseStore
 from mlstats.settings import Settings
@@ -171,8 +173,8 @@ def _before(release: Release | None, table: str, scheme: str) -> pd.DataFrame:
     then = release.facts.get("classification", "")
     if scheme and then and scheme != then:
         return pd.DataFrame()
-    path = release.folder / f"{table}.parquet"
-    return pd.read_parquet(path) if path.is_file() else pd.DataFrame()
+    kept = kept_table(release.folder / f"{table}.parquet")
+    return pd.DataFrame() if kept is None else kept
 
 
 def _nobody(taken: Taken, base: Answered, causes: list[str]) -> MlstatsError:
@@ -243,10 +245,22 @@ def _facts(
         "joint": bool(composed.totals["difference"].notna().any()),
         "alarm": taken.alarm,
         "drift": taken.drift.sentence() if taken.drift else "not compared",
-        "cautions": [*taken.data.cautions, *_breaks(plan)],
+        "cautions": [
+            *taken.data.cautions,
+            *_breaks(plan),
+            *_unkept(plan, taken),
+            *switches(plan.earlier, reasons, plan.arms),
+        ],
         "classification": _scheme(plan.pilot),
         "synthetic": plan.pilot.data.synthetic,
     }
+
+
+def _unkept(plan: Plan, taken: Taken) -> list[str]:
+    """Tell of a broken contract where the baseline produces anyway."""
+    if plan.arms.champion is not None:
+        return []
+    return [one.said for one in taken.reasons if one.cause == "contract"]
 
 
 def _breaks(plan: Plan) -> list[str]:

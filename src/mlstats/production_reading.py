@@ -9,11 +9,11 @@ import pandas as pd
 
 from mlstats.contract import ContractResult
 from mlstats.errors import MlstatsError, ServiceError, TimeBudgetError
-from mlstats.performance import audited
+from mlstats.performance import audited, together
 from mlstats.produced import Arm, PeriodData, Produced, Reason
 from mlstats.production_plan import Plan, values_digest
 from mlstats.quality.drift import DriftResult
-from mlstats.release_drift import drift_of_period, vocabulary_of
+from mlstats.release_drift import back_from, drift_of_period, vocabulary_of
 from mlstats.releases import ReleaseKey
 from mlstats.review_store import ReviewStore
 from mlstats.scale import isolated
@@ -84,6 +84,9 @@ def read(plan: Plan) -> Taken:
     """
     pilot, settings = plan.pilot, plan.settings
     data, checked = plan.theme.load(pilot, settings, str(plan.period))
+    design = {pilot.data.roles.weight, pilot.data.roles.fraction}
+    if checked.failures["column"].isin(design - {None}).any():
+        checked.raise_if_failed(pilot.pilot)  # no method mends a weight
     reasons = [plan.arms.reason] if plan.arms.reason else []
     reasons += _contract_reason(checked)
     try:
@@ -115,15 +118,23 @@ def _contract_reason(checked: ContractResult) -> list[Reason]:
 
 
 def _performance_reason(plan: Plan) -> list[Reason]:
+    """Return what audits say of the champion, those before it made way too.
+
+    A period that the baseline produced says nothing of the champion: what was measured
+    before stands until another version is decided on or the audit is reviewed anew.
+    """
     champion, last = plan.arms.champion, plan.earlier.get("last_period")
     if champion is None or last is None or plan.arms.reason is not None:
         return []
-    audit = audited(last, ReviewStore(plan.settings.database))
-    if audit is None:
-        return []
-    of, settings = last.key.period, plan.settings
-    found = plan.theme.lost(plan.pilot, settings, champion, of, audit)
-    return [found] if found is not None else []
+    reviews, found = ReviewStore(plan.settings.database), []
+    for release in back_from(plan.releases, last):
+        audit, of = audited(release, reviews), release.key.period
+        if audit is not None:
+            settings = plan.settings
+            found.append(plan.theme.lost(plan.pilot, settings, champion, of, audit))
+        if not release.facts.get("fallback"):
+            break
+    return together([one for one in found if one is not None])
 
 
 def released_before(plan: Plan, taken: Taken) -> Produced | None:

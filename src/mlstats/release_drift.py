@@ -6,28 +6,30 @@ data that the version was trained on; a reference that moves along misses a slow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from mlstats.config import Pilot
+from mlstats.errors import ConfigError
 from mlstats.model_store import table_of
 from mlstats.period import ReferencePeriod
 from mlstats.produced import Arm
 from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
+from mlstats.release_tables import kept_table
 from mlstats.releases import Release, ReleaseStore
 from mlstats.settings import Settings
 from mlstats.watched import CLUSTER, UNIT, WEIGHT
 from mlstats.watching import TRAINED, VOCABULARY, kinds_of
 
-__all__ = ["KEPT", "drift_of_period", "earlier_releases", "vocabulary_of"]
+__all__ = ["KEPT", "back_from", "drift_of_period", "earlier_releases", "vocabulary_of"]
 
 # Where a release keeps what later periods are compared with.
 KEPT: Final = "confidential/watched.parquet"
 _PANEL: Final = 0.5
-_PER_YEAR: Final = {"A": 1, "S": 2, "Q": 4, "M": 12}
 _NOT_WATCHED: Final = {UNIT, WEIGHT, CLUSTER}
 
 
@@ -49,7 +51,7 @@ def earlier_releases(
         ``last_period`` and ``last_year``, as far as there are any.
     """
     found: dict[str, Release] = {}
-    known = [ReferencePeriod.parse(name) for name in store.periods(pilot)]
+    known = _periods(store.periods(pilot))
     before = [p for p in known if p.frequency == period.frequency and p < period]
     wanted = {
         "last_period": max(before, default=None),
@@ -59,6 +61,27 @@ def earlier_releases(
         release = None if one is None else store.current(pilot, str(one))
         if release is not None:
             found[name] = release
+    return found
+
+
+def back_from(store: ReleaseStore, last: Release) -> Iterator[Release]:
+    """Yield a release and the current ones of the periods before it, back in time."""
+    yield last
+    pilot, first = last.key.pilot, ReferencePeriod.parse(last.key.period)
+    known = _periods(store.periods(pilot))
+    before = [p for p in known if p.frequency == first.frequency and p < first]
+    for period in sorted(before, reverse=True):
+        release = store.current(pilot, str(period))
+        if release is not None:
+            yield release
+
+
+def _periods(names: Sequence[str]) -> list[ReferencePeriod]:
+    """Return the periods among the names of folders; a copy by hand is none."""
+    found = []
+    for name in names:
+        with suppress(ConfigError):
+            found.append(ReferencePeriod.parse(name))
     return found
 
 
@@ -81,7 +104,7 @@ def drift_of_period(
     earlier : mapping of str to Release
         From :func:`earlier_releases`.
     """
-    frames = _references(settings, version, earlier)
+    frames = _references(pilot, settings, version, earlier)
     if not frames:
         return None
     learnt = frames.get("training", next(iter(frames.values())))
@@ -96,7 +119,7 @@ def drift_of_period(
     found = drift(
         _counted(watched, reference),
         summaries,
-        periods_per_year=_PER_YEAR[period.frequency],
+        periods_per_year=period.per_year,
     )
     asked: set[str] = {"training", *pilot.production.drift.references}
     why = "no such release, or no training data, is kept"
@@ -105,8 +128,12 @@ def drift_of_period(
 
 
 def _references(
-    settings: Settings, version: Arm | None, earlier: Mapping[str, Release]
+    pilot: Pilot,
+    settings: Settings,
+    version: Arm | None,
+    earlier: Mapping[str, Release],
 ) -> dict[str, pd.DataFrame]:
+    """Return the training data, and the earlier periods that the pilot asks for."""
     frames: dict[str, pd.DataFrame] = {}
     if version is not None:
         trained = table_of(version.digest, settings.confidential, TRAINED)
@@ -115,8 +142,13 @@ def _references(
     names = {"last_period": "last_accepted", "last_year": "same_period_last_year"}
     for name, told in names.items():
         release = earlier.get(name)
-        if release is not None and (release.folder / KEPT).is_file():
-            frames[told] = pd.read_parquet(release.folder / KEPT)
+        if told not in pilot.production.drift.references or release is None:
+            continue
+        if any(one["cause"] == "contract" for one in release.facts.get("fallback", [])):
+            continue  # its data were not accepted
+        kept = kept_table(release.folder / KEPT)
+        if kept is not None:
+            frames[told] = kept
     return frames
 
 

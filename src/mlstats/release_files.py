@@ -13,7 +13,8 @@ from mlstats import io
 from mlstats.produced import Composed
 from mlstats.quality.drift import DriftResult
 from mlstats.quality.release_page import ReleasePage, render_release
-from mlstats.release_drift import KEPT
+from mlstats.release_drift import KEPT, back_from
+from mlstats.release_tables import kept_table
 from mlstats.release_totals import method_difference
 from mlstats.releases import Release, ReleaseStore
 
@@ -88,26 +89,22 @@ def _linked(
     earlier: Mapping[str, Release],
     store: ReleaseStore,
 ) -> pd.DataFrame:
-    """Return the method difference of the last period in which both answered."""
-    if not facts["fallback"]:
+    """Return the method difference of the last period in which both answered.
+
+    Where the baseline produces some classes only, it is no link: champion less baseline
+    is of all of them.
+    """
+    if all(one["classes"] for one in facts["fallback"]):
         return pd.DataFrame()
     if facts["joint"]:
         return method_difference(composed.totals, facts, composed.totals)
     last = earlier.get("last_period")
-    known = [] if last is None else _before(store, last)
-    for release in known:
+    for release in [] if last is None else back_from(store, last):
         if release.facts.get("joint"):
-            table = pd.read_parquet(release.folder / "totals.parquet")
-            return method_difference(composed.totals, release.facts, table)
+            table = kept_table(release.folder / "totals.parquet")
+            if table is not None:
+                return method_difference(composed.totals, release.facts, table)
     return pd.DataFrame()
-
-
-def _before(store: ReleaseStore, last: Release) -> list[Release]:
-    """Return the current releases up to one, the newest first."""
-    pilot, end = last.key.pilot, last.key.period
-    names = [name for name in reversed(store.periods(pilot)) if name <= end]
-    found = [store.current(pilot, name) for name in names]
-    return [release for release in found if release is not None]
 
 
 def _notes(facts: Mapping[str, Any]) -> list[str]:

@@ -76,6 +76,7 @@ def compared_with(
         Welch's of two independent samples.
     """
     known = earlier.reindex(columns=[*_KEY, "estimate", "se", "df"])
+    known = known.astype(dict.fromkeys(_KEY, "str"))  # of an empty table: numbers
     both = totals[_KEY].merge(
         known.rename(columns={"estimate": "then", "se": "se_then", "df": "df_then"}),
         on=_KEY,

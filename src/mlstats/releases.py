@@ -355,8 +355,8 @@ def _read(folder: Path) -> Release:
             int(told["number"]),
             ReleaseKey(**told["key"]),
             bool(told["final"]),
-            told["files"],
-            told["facts"],
+            dict(told["files"]),
+            dict(told["facts"]),
         )
     except (OSError, ValueError, KeyError, TypeError):
         raise _damaged(folder / MANIFEST) from None

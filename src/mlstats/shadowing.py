@@ -18,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from mlstats.config import ShadowPlan
 from mlstats.decisions import Decision
@@ -30,7 +29,6 @@ from mlstats.settings import Settings
 
 __all__ = ["ShadowRecord", "shadow_record"]
 
-_CYCLE: Final = {"M": 12, "Q": 4, "S": 2, "A": 1}  # periods of the four seasons
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def shadow_record(
             back_cast.append(name)
     wanted = plan.back_cast
     if wanted is None:
-        wanted = _CYCLE[seen.frequency] if seen else 0
+        wanted = seen.per_year if seen else 0  # the four seasons
     if seen is None:
         beyond = max(len(live) - plan.live, 0)
         back_cast, live = sorted([*back_cast, *live[:beyond]]), live[beyond:]

@@ -27,7 +27,7 @@ class Shares:
     value, se : numpy.ndarray, shape (classes,)
         Share and standard error, NaN where it cannot be told.
     df : float
-        Clusters less strata.
+        Clusters less strata, of those that hold units of the domain.
     clusters : int
         With weight.
     """
@@ -123,7 +123,8 @@ class ShareDesign:
             y = y - sparse.csr_array((weight, (self.cluster, less)), shape=shape)
         value = np.asarray(y.sum(axis=0)).ravel() / total
         squares = self._squares(y, base, value, total)
-        df = float(n - len(self.fraction))
+        held = base > 0
+        df = float(held.sum() - len(np.unique(self.stratum[held])))
         se = np.sqrt(squares) if df > 0 else np.full(classes, np.nan)
         return Shares(value, se, df, int((base > 0).sum()))
 
