@@ -258,9 +258,8 @@ def _check_codes(now: Reviewing, sheet: pd.DataFrame, problems: _Problems) -> No
     classification = data_of(now).more
     given = sheet.loc[sheet["code"] != "", "code"]
     allowed = _allowed(now, classification, sorted(set(given)))
-    for number, code in given[
-        ~given.isin([c for c, ok in allowed.items() if ok])
-    ].items():
+    wrong = given[~given.map(allowed).astype(bool)]
+    for number, code in wrong.items():
         listed = code in classification
         what = f"the code does not exist in {now.period}" if listed else "unknown code"
         near = None if listed else classification.nearest(code)

@@ -88,11 +88,14 @@ def status(
 ) -> Iterator[PeriodStatus]:
     """Yield the status of each released period of a pilot, or of one."""
     pilot = load_pilot(name, project=settings.project)
-    periods = (
-        [period] if period else ReleaseStore(settings.releases).periods(pilot.pilot)
-    )
-    for one in periods:
+    for one in _periods(pilot, settings, period):
         yield status_of(open_period(name, one, settings))
+
+
+def _periods(pilot: Pilot, settings: Settings, period: str) -> list[str]:
+    if period:
+        return [period]
+    return ReleaseStore(settings.releases).periods(pilot.pilot)
 
 
 def status_of(now: Reviewing) -> PeriodStatus:
@@ -219,9 +222,7 @@ def labels(name: str, settings: Settings, *, period: str = "") -> pd.DataFrame:
         Where the data of a period have changed since its release.
     """
     pilot = load_pilot(name, project=settings.project)
-    periods = (
-        [period] if period else ReleaseStore(settings.releases).periods(pilot.pilot)
-    )
+    periods = _periods(pilot, settings, period)
     tables = [_labels_of(open_period(name, one, settings)) for one in periods]
     return pd.concat(tables, ignore_index=True) if tables else _empty(pilot)
 
