@@ -38,7 +38,16 @@ from mlstats.settings import Settings
 from mlstats.workbook import read_sheet
 from mlstats.workbook_form import Form
 
-__all__ = ["ABOUT", "FILL", "REVIEW", "Exported", "about", "export", "read_texts"]
+__all__ = [
+    "ABOUT",
+    "FILL",
+    "REVIEW",
+    "Exported",
+    "about",
+    "as_saved",
+    "export",
+    "read_texts",
+]
 
 REVIEW, SEARCH, ABOUT = "review", "search", "about"
 FILL: Final = ("code", "comment")
@@ -46,6 +55,8 @@ _HOW: Final = (
     "Fill in the column code: choose from the list, or type a code that the sheet "
     "search holds. Leave it empty where you cannot decide. Nothing else can be changed."
 )
+_ESCAPE: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_LINE_END: Final = re.compile(r"\r\n?")
 _NAME: Final = re.compile(r"^[^\x00-\x1f/\\]{1,255}$")
 
 
@@ -227,7 +238,7 @@ def _write(path: Path, now: Reviewing, one: ReviewFile, found: pd.DataFrame) -> 
     kept = found[["row", "unit", "hash", "kinds", "blind"]].copy()
     for column in locked[1:]:
         kept[f"sum {column}"] = [
-            checksum(now.key, one.export, row, column, text)
+            checksum(now.key, one.export, row, column, as_saved(text))
             for row, text in zip(back["row"], back[column], strict=True)
         ]
     keep_rows(now.settings, one, kept)
@@ -274,6 +285,21 @@ def about(now: Reviewing, one: ReviewFile) -> dict[str, str]:
     told["title"] = now.pilot.title or now.pilot.pilot
     told["how"] = _HOW
     return told
+
+
+def as_saved(text: str) -> str:
+    """Return a text as programs agree on it that save a workbook.
+
+    LibreOffice takes a text that looks like the escape of a character, ``_x000A_``, for
+    that character when it saves; line ends differ between programs.
+
+    Examples
+    --------
+    >>> as_saved("a_x000D_b") == as_saved("a" + chr(10) + "b")
+    True
+    """
+    found = _ESCAPE.sub(lambda told: chr(int(told[1], 16)), text)
+    return _LINE_END.sub("\n", found)
 
 
 def read_texts(path: Path, sheet: str, columns: Iterable[object]) -> pd.DataFrame:

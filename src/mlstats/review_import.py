@@ -19,7 +19,7 @@ from filelock import FileLock
 from mlstats.coding.classification import Classification
 from mlstats.errors import ContractError, SourceError, nearest
 from mlstats.identity import operating_system_user
-from mlstats.review_export import ABOUT, FILL, REVIEW, about, read_texts
+from mlstats.review_export import ABOUT, FILL, REVIEW, about, as_saved, read_texts
 from mlstats.review_files import (
     ReviewFile,
     ReviewFiles,
@@ -249,7 +249,7 @@ def _check_locked(
     for column in locked:
         told = zip(sheet["row"], sheet[column], sums[f"sum {column}"], strict=True)
         for number, (row, text, known) in zip(sheet.index, told, strict=True):
-            if of_cell(row, column, text) != known:
+            if of_cell(row, column, as_saved(text)) != known:
                 what = "a locked cell was changed"
                 problems.add(number, column, what, "as exported")
 
