@@ -40,6 +40,10 @@ _log = logging.getLogger(__name__)
 CANDIDATES: Final = coding_production.CANDIDATES
 _SECONDS: Final = 600.0  # for the reasons of the baseline
 _BLIND_RANGE: Final = 2**64
+_AUDIT: Final = (
+    *("unit", "hash", "value", "depth", "route", "audit_stratum", "inclusion"),
+    *("double_coded", "double_inclusion"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +111,8 @@ def open_period(name: str, period: str, settings: Settings) -> Reviewing:
     kept, key = release.folder / "confidential", project_key(settings)
     queue = pd.read_parquet(kept / "queue.parquet").drop_duplicates("unit")
     audit = pd.read_parquet(kept / "audit.parquet")
+    if audit.empty:  # no unit can be coded, or none has a code
+        audit = pd.DataFrame(columns=list(_AUDIT), dtype=object)
     return Reviewing(
         pilot,
         settings,

@@ -432,6 +432,33 @@ def test_the_code_that_another_coder_gave_meanwhile_stands(at_desk: Desk) -> Non
     assert (told["coder"], told["code"]) == ("lee", "01.1.4.5")
 
 
+def test_uncodable_may_be_a_code(at_desk: Desk) -> None:
+    done = export(NAME, PERIOD, at_desk.settings, coder="kim")
+    kept = kept_rows(at_desk.settings, NAME, PERIOD, done.file.export)
+    one = kept["hash"].iloc[3]
+    fill(done.path, lambda unit: "99" if unit == one else None, kept)
+    table = problems_of(at_desk, done.path)
+    assert table[["row", "what"]].to_numpy().tolist() == [["5", "unknown code"]]
+    path = at_desk.settings.project / "configs/pilots/texts.yaml"
+    told = path.read_text(encoding="utf-8")
+    path.write_text(
+        told.replace("methods:", '  uncodable: {codes: ["99"]}\nmethods:', 1)
+    )
+    import_file(NAME, PERIOD, done.path, at_desk.settings)
+    assert reviews(at_desk)["code"].unique().tolist() == ["99"]
+
+
+def test_a_period_without_an_audit_can_be_reviewed(at_desk: Desk) -> None:
+    now = open_period(NAME, PERIOD, at_desk.settings)
+    now.audit.iloc[:0][["unit"]].to_parquet(
+        now.release.folder / "confidential/audit.parquet"
+    )
+    import_file(NAME, PERIOD, coded(at_desk).path, at_desk.settings)
+    found = status_of(open_period(NAME, PERIOD, at_desk.settings))
+    assert (found.queue_open, found.audit_drawn, found.pairs) == (0, 0, 0)
+    assert found.accuracy.status == "not_measured"
+
+
 def test_a_file_for_other_data_is_refused(at_desk: Desk) -> None:
     done = coded(at_desk)
     path = at_desk.settings.project / f"data/texts_{PERIOD}.parquet"
