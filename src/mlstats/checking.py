@@ -171,8 +171,11 @@ def failure_table(failures: object) -> Table:
     """Return failed rules as a table for the terminal."""
     from rich.table import Table
 
-    table = Table("column", "rule", "rows", "first rows", box=None)
+    table = Table(box=None)
     if isinstance(failures, pd.DataFrame):
+        called = {"count": "rows", "first_rows": "first rows"}
+        for name in failures.columns:
+            table.add_column(called.get(str(name), str(name)))
         for row in failures.itertuples(index=False):
             table.add_row(*(str(value) for value in row))
     return table

@@ -20,6 +20,7 @@ import mlstats
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 from mlstats.production_verbs import drill, produce
+from mlstats.review_verbs import review
 from mlstats.schedule_verbs import calendar, deploy, up
 
 if TYPE_CHECKING:
@@ -279,6 +280,7 @@ def compare(
 
 app.command(rich_help_panel=REVIEW)(promote)
 app.command(rich_help_panel=REVIEW)(decisions)
+app.add_typer(review, rich_help_panel=REVIEW)
 
 
 # -- produce -----------------------------------------------------------------------

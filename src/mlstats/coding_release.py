@@ -33,6 +33,7 @@ from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
 from mlstats.quality.routing import Routing, route
 from mlstats.quality.summaries import UNCODED
 from mlstats.review import draw_audit, hash_of
+from mlstats.review_store import CLOSING
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
 
@@ -283,7 +284,7 @@ def _reviewed(
     """Put in what clerks gave the units of the queue."""
     waiting = units["route"] == "queue"
     units = units.assign(open=waiting)
-    told = now.reviewed[now.reviewed["kind"] == "queue"]
+    told = now.reviewed[now.reviewed["kind"].isin(CLOSING)]
     if told.empty or not waiting.any():
         return units, 0
     codes = told["code"].astype(str).str.strip()

@@ -204,11 +204,17 @@ class Drift(Strict):
 
 
 class ReviewPlan(Strict):
-    """What clerks see of a period."""
+    """What clerks see of a period.
+
+    ``blind_share`` of the queue is coded without suggestions. ``show_unit`` puts the
+    ids of units into the coders' workbooks.
+    """
 
     target_accuracy: float = Field(0.95, gt=0, lt=1)
     audit_sample: int = Field(400, ge=1)
     double_code: float = Field(0.1, ge=0, le=1)
+    blind_share: float = Field(0.1, ge=0, le=1)
+    show_unit: bool = False
 
 
 class ShadowPlan(Strict):

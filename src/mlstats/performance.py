@@ -23,7 +23,7 @@ from mlstats.release_tables import kept_table
 from mlstats.releases import Release
 from mlstats.review_store import ReviewStore
 
-__all__ = ["audited", "lost", "together"]
+__all__ = ["audited", "lost", "to_depth", "together"]
 
 AUDIT = "confidential/audit.parquet"
 _YEARLY: Final = 0.05  # chance of blaming a champion at its target, two-sided
@@ -100,7 +100,7 @@ def lost(
     if mine.empty:
         return None
     codes = mine.assign(
-        prediction=mine["value"].astype(object), truth=_to_depth(mine, ancestor)
+        prediction=mine["value"].astype(object), truth=to_depth(mine, ancestor)
     )
     judged = audit_error_rates(
         codes, ancestor=ancestor, level=pilot.evaluate.level, confidence=1 - level
@@ -117,8 +117,14 @@ def lost(
     return _lost_classes(codes, ancestor, levels, target, period, level)
 
 
-def _to_depth(mine: pd.DataFrame, ancestor: Ancestor) -> np.ndarray:
-    """Return the truth as deep as each code was released: no more was promised."""
+def to_depth(mine: pd.DataFrame, ancestor: Ancestor) -> np.ndarray:
+    """Return the truth as deep as each code was released: no more was promised.
+
+    Parameters
+    ----------
+    mine : pandas.DataFrame
+        Rows of :func:`audited`.
+    """
     truth = as_codes(mine["truth"])
     depth = mine["depth"].astype("str").to_numpy()
     for level in set(depth) - {"full", ""}:

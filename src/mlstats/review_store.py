@@ -16,11 +16,13 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 
 from mlstats.append_only import AppendOnly
 
-__all__ = ["KINDS", "Reviewed", "ReviewStore"]
+__all__ = ["CLOSING", "KINDS", "Reviewed", "ReviewStore"]
 
-# What a unit was reviewed for: it waited in the queue, or was drawn for the audit and
-# coded without a suggestion, by a first or a second coder.
-KINDS: Final = ("queue", "audit", "second")
+# What a unit was reviewed for: it waited in the queue and was coded beside a
+# suggestion, or without one (blind); it was drawn for the audit and coded without a
+# suggestion, by a first or a second coder.
+KINDS: Final = ("queue", "blind", "audit", "second")
+CLOSING: Final = ("queue", "blind")  # what takes a unit out of the queue
 _TABLE = Table(
     "reviews",
     MetaData(),

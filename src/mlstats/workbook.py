@@ -1,8 +1,7 @@
 """Sheets of a workbook: typed cells to columns and back, safe to open.
 
-A workbook types each cell, not each column, and shows a number as its format says:
-the code 0111 is often the number 111 under the format 0000. Writing keeps a text
-that begins like a formula from being evaluated.
+A workbook types each cell, not each column: the code 0111 is often the number 111
+under the format 0000. Writing keeps a text that begins like a formula from evaluation.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import pandas as pd
 
 from mlstats.errors import MlstatsError, SourceError, nearest
 from mlstats.same_bytes import without_times
+from mlstats.workbook_form import Form, widths
 
 __all__ = ["MAX_ROWS", "read_sheet", "text_of", "write_sheets"]
 
@@ -69,6 +69,7 @@ def read_sheet(
     *,
     sheet: str | int | None = None,
     text_columns: Collection[str] = (),
+    numbered: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read one sheet; its first row that holds anything is the header.
 
@@ -80,6 +81,8 @@ def read_sheet(
         Name or position (from 0); by default the first.
     text_columns : collection of str, default ()
         Columns to read as text whatever the cells hold.
+    numbered : bool, default False
+        Let the index be the rows' numbers in the sheet, whose first row is 1.
 
     Returns
     -------
@@ -106,7 +109,8 @@ def read_sheet(
         worksheet = book[name]
         worksheet.reset_dimensions()  # some programs write a wrong extent
         rows = [[seen.value(cell) for cell in row] for row in worksheet.iter_rows()]
-    rows = [row for row in rows if any(value is not None for value in row)]
+    held = [i for i, row in enumerate(rows) if any(value is not None for value in row)]
+    rows = [rows[i] for i in held]
     if not rows:
         raise SourceError(
             "The sheet is empty",
@@ -114,6 +118,8 @@ def read_sheet(
             expected="a header with the column names, then one record a row",
         )
     frame, notes = _as_columns(rows, set(text_columns))
+    if numbered:
+        frame.index = pd.Index([i + 1 for i in held[1:]])
     beside = f", the first of {len(names)}" if sheet is None and len(names) > 1 else ""
     return frame, [f"Sheet: {name}{beside}.", *seen.notes(), *notes]
 
@@ -249,6 +255,7 @@ def write_sheets(
     sheets: dict[str, pd.DataFrame],
     notes: list[str],
     red: Mapping[str, Collection[int]] | None = None,
+    forms: Mapping[str, Form] | None = None,
 ) -> int:
     """Write sheets with a bold, frozen header; texts are never evaluated.
 
@@ -267,6 +274,8 @@ def write_sheets(
         Sentences for a last sheet named Notes, which is left out without any.
     red : mapping of str to collection of int, optional
         Sheet -> rows of its table whose texts stand in red.
+    forms : mapping of str to Form, optional
+        Sheet -> what people may do in it; without, nothing is locked.
 
     Returns
     -------
@@ -287,7 +296,8 @@ def write_sheets(
     book = openpyxl.Workbook(write_only=True)
     writer = _SheetWriter(book)
     for name, frame in sheets.items():
-        writer.add(name, frame, red=(red or {}).get(name, ()))
+        form = (forms or {}).get(name)
+        writer.add(name, frame, red=(red or {}).get(name, ()), form=form)
     if writer.dropped:
         notes = [*notes, f"{writer.dropped} characters cannot stand in a workbook."]
     if notes:
@@ -321,13 +331,20 @@ class _SheetWriter:
         self.book = book
         self.dropped = 0
 
-    def add(self, name: str, frame: pd.DataFrame, *, red: Collection[int] = ()) -> None:
+    def add(
+        self,
+        name: str,
+        frame: pd.DataFrame,
+        *,
+        red: Collection[int] = (),
+        form: Form | None = None,
+    ) -> None:
         from openpyxl.styles import Font
         from openpyxl.utils import get_column_letter
 
         sheet = self.book.create_sheet(name)
         sheet.freeze_panes = "A2"
-        for i, width in enumerate(_widths(frame), start=1):
+        for i, width in enumerate(widths(frame), start=1):
             sheet.column_dimensions[get_column_letter(i)].width = width
         header = [self._cell(sheet, str(column)) for column in frame.columns]
         for cell in header:
@@ -338,7 +355,11 @@ class _SheetWriter:
             for cell in cells if place in red else ():
                 if hasattr(cell, "font"):
                     cell.font = Font(bold=True, color="9A1C1C")
+            if form is not None:
+                cells = form.dress(sheet, list(frame.columns), cells)
             sheet.append(cells)
+        if form is not None:
+            form.finish(sheet, list(frame.columns), len(frame))
 
     def _cell(self, sheet: Any, value: Any) -> Any:
         from openpyxl.cell import WriteOnlyCell
@@ -376,13 +397,3 @@ def _cells(values: pd.Series) -> Iterable[Any]:
             yield value.isoformat()
         else:
             yield value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
-
-
-def _widths(frame: pd.DataFrame) -> list[int]:
-    """Return column widths that fit the header and the first hundred values."""
-    head = frame.head(100)
-    longest = [
-        max(len(str(value)) for value in [column, *head.iloc[:, i]])
-        for i, column in enumerate(frame.columns)
-    ]
-    return [min(60, max(8, length + 2)) for length in longest]

@@ -19,6 +19,7 @@ import pandas as pd
 
 from mlstats.errors import MlstatsError, ServiceError
 from mlstats.workbook import write_sheets
+from mlstats.workbook_form import Form
 
 __all__ = ["write_atomic", "write_json", "write_parquet", "write_text", "write_xlsx"]
 
@@ -173,6 +174,7 @@ def write_xlsx(
     notes: list[str] | None = None,
     *,
     red: Mapping[str, Collection[int]] | None = None,
+    forms: Mapping[str, Form] | None = None,
 ) -> int:
     """Write tables as a workbook whose texts are never evaluated.
 
@@ -188,6 +190,8 @@ def write_xlsx(
         Sentences for a last sheet named Notes.
     red : mapping of str to collection of int, optional
         Sheet -> rows of its table whose texts stand in red.
+    forms : mapping of str to Form, optional
+        Sheet -> what people may do in it; without, nothing is locked.
 
     Returns
     -------
@@ -207,7 +211,7 @@ def write_xlsx(
 
     def write(hidden: Path) -> None:
         nonlocal dropped
-        dropped = write_sheets(hidden, sheets, notes or [], red)
+        dropped = write_sheets(hidden, sheets, notes or [], red, forms)
 
     write_atomic(path, write)
     if dropped:
