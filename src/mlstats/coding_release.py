@@ -34,11 +34,11 @@ from mlstats.review import draw_audit, hash_of
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
 
-__all__ = ["THEME", "compose"]
+__all__ = ["THEME", "Rows", "compose", "of_units"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class Rows:
     """One arm's answers, a row per unit, and how the champion's are routed."""
 
     code: np.ndarray
@@ -74,7 +74,7 @@ def compose(
     classification = known_codes(data.more, pilot, list(answers.values()))
     named = {"champion": now.champion, "baseline": now.baseline}
     spread = {
-        role: _of_units(found, asked, pilot, classification, named[role])
+        role: of_units(found, asked, pilot, classification, named[role])
         for role, found in answers.items()
     }
     units = _valued(pilot, data, spread, classification, now)
@@ -101,13 +101,13 @@ def compose(
 # -- answers -----------------------------------------------------------------------
 
 
-def _of_units(
+def of_units(
     found: Codes,
     asked: Question,
     pilot: Pilot,
     classification: Classification,
     one: Arm | None,
-) -> _Rows:
+) -> Rows:
     """Route the distinct rows by the version's own thresholds, then spread them."""
     told = found.codes[:, 0]
     none = pd.isna(told)
@@ -127,7 +127,7 @@ def _of_units(
         ]
     routes = route(top, _limits(one), classification.ancestor, routing)
     place = asked.inverse if found.distinct else np.arange(len(top))
-    return _Rows(
+    return Rows(
         told[place],
         top["confidence"].to_numpy(dtype=float)[place],
         found,
@@ -154,7 +154,7 @@ def _limits(one: Arm | None) -> pd.DataFrame:
 def _valued(
     pilot: Pilot,
     data: PeriodData,
-    spread: Mapping[str, _Rows],
+    spread: Mapping[str, Rows],
     classification: Classification,
     now: Situation,
 ) -> pd.DataFrame:
@@ -185,8 +185,8 @@ def _valued(
 
 def _take_champion(
     frame: pd.DataFrame,
-    own: _Rows,
-    base: _Rows | None,
+    own: Rows,
+    base: Rows | None,
     classification: Classification,
     now: Situation,
 ) -> None:
@@ -211,7 +211,7 @@ def _take_champion(
     frame.loc[lost, "route"] = np.where(pd.isna(base.code[lost]), "queue", "automatic")
 
 
-def _agree(own: _Rows, base: _Rows, classification: Classification) -> np.ndarray:
+def _agree(own: Rows, base: Rows, classification: Classification) -> np.ndarray:
     same = np.zeros(len(own.code), dtype=bool)
     for level in set(own.depth) - {""}:
         at = own.depth == level
@@ -317,7 +317,7 @@ def _counts(units: pd.DataFrame, audit: pd.DataFrame, closed: int) -> dict[str, 
     }
 
 
-def _queue(units: pd.DataFrame, spread: Mapping[str, _Rows]) -> pd.DataFrame:
+def _queue(units: pd.DataFrame, spread: Mapping[str, Rows]) -> pd.DataFrame:
     """Return what a clerk is shown of each unit that waits, least sure first."""
     rows = np.flatnonzero(units["open"].to_numpy())
     told = spread.get("champion") or spread["baseline"]
