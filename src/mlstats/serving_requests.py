@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, NotRequired
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
@@ -116,5 +116,4 @@ def reasons(faults: Iterable[ErrorDetails], known: set[str]) -> list[dict[str, s
 
 def _strict(name: str, named: dict[str, Any]) -> Any:
     made: Any = TypedDict(name, named)  # type: ignore[misc]
-    made.__pydantic_config__ = _STRICT
-    return made
+    return with_config(_STRICT)(made)
