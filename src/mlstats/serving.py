@@ -11,6 +11,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -29,7 +30,7 @@ from mlstats.errors import MlstatsError, ServiceError, UsageError
 from mlstats.guard import confidential_log
 from mlstats.pilot_files import load_pilot
 from mlstats.serving_door import Door, answer_of, body_of, refuse, reply
-from mlstats.serving_model import Served, Watch
+from mlstats.serving_model import Answers, Served, Watch
 from mlstats.serving_queue import Desk
 from mlstats.serving_requests import Refusal, Requests
 from mlstats.settings import Settings
@@ -41,6 +42,7 @@ LOOK: Final = 2.0  # seconds between two looks at the log of decisions
 STALE: Final = 60.0  # seconds without a look after which the server is not ready
 _TOP: Final = 5  # candidates where no number is asked for
 _CONNECTIONS: Final = 256
+_SWITCH: Final = 0.0005  # seconds for which the answering thread may hold up the others
 _END: Final = 30.0  # seconds in which requests that have begun are answered
 
 
@@ -96,6 +98,7 @@ def serve(
         tell(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
         tell("Ctrl-C stops it")
         gc.collect()
+        sys.setswitchinterval(_SWITCH)
         gc.freeze()  # the model is no garbage: it need not be looked through again
         with _ending():
             uvicorn.Server(config).run(sockets=[listener])
@@ -144,8 +147,8 @@ def _questions(app: FastAPI, watch: Watch, desk: Desk) -> None:
         known = requests_of(served)
         asked = known.read(known.one, body)
         beside, k = asked.get("auxiliary", {}), asked.get("k", _TOP)
-        [found] = await desk.ask(served, [asked["text"]], [beside], k)
-        return reply(_single(served, found.columns()))
+        found = await desk.ask(served, [asked["text"]], [beside], k)
+        return reply(_single(served, found))
 
     @app.post("/v1/code/batch", openapi_extra=_body(now.batch))
     async def batch(request: Request) -> Response:
@@ -156,14 +159,9 @@ def _questions(app: FastAPI, watch: Watch, desk: Desk) -> None:
         records = asked["records"]
         texts = [record["text"] for record in records]
         beside = [record.get("auxiliary", {}) for record in records]
-        parts = await desk.ask(served, texts, beside, asked.get("k", _TOP))
-        columns: dict[str, list[Any]] = {}
-        for part in parts:
-            for name, values in part.columns().items():
-                columns.setdefault(name, []).extend(values)
-        named = {c for row in columns["candidates"] for c in row if c is not None}
-        named |= {c for c in columns["code"] if c is not None}
-        titles = served.titles(sorted(named))
+        found = await desk.ask(served, texts, beside, asked.get("k", _TOP))
+        titles = served.titles(found.given())
+        columns = found.columns()
         return reply({**columns, "titles": titles, "model": served.told})
 
 
@@ -211,10 +209,10 @@ def requests_of(served: Served) -> Requests:
     return Requests(served.auxiliary, served.numeric)
 
 
-def _single(served: Served, columns: dict[str, list[Any]]) -> dict[str, Any]:
-    told = {name: values[0] for name, values in columns.items()}
+def _single(served: Served, found: Answers) -> dict[str, Any]:
+    told = {name: values[0] for name, values in found.columns().items()}
     codes, scores = told.pop("candidates"), told.pop("scores")
-    titles = served.titles(code for code in codes if code is not None)
+    titles = served.titles(found.given())
     told["candidates"] = [
         {"code": code, "title": titles[code], "score": score}
         for code, score in zip(codes, scores, strict=True)

@@ -34,7 +34,8 @@ _VERBS: Final = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "P
 
 def reply(content: Any, status: int = 200) -> Response:
     """Return an answer as JSON."""
-    return Response(to_json(content), status, media_type="application/json")
+    raw = to_json(content, inf_nan_mode="null")  # a score that is not told
+    return Response(raw, status, media_type="application/json")
 
 
 async def body_of(request: Request) -> bytes:

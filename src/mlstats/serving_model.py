@@ -70,17 +70,20 @@ class Answers:
         rows = slice(first, end)
         return Answers(*(getattr(self, one.name)[rows] for one in fields(self)))
 
+    def given(self) -> list[str]:
+        """Return the codes that occur, sorted."""
+        found = {*self.codes.ravel().tolist(), *self.code.tolist()}
+        return sorted(code for code in found if code is not None)
+
     def columns(self) -> dict[str, list[Any]]:
-        """Return a list per column, for JSON; a score that is not told is None."""
-        scores = self.scores.astype(object)
-        scores[~np.isfinite(self.scores)] = None
+        """Return a list per column; a score that is not told is NaN."""
         return {
             "code": self.code.tolist(),
             "depth": self.depth.tolist(),
             "route": self.route.tolist(),
             "abstained": (self.route == "queue").tolist(),
             "candidates": self.codes.tolist(),
-            "scores": scores.tolist(),
+            "scores": self.scores.tolist(),
         }
 
 
@@ -164,8 +167,15 @@ class Served:
         MethodError
             Where the method fails; the message holds nothing of the texts.
         """
-        groups = self._alike(auxiliary)
-        parts = [self._answer(self._frame(texts, auxiliary, g), k) for g in groups]
+        words = np.array(texts, dtype=object)
+        beside = {name: [one.get(name) for one in auxiliary] for name in self.auxiliary}
+        groups = _alike(list(beside.values()), len(texts))
+        parts = []
+        for rows in groups:
+            columns = {"text": pd.Series(words[rows], dtype="str")}
+            for name, values in beside.items():
+                columns[name] = pd.Series([values[i] for i in rows])
+            parts.append(self._answer(pd.DataFrame(columns)[self._stored.columns], k))
         if len(parts) == 1:
             return parts[0]
         order = np.argsort(np.concatenate(groups))
@@ -202,30 +212,6 @@ class Served:
             "ancestors": above,
             "children": [self._named(one) for one in below],
         }
-
-    def _alike(self, auxiliary: Sequence[Mapping[str, Value]]) -> list[list[int]]:
-        """Return the rows whose values are of the same types.
-
-        A column of a whole number and a fraction is one of fractions, in which 1 is
-        written 1.0: a record's answer would depend on its neighbours.
-        """
-        names = self.auxiliary
-        groups: dict[tuple[type, ...], list[int]] = {}
-        for i, given in enumerate(auxiliary):
-            types = tuple([type(given.get(name)) for name in names])
-            groups.setdefault(types, []).append(i)
-        return list(groups.values())
-
-    def _frame(
-        self,
-        texts: Sequence[str],
-        auxiliary: Sequence[Mapping[str, Value]],
-        rows: list[int],
-    ) -> pd.DataFrame:
-        columns = {"text": pd.Series([texts[i] for i in rows], dtype="str")}
-        for name in self.auxiliary:
-            columns[name] = pd.Series([auxiliary[i].get(name) for i in rows])
-        return pd.DataFrame(columns)[self._stored.columns]
 
     def _answer(self, inputs: pd.DataFrame, k: int) -> Answers:
         n = len(inputs)
@@ -271,6 +257,20 @@ class Served:
         held: Classification = self._classification
         self._titles = dict(zip(held.codes, held.titles, strict=True))
         self._tried: set[str] = {*held.codes, *getattr(self, "_tried", ())}
+
+
+def _alike(columns: list[list[Value]], n: int) -> list[list[int]]:
+    """Return the rows whose values are of the same types.
+
+    A column of a whole number and a fraction is one of fractions, in which 1 is
+    written 1.0: a record's answer would depend on its neighbours.
+    """
+    if all(len(set(map(type, values))) == 1 for values in columns):
+        return [list(range(n))]
+    groups: dict[tuple[type, ...], list[int]] = {}
+    for i, row in enumerate(zip(*columns, strict=True)):
+        groups.setdefault(tuple(map(type, row)), []).append(i)
+    return list(groups.values())
 
 
 class Watch:

@@ -16,12 +16,12 @@ from mlstats.serving_model import Answers, Served
 
 __all__ = ["Desk"]
 
-_TOGETHER: Final = 1_000  # rows in one call, between which others have their turn
+_TOGETHER: Final = 1_000  # texts of single requests in one call
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """Texts of one request, or a part of them, for the version that it began with."""
+    """The texts of one request, for the version that it began with."""
 
     served: Served
     texts: Sequence[str]
@@ -43,21 +43,17 @@ class Desk:
         texts: Sequence[str],
         auxiliary: Sequence[Mapping[str, Any]],
         k: int,
-    ) -> list[Answers]:
-        """Return the answers of a version, in parts that follow each other.
+    ) -> Answers:
+        """Return the answers of a version.
 
         Raises
         ------
         MethodError
             Where the method fails on these texts.
         """
-        parts = []
-        for first in range(0, len(texts), _TOGETHER):
-            rows = slice(first, first + _TOGETHER)
-            job = _Job(served, texts[rows], auxiliary[rows], k)
-            self._waiting.put_nowait(job)
-            parts.append(await job.answer)
-        return parts
+        job = _Job(served, texts, auxiliary, k)
+        self._waiting.put_nowait(job)
+        return await job.answer
 
     async def work(self) -> None:
         """Answer until it is cancelled."""

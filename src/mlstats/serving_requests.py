@@ -15,8 +15,8 @@ from typing_extensions import TypedDict
 
 __all__ = ["Refusal", "Requests", "reasons"]
 
-BODY: Final = 8 * 2**20  # bytes
-RECORDS: Final = 10_000
+BODY: Final = 4 * 2**20  # bytes
+RECORDS: Final = 5_000  # others wait until they are coded
 TEXT: Final = 2_000  # characters
 CANDIDATES_AT_MOST: Final = 10
 _TOLD: Final = 20  # reasons in one answer

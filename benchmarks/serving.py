@@ -1,0 +1,153 @@
+"""The server of coding under load: twenty clients, and batches beside the direct call.
+
+    python benchmarks/serving.py [SECONDS]
+
+Twenty clients on the loopback ask for one text each, again as soon as they have their
+answer; then batches of 5,000 different texts take turns with the same call to the
+champion in this process. The pilot is the demonstration's, its champion linear. Clients
+and server share the machine. Takes about a minute.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["DO_NOT_TRACK"] = "true"
+
+import http.client
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import pandas as pd
+
+from mlstats import model_store
+from mlstats.method import predict_top
+from mlstats.settings import Settings
+from tests.production_example import appoint, office
+
+CLIENTS, BATCH, TURNS, K = 20, 5_000, 7, 5
+
+
+@contextmanager
+def server(project: Path) -> Iterator[int]:
+    """Run ``mlstats serve`` as a process and yield its port."""
+    words = [sys.executable, "-m", "mlstats", "-q", "serve", "diaries"]
+    process = subprocess.Popen(
+        words,
+        env={**os.environ, "MLSTATS_PROJECT": str(project)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        address = next(x for x in process.stdout if x.startswith("http://"))
+        yield int(address.rpartition(":")[2])
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def texts(project: Path, n: int, seed: int) -> list[dict[str, Any]]:
+    """Return records whose texts are all different."""
+    frame = pd.read_csv(project / "data/products_2026-03.csv", dtype=str)
+    frame = frame.sample(n, replace=True, random_state=seed)
+    pairs = zip(frame["description"], frame["shop_type"], strict=True)
+    return [
+        {"text": f"{text} {seed * n + i}", "auxiliary": {"shop_type": shop}}
+        for i, (text, shop) in enumerate(pairs)
+    ]
+
+
+def ask(client: http.client.HTTPConnection, address: str, body: bytes) -> bytes:
+    client.request("POST", address, body, {"Content-Type": "application/json"})
+    answer = client.getresponse()
+    content = answer.read()
+    if answer.status != 200:
+        raise SystemExit(f"{answer.status}: {content.decode()}")
+    return content
+
+
+def singles(port: int, project: Path, seconds: float) -> np.ndarray:
+    """Return the seconds that each request took, of all clients."""
+    times: list[list[float]] = [[] for _ in range(CLIENTS)]
+    end = time.perf_counter() + seconds
+
+    def work(place: int) -> None:
+        bodies = [json.dumps(r).encode() for r in texts(project, 500, place)]
+        client = http.client.HTTPConnection("127.0.0.1", port)
+        turn = 0
+        while (began := time.perf_counter()) < end:
+            ask(client, "/v1/code", bodies[turn % len(bodies)])
+            times[place].append(time.perf_counter() - began)
+            turn += 1
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(CLIENTS)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    return np.concatenate(times)
+
+
+def batches(port: int, project: Path, settings: Settings, digest: str) -> np.ndarray:
+    """Return texts per second of the server and of the direct call, a row per turn."""
+    method = model_store.load(digest, settings.confidential).method
+    client = http.client.HTTPConnection("127.0.0.1", port)
+    rows = []
+    for turn in range(TURNS + 1):
+        asked = texts(project, BATCH, 100 + turn)
+        body = json.dumps({"records": asked, "k": K}).encode()
+        flat = [{"text": r["text"], **r["auxiliary"]} for r in asked]
+        frame = pd.DataFrame(flat)
+        began = time.perf_counter()
+        content = ask(client, "/v1/code/batch", body)
+        served = time.perf_counter() - began
+        began = time.perf_counter()
+        codes, _ = predict_top(method, frame, K)
+        direct = time.perf_counter() - began
+        if json.loads(content)["candidates"] != codes.tolist():
+            raise SystemExit("the server's codes are not the champion's")
+        rows.append((BATCH / served, BATCH / direct))
+    return np.array(rows[1:])  # the first turn warms up
+
+
+def main(seconds: float) -> None:
+    """Print both tables."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        made = office(project)
+        appoint(made.settings, made.linear, "production")
+        with server(project) as port:
+            singles(port, project, 2)
+            took = singles(port, project, seconds)
+            both = batches(port, project, made.settings, made.linear)
+    middle, late = np.quantile(took, [0.5, 0.99]) * 1000
+    print(f"\n| {CLIENTS} clients, one text each | |\n|---|---:|")
+    print(f"| requests per second | {len(took) / seconds:,.0f} |")
+    print(f"| median, ms | {middle:.0f} |\n| p99, ms | {late:.0f} |")
+    print(f"| slowest, ms | {1000 * took.max():.0f} |\n")
+    print(
+        f"| batches of {BATCH:,} texts, {K} candidates | texts per second |\n|---|---:|"
+    )
+    print(f"| the server | {np.median(both[:, 0]):,.0f} |")
+    print(f"| the champion itself | {np.median(both[:, 1]):,.0f} |")
+    more = 1e6 * np.median(1 / both[:, 0] - 1 / both[:, 1])
+    print(f"| the server adds, microseconds per text | {more:.1f} |")
+    print(f"| ratio, median of {TURNS} | {np.median(both[:, 0] / both[:, 1]):.2f} |")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 20)
