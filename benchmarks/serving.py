@@ -4,7 +4,8 @@
 
 Twenty clients on the loopback ask for one text each, again as soon as they have their
 answer; then batches of 5,000 different texts take turns with the same call to the
-champion in this process. The pilot is the demonstration's, its champion linear. Clients
+champion in this process, once with texts of a diary's line and once with texts as long
+as an accident's description. The pilot is the demonstration's, its champion linear. Clients
 and server share the machine. Takes about a minute.
 """
 
@@ -60,11 +61,13 @@ def server(project: Path) -> Iterator[int]:
         process.wait()
 
 
-def texts(project: Path, n: int, seed: int) -> list[dict[str, Any]]:
-    """Return records whose texts are all different."""
+def texts(project: Path, n: int, seed: int, lines: int = 1) -> list[dict[str, Any]]:
+    """Return records whose texts are all different, of so many lines each."""
     frame = pd.read_csv(project / "data/products_2026-03.csv", dtype=str)
-    frame = frame.sample(n, replace=True, random_state=seed)
-    pairs = zip(frame["description"], frame["shop_type"], strict=True)
+    rng = np.random.default_rng(seed)
+    chosen = rng.integers(0, len(frame), (n, lines))
+    words = [" ".join(row) for row in frame["description"].to_numpy()[chosen]]
+    pairs = zip(words, frame["shop_type"].to_numpy()[chosen[:, 0]], strict=True)
     return [
         {"text": f"{text} {seed * n + i}", "auxiliary": {"shop_type": shop}}
         for i, (text, shop) in enumerate(pairs)
@@ -102,13 +105,15 @@ def singles(port: int, project: Path, seconds: float) -> np.ndarray:
     return np.concatenate(times)
 
 
-def batches(port: int, project: Path, settings: Settings, digest: str) -> np.ndarray:
+def batches(
+    port: int, project: Path, settings: Settings, digest: str, lines: int
+) -> np.ndarray:
     """Return texts per second of the server and of the direct call, a row per turn."""
     method = model_store.load(digest, settings.confidential).method
     client = http.client.HTTPConnection("127.0.0.1", port)
     rows = []
     for turn in range(TURNS + 1):
-        asked = texts(project, BATCH, 100 + turn)
+        asked = texts(project, BATCH, 100 + turn, lines)
         body = json.dumps({"records": asked, "k": K}).encode()
         flat = [{"text": r["text"], **r["auxiliary"]} for r in asked]
         frame = pd.DataFrame(flat)
@@ -133,20 +138,25 @@ def main(seconds: float) -> None:
         with server(project) as port:
             singles(port, project, 2)
             took = singles(port, project, seconds)
-            both = batches(port, project, made.settings, made.linear)
+            both = {
+                lines: batches(port, project, made.settings, made.linear, lines)
+                for lines in (1, 8)
+            }
     middle, late = np.quantile(took, [0.5, 0.99]) * 1000
     print(f"\n| {CLIENTS} clients, one text each | |\n|---|---:|")
     print(f"| requests per second | {len(took) / seconds:,.0f} |")
     print(f"| median, ms | {middle:.0f} |\n| p99, ms | {late:.0f} |")
     print(f"| slowest, ms | {1000 * took.max():.0f} |\n")
-    print(
-        f"| batches of {BATCH:,} texts, {K} candidates | texts per second |\n|---|---:|"
-    )
-    print(f"| the server | {np.median(both[:, 0]):,.0f} |")
-    print(f"| the champion itself | {np.median(both[:, 1]):,.0f} |")
-    more = 1e6 * np.median(1 / both[:, 0] - 1 / both[:, 1])
-    print(f"| the server adds, microseconds per text | {more:.1f} |")
-    print(f"| ratio, median of {TURNS} | {np.median(both[:, 0] / both[:, 1]):.2f} |")
+    print(f"Batches of {BATCH:,} texts, {K} candidates each; median of {TURNS}:\n")
+    print("| lines in a text | server, texts/s | champion itself | ratio | added, us |")
+    print("|---:|---:|---:|---:|---:|")
+    for lines, found in both.items():
+        served, direct = np.median(found, axis=0)
+        ratio = np.median(found[:, 0] / found[:, 1])
+        added = 1e6 * np.median(1 / found[:, 0] - 1 / found[:, 1])
+        print(
+            f"| {lines} | {served:,.0f} | {direct:,.0f} | {ratio:.2f} | {added:.1f} |"
+        )
 
 
 if __name__ == "__main__":
