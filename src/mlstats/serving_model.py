@@ -28,7 +28,13 @@ from mlstats.config import Pilot
 from mlstats.dataset import finder
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import standing
-from mlstats.errors import ConfigError, MlstatsError, ServiceError, UsageError
+from mlstats.errors import (
+    ConfigError,
+    MethodError,
+    MlstatsError,
+    ServiceError,
+    UsageError,
+)
 from mlstats.guard import method_guard, place
 from mlstats.method import predict_top
 from mlstats.produced import Arm
@@ -319,7 +325,10 @@ class Watch:
             try:
                 self._look()
             except MlstatsError as error:
-                _log.warning("the log of decisions was not read: %s", error.title)
+                _log.warning("no new version is taken up: %s", error.title)
+            except Exception as error:  # the next look must not be lost
+                said = f"{type(error).__name__} at {place(error)}"
+                _log.warning("no new version is taken up: %s", said)
 
     def _look(self) -> None:
         rows = self._decisions.read(self._pilot.pilot)
@@ -343,7 +352,7 @@ class Watch:
                 try:
                     self._serve(arms.champion)
                     return
-                except ServiceError as error:
+                except (ServiceError, MethodError) as error:
                     note = error.title
             else:
                 note = arms.reason.said

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from mlstats import model_store, serving_model
+from mlstats.coding import LinearText
 from mlstats.config import Pilot
 from mlstats.decision_log import DecisionLog
 from mlstats.errors import ConfigError, MethodError, UsageError
@@ -105,6 +106,21 @@ def test_a_champion_that_was_changed_makes_way_until_it_is_mended(
     assert watch.current.arm.role == "champion"
 
 
+def test_a_champion_that_fails_at_its_first_text_is_not_taken_up(
+    made: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("Quackenbush")
+
+    monkeypatch.setattr(LinearText, "predict_top", fail)
+    appoint(made.settings, made.linear, "production")
+    watch = Watch(pilot_of(made), made.settings)
+    assert watch.current.arm.role == "baseline"
+    assert watch.current.note == (
+        "The method 'linear' failed: ValueError: the baseline answers"
+    )
+
+
 def test_the_version_goes_on_while_the_log_does_not_answer(
     made: Office, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,7 +131,7 @@ def test_the_version_goes_on_while_the_log_does_not_answer(
     watch.look()
     assert watch.current is first
     assert watch.looked == then
-    assert "the log of decisions was not read" in caplog.text
+    assert "no new version is taken up" in caplog.text
 
 
 def test_a_version_may_be_asked_for(made: Office) -> None:
