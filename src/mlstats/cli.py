@@ -22,6 +22,7 @@ from mlstats.errors import ContractError, MlstatsError
 from mlstats.production_verbs import drill, produce
 from mlstats.review_verbs import review
 from mlstats.schedule_verbs import calendar, deploy, up
+from mlstats.serving_verbs import serve
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -290,6 +291,7 @@ app.command(rich_help_panel=PRODUCE)(produce)
 app.command(rich_help_panel=PRODUCE)(drill)
 app.command(rich_help_panel=PRODUCE)(deploy)
 app.command(rich_help_panel=PRODUCE)(calendar)
+app.command(rich_help_panel=PRODUCE)(serve)
 
 
 # -- set up ------------------------------------------------------------------------

@@ -37,11 +37,11 @@ from mlstats.review_store import CLOSING
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
 
-__all__ = ["THEME", "compose"]
+__all__ = ["THEME", "Rows", "compose", "of_units"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Rows:
+class Rows:
     """One arm's answers, a row per unit, and how the champion's are routed."""
 
     code: np.ndarray
@@ -75,11 +75,11 @@ def compose(
     if not answers:
         raise MethodError("Neither champion nor baseline has answered")
     classification = known_codes(data.more, pilot, list(answers.values()))
-    told = now.reviewed.loc[now.reviewed["kind"] == "queue", "code"]
+    told = now.reviewed.loc[now.reviewed["kind"].isin(CLOSING), "code"]
     classification = classification.extended(told.astype(str).str.strip())
     named = {"champion": now.champion, "baseline": now.baseline}
     spread = {
-        role: _of_units(found, asked, pilot, classification, named[role])
+        role: of_units(found, asked, pilot, classification, named[role])
         for role, found in answers.items()
     }
     level = levels_of(pilot, classification)[0]
@@ -106,13 +106,13 @@ def compose(
 # -- answers -----------------------------------------------------------------------
 
 
-def _of_units(
+def of_units(
     found: Codes,
     asked: Question,
     pilot: Pilot,
     classification: Classification,
     one: Arm | None,
-) -> _Rows:
+) -> Rows:
     """Route the distinct rows by the version's own thresholds, then spread them."""
     told = found.codes[:, 0]
     none = pd.isna(told)
@@ -132,7 +132,7 @@ def _of_units(
         ]
     routes = route(top, _limits(one), classification.ancestor, routing)
     place = asked.inverse if found.distinct else np.arange(len(top))
-    return _Rows(
+    return Rows(
         told[place],
         top["confidence"].to_numpy(dtype=float)[place],
         found,
@@ -159,7 +159,7 @@ def _limits(one: Arm | None) -> pd.DataFrame:
 def _valued(
     pilot: Pilot,
     data: PeriodData,
-    spread: Mapping[str, _Rows],
+    spread: Mapping[str, Rows],
     classification: Classification,
     level: str,
     now: Situation,
@@ -192,8 +192,8 @@ def _valued(
 
 def _take_champion(
     frame: pd.DataFrame,
-    own: _Rows,
-    base: _Rows | None,
+    own: Rows,
+    base: Rows | None,
     classification: Classification,
     now: Situation,
 ) -> None:
@@ -210,7 +210,7 @@ def _take_champion(
 
 def _give_up(
     frame: pd.DataFrame,
-    base: _Rows | None,
+    base: Rows | None,
     classification: Classification,
     level: str,
     now: Situation,
@@ -231,7 +231,7 @@ def _give_up(
     frame.loc[lost, "route"] = np.where(pd.isna(base.code[lost]), "queue", "automatic")
 
 
-def _agree(own: _Rows, base: _Rows, classification: Classification) -> np.ndarray:
+def _agree(own: Rows, base: Rows, classification: Classification) -> np.ndarray:
     same = np.zeros(len(own.code), dtype=bool)
     for level in set(own.depth) - {""}:
         at = own.depth == level
@@ -317,7 +317,7 @@ def _counts(units: pd.DataFrame, audit: pd.DataFrame, closed: int) -> dict[str, 
     }
 
 
-def _queue(units: pd.DataFrame, spread: Mapping[str, _Rows]) -> pd.DataFrame:
+def _queue(units: pd.DataFrame, spread: Mapping[str, Rows]) -> pd.DataFrame:
     """Return what a clerk is shown of each unit that waits, least sure first."""
     rows = np.flatnonzero(units["open"].to_numpy())
     told = spread.get("champion") or spread["baseline"]

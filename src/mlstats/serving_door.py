@@ -1,0 +1,147 @@
+"""What every request passes: who may ask, what is logged, what an error says.
+
+A web page that somebody has open can send requests to this machine too. So only the
+loopback's own names are taken as Host (a page may have its own name point here), no
+other page's Origin, and JSON only, which a page may not send elsewhere unasked. The log
+tells address, status and time, never a path or a query as they were sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic_core import to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlstats.errors import MlstatsError
+from mlstats.guard import place
+from mlstats.serving_requests import BODY, Refusal
+
+__all__ = ["Door", "answer_of", "body_of", "refuse", "reply"]
+
+_log = logging.getLogger(__name__)
+_confidential = logging.getLogger("mlstats.confidential")
+
+_READ_ON: Final = 8 * BODY
+_NAMES: Final = frozenset({"127.0.0.1", "localhost"})
+_VERBS: Final = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
+
+
+def reply(content: Any, status: int = 200) -> Response:
+    """Return an answer as JSON."""
+    raw = to_json(content, inf_nan_mode="null")  # a score that is not told
+    return Response(raw, status, media_type="application/json")
+
+
+async def body_of(request: Request) -> bytes:
+    """Return the body of a request, no more of it than is allowed.
+
+    Raises
+    ------
+    Refusal
+        413 or 415.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal(415, "The body has to be JSON, with application/json as its type")
+    told = request.headers.get("content-length", "")
+    size = int(told) if told.isdigit() else 0
+    parts, read = [], 0
+    # A client that still writes would not hear the reason, so a little is read on.
+    if size <= _READ_ON:
+        async for part in request.stream():
+            read += len(part)
+            if read > _READ_ON:
+                break
+            if max(read, size) <= BODY:
+                parts.append(part)
+    if max(read, size) > BODY:
+        raise Refusal(413, f"The body has more than {BODY:,} bytes")
+    return b"".join(parts)
+
+
+class Door:
+    """The outermost part of the application.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What is behind it.
+    addresses : sequence of str
+        Its addresses; ``{`` begins a part that is free.
+    """
+
+    def __init__(self, app: ASGIApp, addresses: Sequence[str]) -> None:
+        self._app = app
+        self._exact = frozenset(a for a in addresses if "{" not in a)
+        self._begun = {a.partition("{")[0]: a for a in addresses if "{" in a}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or refuse it; nothing it raises goes further."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, seen = time.perf_counter(), [0]
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen[0] = message["status"]
+            await send(message)
+
+        try:
+            _admit(scope)
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if not seen[0]:
+                await answer_of(error)(scope, receive, noted)
+        finally:
+            verb = scope["method"] if scope["method"] in _VERBS else "(other)"
+            took = 1000 * (time.perf_counter() - began)
+            _log.info("%s %s %d %.0f ms", verb, self._named(scope), seen[0], took)
+
+    def _named(self, scope: Scope) -> str:
+        path = scope["path"]
+        if path in self._exact:
+            return str(path)
+        found = [name for begun, name in self._begun.items() if path.startswith(begun)]
+        return found[0] if found else "(no address of ours)"
+
+
+def _admit(scope: Scope) -> None:
+    headers: dict[bytes, list[str]] = {}
+    for name, value in scope["headers"]:
+        headers.setdefault(name, []).append(value.decode("latin-1"))
+    hosts = headers.get(b"host", [])
+    if len(hosts) != 1 or hosts[0].partition(":")[0].lower() not in _NAMES:
+        raise Refusal(400, "The header Host has to name this machine's loopback")
+    own = f"http://{hosts[0].lower()}"
+    if any(origin.lower() != own for origin in headers.get(b"origin", [])):
+        raise Refusal(403, "Pages of other origins are not answered")
+
+
+def answer_of(error: Exception) -> Response:
+    """Return the answer that tells an error, without anything that was sent."""
+    if isinstance(error, Refusal):
+        return refuse(error.status, error.said, error.details)
+    if isinstance(error, MlstatsError):
+        _log.error("%s", error.title)
+        return refuse(500, error.title)
+    _confidential.error("a request", exc_info=error)
+    _log.error("an internal fault: %s at %s", type(error).__name__, place(error))
+    return refuse(500, f"An internal fault: {type(error).__name__}")
+
+
+def refuse(
+    status: int, said: str, details: Sequence[Mapping[str, str]] = ()
+) -> Response:
+    """Return an answer that gives a reason, after which the connection is closed."""
+    content = {"error": said} | ({"details": details} if details else {})
+    answer = reply(content, status)
+    if status == 413:  # the rest of the body is not read
+        answer.headers["connection"] = "close"
+    return answer
