@@ -30,7 +30,6 @@ from mlstats.settings import Settings
 __all__ = ["ShadowRecord", "shadow_record"]
 
 
-
 @dataclass(frozen=True)
 class ShadowRecord:
     """What a version has shown in the shadow, and what it has to show.
