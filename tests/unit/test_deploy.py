@@ -95,7 +95,12 @@ def test_a_pilot_without_a_schedule_is_not_deployed(tmp_path: Path) -> None:
 
 
 def test_without_a_server_there_is_nothing_to_deploy_to(tmp_path: Path) -> None:
-    with pytest.raises(ServiceError, match="no Prefect server") as told:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings(restore_defaults={PREFECT_API_URL}),
+        pytest.raises(ServiceError, match="no Prefect server") as told,
+    ):
         deploy("coicop-demo", Settings(project=tmp_path), print)
     assert "mlstats up" in str(told.value)
 

@@ -15,6 +15,7 @@ from mlstats.errors import (
     RefusedError,
     ServiceError,
     SourceError,
+    TimeBudgetError,
     UsageError,
     nearest,
 )
@@ -37,6 +38,7 @@ PARTS = {
         (SourceError, 3),
         (ServiceError, 4),
         (MethodError, 5),
+        (TimeBudgetError, 5),
         (MlstatsError, 5),
     ],
 )
@@ -57,6 +59,7 @@ def test_every_public_error_is_in_the_table_above() -> None:
         "RefusedError",
         "ServiceError",
         "SourceError",
+        "TimeBudgetError",
         "UsageError",
     }
 
