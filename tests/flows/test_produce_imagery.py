@@ -339,7 +339,10 @@ def test_a_count_waits_for_a_methodologist_and_is_published_or_withheld(
 def test_spread_totals_are_released_by_domain_without_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    zones = pytest.importorskip("tests.unit.test_zone_pilots")
+    pytest.importorskip("geopandas")
+    pytest.importorskip("shapely")
+    from tests.unit import test_zone_pilots as zones
+
     monkeypatch.setattr(production_reading, "isolated", direct)
     with rasterio.open(
         "buildings.tif", "w", driver="GTiff", height=40, width=120, count=1,

@@ -65,17 +65,30 @@ def hook() -> Iterator[tuple[str, list[tuple[str, str]]]]:
         thread.join()
 
 
+def own_office(
+    folder: Path, plan: dict[str, Any] | None = None, **by_period: str
+) -> Path:
+    """Write a project with the diary's pilot, which calls nobody by default."""
+    project = folder / "a project"
+    (project / "configs/pilots").mkdir(parents=True)
+    data = {**PILOT["data"], "frequency": "M"}  # type: ignore[dict-item]
+    tree = {**PILOT, "data": data, "production": plan or {**PLAN, "notify": []}}
+    (project / "configs/pilots/diary.yaml").write_text(yaml.safe_dump(tree))
+    tell_outcomes(project, **by_period)
+    return project
+
+
+def tell_outcomes(project: Path, **by_period: str) -> None:
+    said = {name.replace("_", "-")[1:]: what for name, what in by_period.items()}
+    (project / "outcomes.json").write_text(json.dumps(said))
+
+
 @pytest.fixture(scope="module")
 def office(
     tmp_path_factory: pytest.TempPathFactory,
     hook: tuple[str, list[tuple[str, str]]],
 ) -> Iterator[Office]:
-    project = tmp_path_factory.mktemp("office") / "a project"
-    (project / "configs/pilots").mkdir(parents=True)
-    data = {**PILOT["data"], "frequency": "M"}  # type: ignore[dict-item]
-    tree = {**PILOT, "data": data, "production": PLAN}
-    (project / "configs/pilots/diary.yaml").write_text(yaml.safe_dump(tree))
-    (project / "outcomes.json").write_text("{}")
+    project = own_office(tmp_path_factory.mktemp("office"), PLAN)
     with serving(project, hook[1]) as office:
         yield office
 
@@ -106,8 +119,7 @@ def deployed(office: Office, client: Any) -> list[str]:
 
 
 def outcomes(office: Office, **by_period: str) -> None:
-    said = {name.replace("_", "-")[1:]: what for name, what in by_period.items()}
-    (office.project / "outcomes.json").write_text(json.dumps(said))
+    tell_outcomes(office.project, **by_period)
 
 
 def test_up_tells_where_the_servers_are(office: Office) -> None:
@@ -508,26 +520,23 @@ def test_a_run_that_is_killed_calls_the_office(office: Office, client: Any) -> N
 
 
 @pytest.mark.soak
-def test_up_stops_a_flow_in_the_middle_of_a_period_too(
-    office: Office, client: Any
-) -> None:
+def test_up_stops_a_flow_in_the_middle_of_a_period_too(tmp_path: Path) -> None:
     from pipelines.deploy import deploy
 
-    deploy("diary", office.settings, print, entrypoint=STAND_IN)
-    outcomes(office, _2019_01="slow")
-    office.plan(client, "diary", "2019-01-31T15:00:00+00:00")
-    office.await_((office.settings.home_folder / "2019-01.tries").exists)
-    family = psutil.Process(office.process.pid).children(recursive=True)
-    office.process.send_signal(signal.SIGTERM)
-    out, _ = office.process.communicate(timeout=120)
-    assert office.process.returncode == 0, out
-    assert psutil.wait_procs(family, timeout=1)[1] == []
+    with serving(own_office(tmp_path, _2019_01="slow")) as office:
+        with office.client() as client:
+            deploy("diary", office.settings, print, entrypoint=STAND_IN)
+            office.plan(client, "diary", "2019-01-31T15:00:00+00:00")
+            office.await_((office.settings.home_folder / "2019-01.tries").exists)
+        family = psutil.Process(office.process.pid).children(recursive=True)
+        office.process.send_signal(signal.SIGTERM)
+        out, _ = office.process.communicate(timeout=120)
+        assert office.process.returncode == 0, out
+        assert psutil.wait_procs(family, timeout=1)[1] == []
     assert ReleaseStore(office.settings.releases).current("diary", "2019-01") is None
 
 
 def test_up_stops_all_and_leaves_no_process(office: Office) -> None:
-    if office.process.poll() is not None:
-        pytest.skip("the soak test before has stopped it")
     family = psutil.Process(office.process.pid).children(recursive=True)
     assert len(family) >= 3
     office.process.send_signal(signal.SIGINT)
@@ -582,13 +591,7 @@ def test_a_prefect_server_killed_in_the_middle_of_a_scheduled_run(
     """Nothing is half released; after a new start the schedule goes on."""
     from pipelines.deploy import deploy
 
-    project = tmp_path / "another project"
-    (project / "configs/pilots").mkdir(parents=True)
-    data = {**PILOT["data"], "frequency": "M"}  # type: ignore[dict-item]
-    plan = {**PLAN, "notify": []}
-    tree = {**PILOT, "data": data, "production": plan}
-    (project / "configs/pilots/diary.yaml").write_text(yaml.safe_dump(tree))
-    (project / "outcomes.json").write_text(json.dumps({"2019-01": "slow"}))
+    project = own_office(tmp_path, _2019_01="slow")
     with serving(project) as office:
         with office.client() as client:
             deploy("diary", office.settings, print, entrypoint=STAND_IN)
