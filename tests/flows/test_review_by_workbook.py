@@ -15,13 +15,13 @@ from typer.testing import CliRunner
 from mlstats import cli, production_reading
 from mlstats.evaluate import keyed, project_key
 from mlstats.production import produce
-from mlstats.review_export import Exported, export
-from mlstats.review_files import kept_rows
+from mlstats.review_export import export
 from mlstats.review_import import import_file
 from mlstats.review_rows import open_period
 from mlstats.review_status import labels, status_of
 from mlstats.settings import Settings
 from tests.production_example import appoint, office
+from tests.reviewing_example import fill, of_units
 
 MARCH = "2026-03"
 ERRORS = {"kim": 0.03, "lee": 0.10}  # of codes that a coder gets wrong
@@ -48,26 +48,8 @@ def truth_of(settings: Settings) -> pd.Series:
     """Return the code by the unit's hash that this test takes as true of it."""
     path = settings.project / f"data/products_{MARCH}.csv"
     frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    hashes = keyed(frame["line_id"], project_key(settings))
     gold = frame["coicop_gold"].mask(frame["coicop_gold"] == "", frame["coicop_clerk"])
-    return pd.Series(gold.to_numpy(), index=hashes)
-
-
-def code(done: Exported, settings: Settings, truth: pd.Series) -> None:
-    """Fill in a coder's file: the truth, but for the coder's errors."""
-    rng = np.random.default_rng([20260301, len(done.file.coder), done.file.second])
-    kept = kept_rows(settings, "diaries", MARCH, done.file.export)
-    unit = dict(zip(kept["row"], kept["hash"], strict=True))
-    others = sorted(set(truth))
-    book = openpyxl.load_workbook(done.path)
-    sheet = book["review"]
-    at = {cell.value: cell.column for cell in sheet[1]}
-    for number in range(2, sheet.max_row + 1):
-        right = truth[unit[sheet.cell(number, at["row"]).value]]
-        wrong = rng.uniform() < ERRORS[done.file.coder]
-        other = rng.choice([one for one in others if one != right])
-        sheet.cell(number, at["code"]).value = str(other) if wrong else right
-    book.save(done.path)
+    return of_units(settings, frame["line_id"], gold)
 
 
 def test_two_coders_make_a_release_final_and_measure_it(champion: Settings) -> None:
@@ -84,7 +66,7 @@ def test_two_coders_make_a_release_final_and_measure_it(champion: Settings) -> N
     assert len(reasons) > len(beside) / 2
     assert reasons.str.startswith("index: ").all()
     for done in (kim, lee):
-        code(done, champion, truth)
+        fill(done, champion, truth, ERRORS[done.file.coder], seed=20260301)
         import_file("diaries", MARCH, done.path, champion, coder=done.file.coder)
 
     found = status_of(open_period("diaries", MARCH, champion))
