@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,15 +15,13 @@ from filelock import FileLock
 
 from mlstats import io
 from mlstats.coding.classification import Classification
-from mlstats.errors import RefusedError, UsageError, nearest
-from mlstats.identity import operating_system_user
+from mlstats.errors import RefusedError, UsageError
+from mlstats.review_claims import check_coder, given_out, new_file, record
 from mlstats.review_files import (
     ReviewFile,
-    ReviewFiles,
     checksum,
     folder_of,
     keep_rows,
-    kept_rows,
 )
 from mlstats.review_rows import (
     CANDIDATES,
@@ -57,7 +54,6 @@ _HOW: Final = (
 )
 _ESCAPE: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _LINE_END: Final = re.compile(r"\r\n?")
-_NAME: Final = re.compile(r"^[^\x00-\x1f/\\]{1,255}$")
 
 
 @dataclass(frozen=True)
@@ -127,56 +123,24 @@ def export(
     RefusedError
         Where the period's data have changed since its release.
     """
-    if not _NAME.match(coder):
-        raise UsageError("A coder has a name", where="--coder", expected="a login name")
+    check_coder(coder)
     now = open_period(name, period, settings)
     folder = folder_of(settings, now.pilot.pilot, now.period)
     with FileLock(folder / ".lock", timeout=60):
-        gone, others = _others(now, coder, second, instead_of)
+        gone, others = given_out(now, coder, second=second, instead_of=instead_of)
         found = waiting(now, second=second, without=others)
         if found.empty:
             raise _nothing(now, coder, len(others))
-        one = ReviewFile(
-            secrets.token_hex(6), now.pilot.pilot, now.period, now.release.number,
-            now.release.key.input_digest, coder, int(second), 0, "export", 0,
-            operating_system_user().name,
-        )  # fmt: skip
+        one = new_file(now, coder, second=second, rows=0)
         found = _shuffled(now, one, found).head(rows or len(found))
         one = replace(one, rows=len(found))
         path = _path(folder, one, out)
         dropped = _write(path, now, one, found)
-        ReviewFiles(settings.database).add([*gone, one])
+        record(now, [*gone, one])
     blind = int(found["blind"].sum())
     withdrawn = tuple(file.export for file in gone)
     count = len(others)
     return Exported(path, one, len(found) - blind, blind, count, withdrawn, dropped)
-
-
-def _others(
-    now: Reviewing, coder: str, second: bool, instead_of: str
-) -> tuple[list[ReviewFile], set[str]]:
-    """Return the files that are withdrawn, and the units that this file cannot have."""
-    settings, by = now.settings, operating_system_user().name
-    held = ReviewFiles(settings.database).held(now.pilot.pilot, now.period)
-    if instead_of and instead_of not in set(held["coder"]):
-        raise UsageError(
-            f"The coder {instead_of} has no file of {now.period}",
-            where="--instead-of",
-            nearest=nearest(instead_of, held["coder"].astype(str)),
-        )
-    gone, others = [], set()
-    for row in held.drop(columns="time").to_dict("records"):
-        file = ReviewFile(**{str(k): v for k, v in row.items()})
-        own = file.coder in (coder, instead_of) and bool(file.second) == second
-        if own:
-            gone.append(replace(file, act="withdraw", added=0, by=by))
-        # The coders of a double-coded unit are two, in whichever order.
-        if not own and (bool(file.second) == second or file.coder == coder):
-            kept = kept_rows(settings, file.pilot, file.period, file.export)
-            others |= set(kept["hash"])
-    told = now.reviewed[now.reviewed["coder"] == coder]
-    others |= set(told.loc[told["kind"] == ("audit" if second else "second"), "unit"])
-    return gone, others
 
 
 def _nothing(now: Reviewing, coder: str, elsewhere: int) -> UsageError:

@@ -6,7 +6,6 @@ cell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from mlstats.coding.classification import Classification
 from mlstats.errors import ContractError, SourceError, nearest
 from mlstats.identity import operating_system_user
 from mlstats.review_export import ABOUT, FILL, REVIEW, about, as_saved, read_texts
@@ -27,8 +25,8 @@ from mlstats.review_files import (
     folder_of,
     kept_rows,
 )
-from mlstats.review_rows import CANDIDATES, Reviewing, data_of, open_period
-from mlstats.review_store import CLOSING, Reviewed, ReviewStore
+from mlstats.review_rows import Reviewing, data_of, may_give, open_period
+from mlstats.review_store import Reviewed, ReviewStore, reviews_of, slot
 from mlstats.settings import Settings
 
 __all__ = ["PROBLEMS", "Imported", "import_file"]
@@ -257,27 +255,13 @@ def _check_locked(
 def _check_codes(now: Reviewing, sheet: pd.DataFrame, problems: _Problems) -> None:
     classification = data_of(now).more
     given = sheet.loc[sheet["code"] != "", "code"]
-    allowed = _allowed(now, classification, sorted(set(given)))
+    allowed = may_give(now, classification, sorted(set(given)))
     wrong = given[~given.map(allowed).astype(bool)]
     for number, code in wrong.items():
         listed = code in classification
         what = f"the code does not exist in {now.period}" if listed else "unknown code"
         near = None if listed else classification.nearest(code)
         problems.add(number, "code", what, "a code of the sheet search", near)
-
-
-def _allowed(
-    now: Reviewing, classification: Classification, codes: list[str]
-) -> Mapping[str, bool]:
-    """Tell which codes a coder may give: those that exist, those that were offered."""
-    offered = {
-        str(code)
-        for k in range(CANDIDATES)
-        for code in now.queue[f"code_{k + 1}"].dropna()
-    }
-    offered |= set(map(str, now.pilot.data.uncodable.codes))
-    there = classification.exists(codes, now.period)
-    return {c: bool(ok) or c in offered for c, ok in zip(codes, there, strict=True)}
 
 
 def _check_second(
@@ -303,14 +287,15 @@ def _check_second(
 def _keep(now: Reviewing, file: ReviewFile, sheet: pd.DataFrame) -> Imported:
     coded = sheet[sheet["code"] != ""]
     stands = {
-        (row["unit"], _slot(row["kind"])): (row["coder"], row["code"])
+        (row["unit"], slot(row["kind"])): (row["coder"], row["code"])
         for row in now.reviewed.to_dict("records")
     }
     new: list[Reviewed] = []
     known = by_others = 0
     for row in coded.to_dict("records"):
-        told = [*_reviews(file, row)]
-        there = [stands.get((one.unit, _slot(one.kind))) for one in told]
+        unit, kinds = str(row["hash"]), str(row["kinds"])
+        told = [*reviews_of(unit, kinds, str(row["code"]), file.coder)]
+        there = [stands.get((one.unit, slot(one.kind))) for one in told]
         by_others += any(one is not None and one[0] != file.coder for one in there)
         known += all(one == (file.coder, row["code"]) for one in there)
         new += [
@@ -323,13 +308,3 @@ def _keep(now: Reviewing, file: ReviewFile, sheet: pd.DataFrame) -> Imported:
     done = replace(file, act="import", added=len(new), by=by)
     ReviewFiles(now.settings.database).add([done])
     return Imported(done, len(coded), len(sheet) - len(coded), known, by_others)
-
-
-def _slot(kind: str) -> str:
-    """Return what a unit can have one code for."""
-    return CLOSING[0] if kind in CLOSING else kind
-
-
-def _reviews(file: ReviewFile, row: Mapping[object, object]) -> Iterator[Reviewed]:
-    for kind in str(row["kinds"]).split("+"):
-        yield Reviewed(str(row["hash"]), str(row["code"]), file.coder, kind)

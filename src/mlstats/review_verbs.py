@@ -100,6 +100,42 @@ def import_(
     typer.echo(f"next: mlstats produce {pilot} --period {period}")
 
 
+@review.command("serve")
+def serve_(
+    pilot: PilotName,
+    period: Period,
+    coder: Annotated[
+        str, typer.Option(help="Who codes; this machine's user otherwise.")
+    ] = "",
+    second: Annotated[
+        bool, typer.Option("--second", help="The double-coded units, once more.")
+    ] = False,
+    instead_of: Annotated[
+        str, typer.Option(metavar="CODER", help="Withdraw what this coder has.")
+    ] = "",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the page; 0: a free one.")
+    ] = 0,
+) -> None:
+    """Serve a page to code on, to this machine only; the address has a secret."""
+    from mlstats.identity import operating_system_user
+    from mlstats.review_page import serve_page
+    from mlstats.settings import load_settings
+
+    settings = load_settings()
+    settings.prepare()
+    serve_page(
+        pilot,
+        period,
+        settings,
+        typer.echo,
+        coder=coder or operating_system_user().name,
+        second=second,
+        instead_of=instead_of,
+        port=port,
+    )
+
+
 @review.command("status")
 def status_(pilot: PilotName, period: OnePeriod = "") -> None:
     """Tell queue, audit, agreement, accuracy and who has which file."""
@@ -160,7 +196,8 @@ def _show(found: list[PeriodStatus]) -> None:
     for one in found:
         for row in one.files.to_dict("records"):
             second = ", second coder" if row["second"] else ""
-            done = "came back" if row["act"] == "import" else "given out"
+            said = {"import": "came back", "page": "on a page since"}
+            done = said.get(row["act"], "given out")
             console.print(
                 f"{one.period}: {row['coder']}{second} has {row['rows']} units, file "
                 f"{row['export']}, {done} {row['time'][:10]}",
