@@ -15,6 +15,7 @@ let found = []; // what the search has found
 let picked = 0;
 let busy = false; // keys that come before the next unit is seen are not for it
 let asking = 0;
+let entered = false; // Enter was pressed before the answer came
 
 function make(tag, text, kind) {
   const node = document.createElement(tag);
@@ -123,12 +124,13 @@ function unit(told) {
 function give(one) {
   if (!shown || busy) return;
   const body = { row: shown.row, code: one.code, replaces: shown.given };
-  go("/code", body, `Saved: ${one.code} ${one.title}`.trim());
+  go("/code", body, `Saved for the last one: ${one.code} ${one.title}`.trim());
 }
 
 function close() {
   asking += 1;
   found = [];
+  entered = false;
   at("words").value = "";
   list();
 }
@@ -164,12 +166,15 @@ async function look() {
   const turn = ++asking;
   const words = at("words").value;
   found = []; // Enter must not choose from what was found for other words
+  entered = false;
   try {
     const told = words.trim() ? await ask("/search", { words }) : [];
     if (turn !== asking) return;
     found = told;
     list();
     at("none").hidden = found.length > 0 || !words.trim();
+    // Who types a whole code has chosen it; anything else has to be seen first.
+    if (entered && found.length && found[0].code === words.trim()) give(found[0]);
   } catch (error) {
     if (turn === asking) say(error.message, true);
   }
@@ -182,6 +187,7 @@ at("words").addEventListener("keydown", (event) => {
   else if (event.key === "ArrowUp") pick(picked - 1);
   else if (event.key === "Enter") {
     if (found.length && !event.repeat) give(found[picked]);
+    else entered = true;
   } else if (event.key === "Escape") {
     close();
     at("unit").focus();
