@@ -39,6 +39,13 @@ class CodeSearch:
         The period.
     classification : Classification
         Of its data.
+
+    Attributes
+    ----------
+    codes : list of str
+        Those that may be given.
+    titles : dict of str
+        Of these and of all in the classification.
     """
 
     def __init__(self, now: Reviewing, classification: Classification) -> None:
@@ -57,7 +64,8 @@ class CodeSearch:
         allowed = may_give(now, classification, list(titles))
         self.titles = titles
         self._entries = [Entry(c, t) for c, t in titles.items() if allowed[c]]
-        self._codes = {one.code for one in self._entries}
+        self.codes = [one.code for one in self._entries]
+        self._known = set(self.codes)
         self._folded = [folded(one.title) for one in self._entries]
 
     def check(self, code: str) -> None:
@@ -68,8 +76,8 @@ class CodeSearch:
         UsageError
             With the nearest one that may; what was typed is not repeated.
         """
-        if code not in self._codes:
-            near = nearest(code, self._codes)
+        if code not in self._known:
+            near = nearest(code, self.codes)
             raise UsageError("There is no such code in the period", nearest=near)
 
     def find(self, words: str, limit: int = 12) -> list[Entry]:

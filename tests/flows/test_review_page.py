@@ -270,7 +270,7 @@ def test_fifty_records_are_coded_by_the_keyboard_alone(
     assert "stopped" in log
 
 
-def test_a_unit_can_be_skipped_gone_back_to_and_changed(
+def test_units_are_skipped_gone_back_to_changed_and_searched_for(
     at_desk: Desk, browser: Any, tmp_path: Path
 ) -> None:
     with serving(at_desk, tmp_path / "log", "--coder", "kim") as server:
@@ -300,34 +300,32 @@ def test_a_unit_can_be_skipped_gone_back_to_and_changed(
         assert "skipped" not in page.locator("#far").inner_text()
         wanted = [(first, at_desk.codes[2]), (second, at_desk.codes[1])]
         assert given(at_desk) == sorted(wanted)
+        _search(at_desk, visit)
 
 
-def test_the_search_takes_arrows_words_and_misspellings(
-    at_desk: Desk, browser: Any, tmp_path: Path
-) -> None:
-    with serving(at_desk, tmp_path / "log", "--coder", "kim") as server:
-        visit = Visit(browser, server.address)
-        page = visit.page
-        visit.press("/")
-        page.keyboard.type("01.1.4")
-        page.locator("#found-2").wait_for()
-        codes = page.locator("#found .code").all_inner_texts()
-        assert all(code.startswith("01.1.4") for code in codes)
-        visit.press("ArrowDown", "ArrowDown", "ArrowUp")
-        chosen = page.locator("#found [aria-selected=true] .code").inner_text()
-        assert chosen == codes[1]
-        active = page.locator("#words").get_attribute("aria-activedescendant")
-        assert active == "found-1"
-        text = visit.text
-        visit.press("Enter")
-        visit.await_done(1)
-        assert given(at_desk) == [(text, codes[1])]
-        visit.press("/")
-        page.keyboard.type("chese")
-        page.locator("#found .code", has_text="01.1.4.5").wait_for()
-        visit.press("Escape")
-        assert page.locator("#found li").count() == 0
-        assert page.evaluate("document.activeElement.id") == "unit"
+def _search(at_desk: Desk, visit: Visit) -> None:
+    """See that the search takes arrows, words and misspellings."""
+    page = visit.page
+    visit.press("/")
+    page.keyboard.type("01.1.4")
+    page.locator("#found-2").wait_for()
+    codes = page.locator("#found .code").all_inner_texts()
+    assert all(code.startswith("01.1.4") for code in codes)
+    visit.press("ArrowDown", "ArrowDown", "ArrowUp")
+    chosen = page.locator("#found [aria-selected=true] .code").inner_text()
+    assert chosen == codes[1]
+    active = page.locator("#words").get_attribute("aria-activedescendant")
+    assert active == "found-1"
+    text = visit.text
+    visit.press("Enter")
+    visit.await_done(3)
+    assert (text, codes[1]) in given(at_desk)
+    visit.press("/")
+    page.keyboard.type("chese")
+    page.locator("#found .code", has_text="01.1.4.5").wait_for()
+    visit.press("Escape")
+    assert page.locator("#found li").count() == 0
+    assert page.evaluate("document.activeElement.id") == "unit"
 
 
 def test_nothing_is_wider_than_the_window_at_any_zoom(
