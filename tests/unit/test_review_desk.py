@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -168,6 +170,31 @@ def test_a_killed_page_goes_on_with_its_units(at_desk: Desk) -> None:
     with pytest.raises(RefusedError, match="given to somebody else"):
         first.code(row, at_desk.codes[0])
     assert reviews(at_desk).empty
+
+
+def test_two_who_code_at_the_same_time_code_each_unit_once(at_desk: Desk) -> None:
+    wait = waiting(open_period(NAME, PERIOD, at_desk.settings))
+
+    def work(one: ReviewDesk) -> int:
+        n = 0
+        while (row := one.state()["row"]) is not None:
+            one.code(row, at_desk.codes[0])
+            n += 1
+        return n
+
+    with ThreadPoolExecutor(2) as threads:
+        desks = [page(at_desk, "kim"), page(at_desk, "lee")]
+        done = [*threads.map(work, desks)]
+    assert min(done) >= AT_ONCE
+    assert sum(done) == len(wait)
+    with sqlite3.connect(at_desk.settings.home_folder / "state.db") as base:
+        rows = base.execute("SELECT unit, kind, coder FROM reviews").fetchall()
+    assert len({(unit, kind) for unit, kind, _ in rows}) == len(rows)
+    assert {unit for unit, *_ in rows} == set(wait["hash"])
+    assert set(done) == {
+        len({unit for unit, _, coder in rows if coder == name})
+        for name in ("kim", "lee")
+    }
 
 
 # -- what is shown and kept --------------------------------------------------------

@@ -38,8 +38,8 @@ async function ask(place, body) {
       body: JSON.stringify(body || {}),
     });
   } catch {
-    throw new Error("The server does not answer; nothing was saved just now. " +
-      "Start it again and open the address that it prints.");
+    throw new Error("The server does not answer: the last key may not count, what was " +
+      "saved before is kept. Start it again and open the address that it prints.");
   }
   const told = await answer.json();
   if (answer.ok) return told;
