@@ -1,9 +1,9 @@
 """A coder's file for Label Studio: tasks, the labelling configuration, what comes back.
 
-The formats are those of Label Studio's documentation of 1.20 and 1.21: *Task format*
-and *Import pre-annotated data* (JSON), the tags Text, Taxonomy, Choice and TextArea. A
-choice in a taxonomy comes back as the path of the aliases above it, so aliases are
-codes.
+The formats are those of Label Studio's documentation, *Task format* and *Import
+pre-annotated data* (JSON), and of its tags Text, Taxonomy, Choice and TextArea. A
+choice in a taxonomy comes back as the path of the aliases down to it (as its source of
+1.24 in development has it), so aliases are codes.
 """
 
 from __future__ import annotations

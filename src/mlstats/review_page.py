@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Any, Final, NotRequired
 
@@ -166,48 +167,37 @@ def _part(content: bytes, kind: str) -> Callable[[], Response]:
 
 
 def _work(app: FastAPI, desk: ReviewDesk, about: dict[str, Any], secret: str) -> None:
-    async def asked(request: Request, *needed: str) -> list[str]:
+    """Add what the page asks for, with the fields that each body has to hold."""
+
+    def now() -> dict[str, Any]:
+        return about | desk.state()
+
+    def search(words: str) -> list[dict[str, str]]:
+        return [asdict(one) for one in desk.search.find(words)]
+
+    asked: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+        "/now": (now, ()),
+        "/code": (desk.code, ("row", "code", "replaces")),
+        "/skip": (desk.skip, ("row",)),
+        "/back": (desk.back, ()),
+        "/again": (desk.again, ()),
+        "/search": (search, ("words",)),
+    }
+    for place, (function, needed) in asked.items():
+        app.post(place)(_answering(function, needed, secret))
+
+
+def _answering(
+    function: Callable[..., Any], needed: tuple[str, ...], secret: str
+) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
         given = request.headers.get(_SECRET, "")
         if not hmac.compare_digest(given.encode(), secret.encode()):
             raise Refusal(401, "The address has another secret: open the printed one")
-        return _read(await body_of(request, _BODY), needed)
+        told = _read(await body_of(request, _BODY), needed)
+        return reply(await run_in_threadpool(function, *told))
 
-    @app.post("/now")
-    async def now(request: Request) -> Response:
-        """Return the unit that is to be coded."""
-        await asked(request)
-        return reply(about | await run_in_threadpool(desk.state))
-
-    @app.post("/code")
-    async def code(request: Request) -> Response:
-        """Keep a code; the answer says that it is kept, and has the next unit."""
-        given = await asked(request, "row", "code", "replaces")
-        return reply(await run_in_threadpool(desk.code, *given))
-
-    @app.post("/skip")
-    async def skip(request: Request) -> Response:
-        """Return the next unit."""
-        given = await asked(request, "row")
-        return reply(await run_in_threadpool(desk.skip, *given))
-
-    @app.post("/back")
-    async def back(request: Request) -> Response:
-        """Return the unit that was left last."""
-        await asked(request)
-        return reply(await run_in_threadpool(desk.back))
-
-    @app.post("/again")
-    async def again(request: Request) -> Response:
-        """Let the skipped units come again."""
-        await asked(request)
-        return reply(await run_in_threadpool(desk.again))
-
-    @app.post("/search")
-    async def search(request: Request) -> Response:
-        """Return codes by the beginning of the code, or by words of the title."""
-        (words,) = await asked(request, "words")
-        found = await run_in_threadpool(desk.search.find, words)
-        return reply([{"code": one.code, "title": one.title} for one in found])
+    return answer
 
 
 def _read(body: bytes, needed: tuple[str, ...]) -> list[str]:

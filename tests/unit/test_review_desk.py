@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from mlstats import review_claims
+from mlstats import cli, review_claims
 from mlstats.errors import RefusedError, UsageError
+from mlstats.identity import operating_system_user
 from mlstats.review_claims import EXPIRES, PAGE
 from mlstats.review_desk import AT_ONCE, ReviewDesk
 from mlstats.review_export import export
@@ -195,6 +197,32 @@ def test_two_who_code_at_the_same_time_code_each_unit_once(at_desk: Desk) -> Non
         len({unit for unit, _, coder in rows if coder == name})
         for name in ("kim", "lee")
     }
+
+
+def test_the_status_tells_who_is_on_a_page(
+    at_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page(at_desk)
+    monkeypatch.chdir(at_desk.settings.project)
+    result = CliRunner().invoke(cli.app, ["review", "status", NAME])
+    assert f"kim has {AT_ONCE} units" in result.output
+    assert "on a page since 20" in result.output
+
+
+def test_the_verb_takes_the_system_s_user_where_no_coder_is_named(
+    at_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "mlstats.review_page.serve_page", lambda *given, **named: asked.append(named)
+    )
+    monkeypatch.chdir(at_desk.settings.project)
+    for words in ([], ["--coder", "kim", "--second", "--port", "8123"]):
+        result = CliRunner().invoke(cli.app, ["review", "serve", NAME, PERIOD, *words])
+        assert result.exit_code == 0, result.output
+    coders = [one["coder"] for one in asked]
+    assert coders == [operating_system_user().name, "kim"]
+    assert (asked[1]["second"], asked[1]["port"]) == (True, 8123)
 
 
 # -- what is shown and kept --------------------------------------------------------
