@@ -333,8 +333,11 @@ def test_nothing_is_wider_than_the_window_at_any_zoom(
 ) -> None:
     visit = Visit(browser, server[0].address)
     page = visit.page
-    shown = set()
-    for n in range(1, 9):
+    before = server[0].ask("/now")[1]["skipped"]
+    shown: set[bool] = set()
+    for n in range(before + 1, before + 41):
+        if len(shown) == 2:
+            break
         for width in (1200, 600, 320):  # 1200 pixels at 200 and 375 %
             page.set_viewport_size({"width": width, "height": 900})
             wide = "document.documentElement.scrollWidth > window.innerWidth"

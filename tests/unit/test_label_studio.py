@@ -444,7 +444,7 @@ def test_the_tasks_that_were_written_are_no_export_yet(at_desk: Desk) -> None:
 
 def test_seeded_edits_never_import_by_half(at_desk: Desk) -> None:
     done = exported(at_desk)
-    for seed in range(40):
+    for seed in range(15):
         rng = np.random.default_rng(seed)
 
         def change(tasks: Tasks, rng: np.random.Generator = rng) -> None:

@@ -32,7 +32,7 @@ from tests.review_example import NAME, PERIOD, Desk, desk, release
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Desk:
-    return desk(tmp_path_factory.mktemp("desk"), 150)
+    return desk(tmp_path_factory.mktemp("desk"), 90, audit=40)
 
 
 @pytest.fixture
