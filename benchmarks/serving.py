@@ -123,7 +123,9 @@ def batches(
     rows = []
     for turn in range(TURNS + 1):
         asked = texts(project, BATCH, 100 + turn, lines)
-        body = json.dumps({"records": asked, "k": K}).encode()
+        shops = [r["auxiliary"]["shop_type"] for r in asked]
+        columns = {"text": [r["text"] for r in asked], "shop_type": shops}
+        body = json.dumps({"columns": columns, "k": K}).encode()
         flat = [{"text": r["text"], **r["auxiliary"]} for r in asked]
         frame = pd.DataFrame(flat)
         began = time.perf_counter()

@@ -34,7 +34,6 @@ __all__ = ["application", "serve"]
 
 LOOK: Final = 2.0  # seconds between two looks at the log of decisions
 STALE: Final = 60.0  # seconds without a look after which the server is not ready
-_TOP: Final = 5  # candidates where no number is asked for
 _SWITCH: Final = 0.0005  # seconds for which the answering thread may hold up the others
 
 
@@ -120,22 +119,14 @@ def _questions(app: FastAPI, watch: Watch, desk: Desk) -> None:
     async def code(request: Request) -> Response:
         """Return the best codes of a text."""
         served, body = await _begun(watch), await body_of(request)
-        known = requests_of(served)
-        asked = known.read(known.one, body)
-        beside, k = asked.get("auxiliary", {}), asked.get("k", _TOP)
-        found = await desk.ask(served, [asked["text"]], [beside], k)
+        found = await desk.ask(served, requests_of(served).single(body))
         return reply(_single(served, found))
 
     @app.post("/v1/code/batch", openapi_extra=_body(now.batch))
     async def batch(request: Request) -> Response:
         """Return the best codes of many texts, as columns."""
         served, body = await _begun(watch), await body_of(request)
-        known = requests_of(served)
-        asked = known.read(known.batch, body)
-        records = asked["records"]
-        texts = [record["text"] for record in records]
-        beside = [record.get("auxiliary", {}) for record in records]
-        found = await desk.ask(served, texts, beside, asked.get("k", _TOP))
+        found = await desk.ask(served, requests_of(served).several(body))
         titles = served.titles(found.given())
         columns = found.columns()
         return reply({**columns, "titles": titles, "model": served.told})

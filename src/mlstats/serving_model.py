@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ from mlstats.method import predict_top
 from mlstats.produced import Arm
 from mlstats.production_arms import arms_of
 from mlstats.registry import read_registry
+from mlstats.serving_requests import Asked, Value
 from mlstats.settings import Settings
 
 __all__ = ["Answers", "Served", "Watch"]
@@ -47,8 +48,6 @@ __all__ = ["Answers", "Served", "Watch"]
 _log = logging.getLogger(__name__)
 
 _AGAIN: Final = 30.0  # seconds after which a model that failed to load is tried again
-
-Value = str | int | float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +133,9 @@ class Served:
             path = finder(settings)(pilot.data.uncodable.texts)
             self._uncodable = UncodableTexts.read(path)
         self._title_classes()
-        self.answer(["a"], [{}], 1)  # what is made at the first use is made now
+        self.answer(
+            Asked(["a"], {one: [None] for one in self.auxiliary}, 1)
+        )  # what is made at the first use is made now
 
     @property
     def auxiliary(self) -> list[str]:
@@ -154,37 +155,26 @@ class Served:
         about = {name: getattr(self.arm, name) for name in names}
         return about | ({"note": self.note} if self.note else {})
 
-    def answer(
-        self, texts: Sequence[str], auxiliary: Sequence[Mapping[str, Value]], k: int
-    ) -> Answers:
+    def answer(self, asked: Asked) -> Answers:
         """Code texts, each as if it were asked for alone.
-
-        Parameters
-        ----------
-        texts : sequence of str, n
-            As the pilot's text columns joined by a blank.
-        auxiliary : sequence of mapping, n
-            Columns beside the text; one that is left out is a missing value.
-        k : int
-            Number of candidates.
 
         Raises
         ------
         MethodError
             Where the method fails; the message holds nothing of the texts.
         """
-        words = np.array(texts, dtype=object)
-        beside = {name: [one.get(name) for one in auxiliary] for name in self.auxiliary}
-        groups = _alike(list(beside.values()), len(texts))
+        words = np.array(asked.texts, dtype=object)
+        groups = _alike(list(asked.beside.values()), len(words))
         parts = []
         for rows in groups:
             columns = {"text": pd.Series(words[rows], dtype="str")}
-            for name, values in beside.items():
-                columns[name] = pd.Series([values[i] for i in rows])
-            parts.append(self._answer(pd.DataFrame(columns)[self._stored.columns], k))
+            for name, values in asked.beside.items():
+                columns[name] = pd.Series(_some(values, rows))
+            frame = pd.DataFrame({one: columns[one] for one in self._stored.columns})
+            parts.append(self._answer(frame, asked.k))
         if len(parts) == 1:
             return parts[0]
-        order = np.argsort(np.concatenate(groups))
+        order = np.argsort(np.concatenate([np.arange(len(words))[r] for r in groups]))
         return Answers(
             *(
                 np.concatenate([getattr(part, one.name) for part in parts])[order]
@@ -265,18 +255,22 @@ class Served:
         self._tried: set[str] = {*held.codes, *getattr(self, "_tried", ())}
 
 
-def _alike(columns: list[list[Value]], n: int) -> list[list[int]]:
+def _alike(columns: list[Sequence[Value]], n: int) -> Sequence[slice | list[int]]:
     """Return the rows whose values are of the same types.
 
     A column of a whole number and a fraction is one of fractions, in which 1 is
     written 1.0: a record's answer would depend on its neighbours.
     """
     if all(len(set(map(type, values))) == 1 for values in columns):
-        return [list(range(n))]
+        return [slice(0, n)]
     groups: dict[tuple[type, ...], list[int]] = {}
     for i, row in enumerate(zip(*columns, strict=True)):
         groups.setdefault(tuple(map(type, row)), []).append(i)
     return list(groups.values())
+
+
+def _some(values: Sequence[Value], rows: slice | list[int]) -> Sequence[Value]:
+    return values[rows] if isinstance(rows, slice) else [values[i] for i in rows]
 
 
 class Watch:

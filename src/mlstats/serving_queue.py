@@ -7,12 +7,12 @@ the time of one; and no method has to be safe for several threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from mlstats.serving_model import Answers, Served
+from mlstats.serving_requests import Asked
 
 __all__ = ["Desk"]
 
@@ -24,9 +24,7 @@ class _Job:
     """The texts of one request, for the version that it began with."""
 
     served: Served
-    texts: Sequence[str]
-    auxiliary: Sequence[Mapping[str, Any]]
-    k: int
+    asked: Asked
     answer: asyncio.Future[Answers] = field(default_factory=asyncio.Future)
 
 
@@ -37,13 +35,7 @@ class Desk:
         self._waiting: asyncio.Queue[_Job] = asyncio.Queue()
         self._thread = ThreadPoolExecutor(1, "answers")
 
-    async def ask(
-        self,
-        served: Served,
-        texts: Sequence[str],
-        auxiliary: Sequence[Mapping[str, Any]],
-        k: int,
-    ) -> Answers:
+    async def ask(self, served: Served, asked: Asked) -> Answers:
         """Return the answers of a version.
 
         Raises
@@ -51,7 +43,7 @@ class Desk:
         MethodError
             Where the method fails on these texts.
         """
-        job = _Job(served, texts, auxiliary, k)
+        job = _Job(served, asked)
         self._waiting.put_nowait(job)
         return await job.answer
 
@@ -59,13 +51,13 @@ class Desk:
         """Answer until it is cancelled."""
         while True:
             jobs = [await self._waiting.get()]
-            rows = len(jobs[0].texts)
+            rows = len(jobs[0].asked.texts)
             while rows < _TOGETHER and not self._waiting.empty():
                 jobs.append(self._waiting.get_nowait())
-                rows += len(jobs[-1].texts)
+                rows += len(jobs[-1].asked.texts)
             groups: dict[tuple[int, int], list[_Job]] = {}
             for job in jobs:
-                groups.setdefault((id(job.served), job.k), []).append(job)
+                groups.setdefault((id(job.served), job.asked.k), []).append(job)
             for group in groups.values():
                 await self._answer(group)
 
@@ -81,15 +73,20 @@ class Desk:
             return
         first = 0
         for job in jobs:
-            end = first + len(job.texts)
+            end = first + len(job.asked.texts)
             if not job.answer.done():
                 job.answer.set_result(found.part(first, end))
             first = end
 
     async def _call(self, jobs: list[_Job]) -> Answers:
-        texts = [text for job in jobs for text in job.texts]
-        auxiliary = [given for job in jobs for given in job.auxiliary]
-        loop, one = asyncio.get_running_loop(), jobs[0]
-        return await loop.run_in_executor(
-            self._thread, one.served.answer, texts, auxiliary, one.k
-        )
+        loop, served, asked = asyncio.get_running_loop(), jobs[0].served, jobs[0].asked
+        if len(jobs) > 1:
+            asked = Asked(
+                [text for job in jobs for text in job.asked.texts],
+                {
+                    name: [value for job in jobs for value in job.asked.beside[name]]
+                    for name in asked.beside
+                },
+                asked.k,
+            )
+        return await loop.run_in_executor(self._thread, served.answer, asked)

@@ -187,6 +187,28 @@ def test_a_text_reaches_a_clerk_below_the_threshold_of_the_version(
         assert [c["score"] for c in found["candidates"]] == pytest.approx(score)
 
 
+def as_columns(asked: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    return {
+        "text": [one["text"] for one in asked],
+        "shop_type": [one["auxiliary"].get("shop_type") for one in asked],
+    }
+
+
+def test_columns_are_answered_as_the_same_records(server: Server) -> None:
+    asked = records(server, 100)
+    asked[3]["auxiliary"] = {}
+    asked[7]["auxiliary"] = {"shop_type": 4}
+    one = server.ask("POST", "/v1/code/batch", {"records": asked})
+    two = server.ask("POST", "/v1/code/batch", {"columns": as_columns(asked)})
+    assert one[0] == 200
+    assert one == two
+    texts = {"text": [one["text"] for one in asked]}
+    status, found = server.ask("POST", "/v1/code/batch", {"columns": texts, "k": 2})
+    bare = [{"text": text} for text in texts["text"]]
+    again = server.ask("POST", "/v1/code/batch", {"records": bare, "k": 2})
+    assert (status, found) == again
+
+
 def test_a_large_batch_keeps_its_order(server: Server) -> None:
     few = records(server, 150)
     asked = (few * 20)[:2_500]
@@ -227,6 +249,10 @@ COLUMN = {"text": "a", "auxiliary": {PLANTED: 1}}
 LISTS = {"text": "a", "auxiliary": {"shop_type": [PLANTED]}}
 LONG = b'{"text": "' + b"Quackenbush" * 400_000
 MIXED = {"records": [TEXT, {"text": 1}, TEXT]}
+UNEVEN = {"columns": {"text": [PLANTED, "a"], "shop_type": [PLANTED]}}
+BOTH = {"records": [TEXT], "columns": {"text": [PLANTED]}}
+UNKNOWN = {"columns": {"text": [PLANTED], PLANTED: [1]}}
+NO_TEXT = {"columns": {"shop_type": [PLANTED]}}
 REBOUND = {"Host": "evil.example:8000"}
 BAD: list[tuple[str, str, str, object, dict[str, str], int]] = [
     ("no JSON", "POST", CODE, f"{{'text': '{PLANTED}'}}".encode(), {}, 422),
@@ -248,6 +274,13 @@ BAD: list[tuple[str, str, str, object, dict[str, str], int]] = [
     ("no record", "POST", BATCH, {"records": []}, {}, 422),
     ("too many records", "POST", BATCH, {"records": [TEXT] * 5_001}, {}, 422),
     ("one bad record of three", "POST", BATCH, MIXED, {}, 422),
+    ("columns of two lengths", "POST", BATCH, UNEVEN, {}, 422),
+    ("columns and records", "POST", BATCH, BOTH, {}, 422),
+    ("neither of them", "POST", BATCH, {"k": 3}, {}, 422),
+    ("a column nobody knows", "POST", BATCH, UNKNOWN, {}, 422),
+    ("columns without a text", "POST", BATCH, NO_TEXT, {}, 422),
+    ("an empty column", "POST", BATCH, {"columns": {"text": []}}, {}, 422),
+    ("too long a column", "POST", BATCH, {"columns": {"text": ["a"] * 5_001}}, {}, 422),
     ("a single text as batch", "POST", BATCH, TEXT, {}, 422),
     ("a body too long", "POST", CODE, LONG, {}, 413),
     ("another type", "POST", CODE, TEXT, {"Content-Type": "text/plain"}, 415),
@@ -288,6 +321,12 @@ def test_a_reason_tells_the_place(server: Server) -> None:
     assert found["details"] == [
         {"where": "records.2.text", "reason": "Input should be a valid string"}
     ]
+
+
+def test_a_column_of_another_length_is_named(server: Server) -> None:
+    _, found = server.ask("POST", BATCH, UNEVEN)
+    said = "its number of values is not that of text, 2"
+    assert found["details"] == [{"where": "columns.shop_type", "reason": said}]
 
 
 def test_a_body_without_a_length_is_not_read_beyond_the_limit(server: Server) -> None:

@@ -22,6 +22,7 @@ from mlstats.produced import Arm
 from mlstats.registry import Registry
 from mlstats.serving_model import Answers, Served, Watch
 from mlstats.serving_queue import Desk
+from mlstats.serving_requests import Asked
 from tests.production_example import Office, appoint, office, terms_of
 
 
@@ -51,8 +52,8 @@ def pilot_of(made: Office) -> Pilot:
     return load_pilot("diaries", project=made.settings.project)
 
 
-def asked(k: int = 3) -> tuple[list[str], list[dict[str, Any]], int]:
-    return ["milk", "rye bread"], [{"shop_type": "market"}, {}], k
+def asked(k: int = 3) -> Asked:
+    return Asked(["milk", "rye bread"], {"shop_type": ["market", None]}, k)
 
 
 def test_a_version_in_the_shadow_does_not_answer(made: Office) -> None:
@@ -73,7 +74,9 @@ def test_a_version_in_the_shadow_does_not_answer(made: Office) -> None:
 def test_a_code_of_the_baseline_needs_no_threshold(made: Office) -> None:
     appoint(made.settings, made.linear, "shadow")
     watch = Watch(pilot_of(made), made.settings)
-    found = watch.current.answer(["whole milk 1 l", "@#"], [{}, {}], 5)
+    found = watch.current.answer(
+        Asked(["whole milk 1 l", "@#"], {"shop_type": [None, None]}, 5)
+    )
     assert found.codes[0, 0] is not None
     assert found.codes[1, 0] is None
     assert found.route.tolist() == ["automatic", "queue"]
@@ -164,12 +167,12 @@ def test_what_cannot_be_served_is_told(
 def test_an_uncodable_code_is_no_case_for_a_clerk(made: Office) -> None:
     appoint(made.settings, made.linear, "production")
     pilot = pilot_of(made)
-    first = Watch(pilot, made.settings).current.answer(*asked())
+    first = Watch(pilot, made.settings).current.answer(asked())
     code = first.codes[0, 0]
     uncodable = pilot.data.uncodable.model_copy(update={"codes": (code,)})
     data = pilot.data.model_copy(update={"uncodable": uncodable})
     served = Watch(pilot.model_copy(update={"data": data}), made.settings).current
-    found = served.answer(*asked())
+    found = served.answer(asked())
     assert found.route[0] == "uncodable"
     assert found.code[0] is None
     assert found.route[1] == first.route[1]
@@ -189,12 +192,13 @@ def test_a_record_is_answered_as_if_it_were_alone(made: Office) -> None:
     appoint(made.settings, made.linear, "production")
     served = Watch(pilot_of(made), made.settings).current
     served._stored.method = _Repeating()
-    beside: list[dict[str, Any]] = [
-        {"shop_type": value} for value in (1, 1.5, "1", None, 1, "web", 2.0)
+    beside = [1, 1.5, "1", None, 1, "web", 2.0, None]
+    texts = [f"t{i}" for i in range(8)]
+    together = served.answer(Asked(texts, {"shop_type": beside}, 1))
+    alone = [
+        served.answer(Asked([text], {"shop_type": [one]}, 1))
+        for text, one in zip(texts, beside, strict=True)
     ]
-    beside.append({})
-    together = served.answer([f"t{i}" for i in range(8)], beside, 1)
-    alone = [served.answer([f"t{i}"], [one], 1) for i, one in enumerate(beside)]
     told = [one.codes[0, 0] for one in alone]
     assert together.codes[:, 0].tolist() == told
     assert told == ["1", "1.5", "1", "none", "1", "web", "2.0", "none"]
@@ -206,7 +210,8 @@ class _Picky:
     def __init__(self) -> None:
         self.calls: list[int] = []
 
-    def answer(self, texts: list[str], auxiliary: list[Any], k: int) -> Answers:
+    def answer(self, asked: Asked) -> Answers:
+        texts = asked.texts
         self.calls.append(len(texts))
         if "poison" in texts:
             raise MethodError("The method 'picky' failed")
@@ -219,7 +224,7 @@ def test_waiting_requests_are_answered_together_and_fail_alone() -> None:
 
     async def ask(desk: Desk, text: str) -> Any:
         try:
-            return (await desk.ask(served, [text], [{}], 1)).code.tolist()
+            return (await desk.ask(served, Asked([text], {}, 1))).code.tolist()
         except MethodError as error:
             return error.title
 

@@ -214,13 +214,7 @@ def route(
         at = Candidates.of(units, ancestor, step.level)
         group = _groups(at.code, ancestor, routing)
         limits = shown[shown["level"] == step.level]
-        limit = {
-            (row.method, row.group): row.threshold
-            for row in limits.itertuples(index=False)
-        }
-        bar = np.array(
-            [limit.get(key, np.inf) for key in zip(method, group, strict=True)]
-        )
+        bar = _bars(method, group, limits)
         # A confidence that is not told compares as False.
         taken = (depth == "") & (at.confidence >= bar) & _told(at.code)
         depth[taken] = step.level
@@ -231,6 +225,18 @@ def route(
     return pd.DataFrame(columns, index=units.index).assign(routed=codes)
 
 
+def _bars(method: np.ndarray, group: np.ndarray, limits: pd.DataFrame) -> np.ndarray:
+    """Return the threshold of each unit, infinite where there is none."""
+    row, methods = pd.factorize(method)
+    column, groups = pd.factorize(group, use_na_sentinel=False)
+    limit = {
+        (one.method, one.group): one.threshold for one in limits.itertuples(index=False)
+    }
+    table = [[limit.get((m, g), np.inf) for g in groups] for m in methods]
+    bars: np.ndarray = np.array(table, dtype=float).reshape(-1, max(len(groups), 1))
+    return bars[row, column]
+
+
 def _groups(code: np.ndarray, ancestor: Ancestor, routing: Routing) -> np.ndarray:
     """Return the group of each code, "" for all where there are none."""
     if not routing.group:
@@ -239,4 +245,5 @@ def _groups(code: np.ndarray, ancestor: Ancestor, routing: Routing) -> np.ndarra
 
 
 def _told(codes: np.ndarray) -> np.ndarray:
-    return np.array([code is not None for code in codes], dtype=bool)
+    told: np.ndarray = codes != np.array(None)
+    return told
