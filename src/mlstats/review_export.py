@@ -1,14 +1,13 @@
-"""A coder's workbook: the units to code, a sheet to search in, what the file is."""
+"""A coder's file: the units to code, a sheet to search in, what the file is."""
 
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -16,16 +15,16 @@ from filelock import FileLock
 
 from mlstats import io
 from mlstats.coding.classification import Classification
-from mlstats.errors import RefusedError, UsageError, nearest
-from mlstats.identity import operating_system_user
+from mlstats.errors import RefusedError, UsageError
+from mlstats.produced import PeriodData
+from mlstats.review_claims import check_coder, given_out, new_file, record
 from mlstats.review_files import (
     ReviewFile,
-    ReviewFiles,
     checksum,
     folder_of,
     keep_rows,
-    kept_rows,
 )
+from mlstats.review_label_studio import config_of, write_tasks
 from mlstats.review_rows import (
     CANDIDATES,
     Reviewing,
@@ -34,6 +33,7 @@ from mlstats.review_rows import (
     shown,
     waiting,
 )
+from mlstats.review_search import CodeSearch
 from mlstats.settings import Settings
 from mlstats.workbook import read_sheet
 from mlstats.workbook_form import Form
@@ -42,22 +42,29 @@ __all__ = [
     "ABOUT",
     "FILL",
     "REVIEW",
+    "UNCHECKED",
     "Exported",
+    "Format",
     "about",
     "as_saved",
     "export",
     "read_texts",
 ]
 
+Format = Literal["workbook", "label-studio"]
 REVIEW, SEARCH, ABOUT = "review", "search", "about"
 FILL: Final = ("code", "comment")
 _HOW: Final = (
     "Fill in the column code: choose from the list, or type a code that the sheet "
     "search holds. Leave it empty where you cannot decide. Nothing else can be changed."
 )
+UNCHECKED: Final = ("made on", "title", "how")  # of what a file says of itself
+_KINDS: Final[dict[Format, tuple[str, str]]] = {
+    "workbook": (".xlsx", "a workbook"),
+    "label-studio": (".json", "one of tasks"),
+}
 _ESCAPE: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _LINE_END: Final = re.compile(r"\r\n?")
-_NAME: Final = re.compile(r"^[^\x00-\x1f/\\]{1,255}$")
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Exported:
     withdrawn : tuple of str
         Numbers of files that cannot be imported any more.
     dropped : int
-        Characters of texts that a workbook cannot hold.
+        Characters of texts that the file cannot hold.
     """
 
     path: Path
@@ -99,8 +106,9 @@ def export(
     rows: int | None = None,
     instead_of: str = "",
     out: Path | None = None,
+    form: Format = "workbook",
 ) -> Exported:
-    """Write the units of a period that wait for a coder into a workbook.
+    """Write the units of a period that wait for a coder into a file.
 
     A unit is in the file of one coder at a time. A coder's earlier file of the same
     kind is withdrawn: what was not imported from it is in the new one.
@@ -119,6 +127,9 @@ def export(
         Coder whose files are withdrawn, so that their units wait again.
     out : pathlib.Path, optional
         File or folder; the confidential store otherwise.
+    form : {"workbook", "label-studio"}
+        A workbook, or tasks for Label Studio with a labelling configuration (``.xml``)
+        beside them.
 
     Raises
     ------
@@ -127,56 +138,24 @@ def export(
     RefusedError
         Where the period's data have changed since its release.
     """
-    if not _NAME.match(coder):
-        raise UsageError("A coder has a name", where="--coder", expected="a login name")
+    check_coder(coder)
     now = open_period(name, period, settings)
     folder = folder_of(settings, now.pilot.pilot, now.period)
     with FileLock(folder / ".lock", timeout=60):
-        gone, others = _others(now, coder, second, instead_of)
+        gone, others = given_out(now, coder, second=second, instead_of=instead_of)
         found = waiting(now, second=second, without=others)
         if found.empty:
             raise _nothing(now, coder, len(others))
-        one = ReviewFile(
-            secrets.token_hex(6), now.pilot.pilot, now.period, now.release.number,
-            now.release.key.input_digest, coder, int(second), 0, "export", 0,
-            operating_system_user().name,
-        )  # fmt: skip
+        one = new_file(now, coder, second=second, rows=0)
         found = _shuffled(now, one, found).head(rows or len(found))
         one = replace(one, rows=len(found))
-        path = _path(folder, one, out)
-        dropped = _write(path, now, one, found)
-        ReviewFiles(settings.database).add([*gone, one])
+        path = _path(folder, one, out, form)
+        dropped = _write(path, now, one, found, form)
+        record(now, [*gone, one])
     blind = int(found["blind"].sum())
     withdrawn = tuple(file.export for file in gone)
     count = len(others)
     return Exported(path, one, len(found) - blind, blind, count, withdrawn, dropped)
-
-
-def _others(
-    now: Reviewing, coder: str, second: bool, instead_of: str
-) -> tuple[list[ReviewFile], set[str]]:
-    """Return the files that are withdrawn, and the units that this file cannot have."""
-    settings, by = now.settings, operating_system_user().name
-    held = ReviewFiles(settings.database).held(now.pilot.pilot, now.period)
-    if instead_of and instead_of not in set(held["coder"]):
-        raise UsageError(
-            f"The coder {instead_of} has no file of {now.period}",
-            where="--instead-of",
-            nearest=nearest(instead_of, held["coder"].astype(str)),
-        )
-    gone, others = [], set()
-    for row in held.drop(columns="time").to_dict("records"):
-        file = ReviewFile(**{str(k): v for k, v in row.items()})
-        own = file.coder in (coder, instead_of) and bool(file.second) == second
-        if own:
-            gone.append(replace(file, act="withdraw", added=0, by=by))
-        # The coders of a double-coded unit are two, in whichever order.
-        if not own and (bool(file.second) == second or file.coder == coder):
-            kept = kept_rows(settings, file.pilot, file.period, file.export)
-            others |= set(kept["hash"])
-    told = now.reviewed[now.reviewed["coder"] == coder]
-    others |= set(told.loc[told["kind"] == ("audit" if second else "second"), "unit"])
-    return gone, others
 
 
 def _nothing(now: Reviewing, coder: str, elsewhere: int) -> UsageError:
@@ -196,17 +175,18 @@ def _shuffled(now: Reviewing, one: ReviewFile, found: pd.DataFrame) -> pd.DataFr
     return found.assign(row=numbers).iloc[order].reset_index(drop=True)
 
 
-def _path(folder: Path, one: ReviewFile, out: Path | None) -> Path:
+def _path(folder: Path, one: ReviewFile, out: Path | None, form: Format) -> Path:
+    suffix, kind = _KINDS[form]
     who = re.sub(r"[^A-Za-z0-9_-]", "_", one.coder)
-    name = f"{one.pilot}_{one.period}_{who}_{one.export}.xlsx"
+    name = f"{one.pilot}_{one.period}_{who}_{one.export}{suffix}"
     if out is None:
         return folder / name
     path = out / name if out.is_dir() else out
-    if path.suffix.lower() != ".xlsx":
+    if path.suffix.lower() != suffix:
         raise UsageError(
-            "A coder's file is a workbook", where="--out", expected=".xlsx"
+            f"A coder's file is {kind} here", where="--out", expected=suffix
         )
-    if path.exists():
+    if path.exists() or (form != "workbook" and config_of(path).exists()):
         raise RefusedError(
             "The file is there already, and may hold codes",
             where=str(path),
@@ -218,11 +198,33 @@ def _path(folder: Path, one: ReviewFile, out: Path | None) -> Path:
 # -- writing -----------------------------------------------------------------------
 
 
-def _write(path: Path, now: Reviewing, one: ReviewFile, found: pd.DataFrame) -> int:
-    """Write the workbook, and keep checksums of what can be read from it."""
+def _write(
+    path: Path, now: Reviewing, one: ReviewFile, found: pd.DataFrame, form: Format
+) -> int:
+    """Write the file, and keep checksums of what can be read from it."""
     data = data_of(now)
     table = shown(now, found, data)
     table.insert(0, "row", found["row"].to_numpy())
+    if form == "workbook":
+        back, dropped = _write_workbook(path, now, one, table, data)
+    else:
+        codes = CodeSearch(now, data.more)
+        told = {k: v for k, v in about(now, one).items() if k not in UNCHECKED}
+        back, dropped = write_tasks(path, told, table, found, codes, data.more)
+    path.chmod(0o600)
+    kept = found[["row", "unit", "hash", "kinds", "blind"]].copy()
+    for column in [str(name) for name in back if name != "row"]:
+        kept[f"sum {column}"] = [
+            checksum(now.key, one.export, row, column, as_saved(text))
+            for row, text in zip(back["row"], back[column], strict=True)
+        ]
+    keep_rows(now.settings, one, kept)
+    return dropped
+
+
+def _write_workbook(
+    path: Path, now: Reviewing, one: ReviewFile, table: pd.DataFrame, data: PeriodData
+) -> tuple[pd.DataFrame, int]:
     locked = list(table.columns)
     table[list(FILL)] = None
     sheets = {
@@ -231,18 +233,9 @@ def _write(path: Path, now: Reviewing, one: ReviewFile, found: pd.DataFrame) -> 
         ABOUT: pd.DataFrame(about(now, one).items(), columns=["what", "value"]),
     }
     dropped = io.write_xlsx(path, sheets, forms=_forms(table, locked))
-    path.chmod(0o600)
     # A workbook changes line ends and drops what XML cannot hold: what comes back is
     # held to what can be read.
-    back = read_texts(path, REVIEW, table.columns)
-    kept = found[["row", "unit", "hash", "kinds", "blind"]].copy()
-    for column in locked[1:]:
-        kept[f"sum {column}"] = [
-            checksum(now.key, one.export, row, column, as_saved(text))
-            for row, text in zip(back["row"], back[column], strict=True)
-        ]
-    keep_rows(now.settings, one, kept)
-    return dropped
+    return read_texts(path, REVIEW, table.columns)[locked], dropped
 
 
 def _forms(table: pd.DataFrame, locked: list[str]) -> Mapping[str, Form]:

@@ -73,7 +73,7 @@ class ReviewFile:
     rows : int
         Units in it.
     act : str
-        ``export``, ``import`` or ``withdraw``.
+        ``export``, ``import``, ``withdraw``, or ``page`` where a page has the units.
     added : int
         Reviews that an import added.
     by : str
@@ -148,7 +148,8 @@ class ReviewFiles(AppendOnly):
         -------
         pandas.DataFrame
             As :meth:`read`, a row per file that was not withdrawn; ``act`` is
-            ``export`` where nothing of it has come back.
+            ``export`` where nothing of it has come back, ``page`` where it is no file
+            but what a page has taken.
         """
         told = self.read(pilot, period).drop_duplicates("export", keep="last")
         return told[told["act"] != "withdraw"].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""A coder's workbook that comes back: all checks first, then all of it or nothing.
+"""A coder's file that comes back: all checks first, then all of it or nothing.
 
 What is wrong is told by row and column and what was expected, never by the text of a
 cell.
@@ -6,7 +6,7 @@ cell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,15 @@ from filelock import FileLock
 from mlstats.coding.classification import Classification
 from mlstats.errors import ContractError, SourceError, nearest
 from mlstats.identity import operating_system_user
-from mlstats.review_export import ABOUT, FILL, REVIEW, about, as_saved, read_texts
+from mlstats.review_export import (
+    ABOUT,
+    FILL,
+    REVIEW,
+    UNCHECKED,
+    about,
+    as_saved,
+    read_texts,
+)
 from mlstats.review_files import (
     ReviewFile,
     ReviewFiles,
@@ -27,14 +35,15 @@ from mlstats.review_files import (
     folder_of,
     kept_rows,
 )
-from mlstats.review_rows import CANDIDATES, Reviewing, data_of, open_period
-from mlstats.review_store import CLOSING, Reviewed, ReviewStore
+from mlstats.review_label_studio import Tasks, Tell
+from mlstats.review_rows import Reviewing, data_of, may_give, open_period
+from mlstats.review_search import CodeSearch
+from mlstats.review_store import Reviewed, ReviewStore, reviews_of, slot
 from mlstats.settings import Settings
 
 __all__ = ["PROBLEMS", "Imported", "import_file"]
 
 PROBLEMS: Final = ("row", "column", "what", "expected", "nearest")
-_NO_CHECK: Final = ("made on", "title", "how")  # of the sheet about
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,7 @@ class _Problems:
 def import_file(
     name: str, period: str, path: Path, settings: Settings, *, coder: str = ""
 ) -> Imported:
-    """Check a coder's workbook and keep its codes, all of them or none.
+    """Check a coder's file and keep its codes, all of them or none.
 
     Rows without a code are left to be coded. A file may come back several times, with
     more codes or other ones; what is known already is not kept twice.
@@ -108,14 +117,14 @@ def import_file(
     name, period : str
         Of the pilot and period that the file is expected to be of.
     path : pathlib.Path
-        The workbook.
+        The workbook, or an export of Label Studio (``.json``).
     coder : str
         Whose file it is expected to be; the one that it was made for otherwise.
 
     Raises
     ------
     SourceError
-        Where the file is no workbook, or not of this kind.
+        Where the file is neither, or not of this kind.
     ContractError
         Where anything else is wrong, with all of it in ``failures``, columns
         :data:`PROBLEMS`.
@@ -127,9 +136,10 @@ def import_file(
         found = ReviewStore(settings.database).read(now.pilot.pilot, now.period)
         now = replace(now, reviewed=found)
         problems = _Problems()
-        file = _recorded(now, path, coder, problems)
+        came = Tasks(path) if path.suffix.lower() == ".json" else _Workbook(path)
+        file = _recorded(now, path, came.about(problems.add), coder, problems)
         kept = kept_rows(settings, file.pilot, file.period, file.export)
-        sheet = _checked(now, file, path, kept, problems)
+        sheet = _checked(now, file, came, kept, problems)
         problems.raise_if_any(path)
         return _keep(now, file, sheet.join(kept.set_index("row"), on="row"))
 
@@ -138,13 +148,13 @@ def import_file(
 
 
 def _recorded(
-    now: Reviewing, path: Path, coder: str, problems: _Problems
+    now: Reviewing,
+    path: Path,
+    told: Mapping[str, str],
+    coder: str,
+    problems: _Problems,
 ) -> ReviewFile:
     """Return the record of a file, and hold what it says of itself to it."""
-    sheet = read_texts(path, ABOUT, ["what", "value"])
-    if list(sheet.columns) != ["what", "value"]:
-        raise _no_file(path)
-    told = dict(zip(sheet["what"], sheet["value"], strict=True))
     files = ReviewFiles(now.settings.database)
     rows = files.read(now.pilot.pilot, now.period)
     rows = rows[rows["export"] == told.get("file", "")]
@@ -160,7 +170,7 @@ def _recorded(
     if last["act"] == "withdraw":
         problems.add("about", "file", "withdrawn for a later file", "the later file")
     for what, value in about(now, file).items():
-        if what not in _NO_CHECK and told.get(what) != value:
+        if what not in UNCHECKED and told.get(what) != value:
             expected = "as exported" if what == "checksum" else value
             problems.add("about", what, "not what was exported", expected)
     if coder and coder != file.coder:
@@ -172,12 +182,34 @@ def _recorded(
     return file
 
 
-def _no_file(path: Path) -> SourceError:
-    return SourceError(
-        "The workbook is not a coder's file",
-        where=f"{path}:{ABOUT}",
-        expected="a file of mlstats review export",
-    )
+class _Workbook:
+    """A workbook that came back; its method `sheet` adds what is wrong as it is read.
+
+    Its methods are those of :class:`mlstats.review_label_studio.Tasks`.
+    """
+
+    whole = True
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def about(self, tell: Tell) -> dict[str, str]:
+        sheet = read_texts(self._path, ABOUT, ["what", "value"])
+        if list(sheet.columns) != ["what", "value"]:
+            raise SourceError(
+                "The workbook is not a coder's file",
+                where=f"{self._path}:{ABOUT}",
+                expected="a file of mlstats review export",
+            )
+        return dict(zip(sheet["what"], sheet["value"], strict=True))
+
+    def sheet(
+        self, locked: Sequence[str], labels: Mapping[str, str], tell: Tell
+    ) -> pd.DataFrame:
+        expected = ["row", *locked, *FILL]
+        sheet = read_texts(self._path, REVIEW, expected)
+        _check_columns(list(map(str, sheet.columns)), expected, tell)
+        return sheet
 
 
 # -- rows --------------------------------------------------------------------------
@@ -186,39 +218,41 @@ def _no_file(path: Path) -> SourceError:
 def _checked(
     now: Reviewing,
     file: ReviewFile,
-    path: Path,
+    came: Tasks | _Workbook,
     kept: pd.DataFrame,
     problems: _Problems,
 ) -> pd.DataFrame:
     """Return row and code of each row of the sheet, after all checks."""
     names = [str(name) for name in kept]
     locked = [name.removeprefix("sum ") for name in names if name.startswith("sum ")]
-    expected = ["row", *locked, *FILL]
-    sheet = read_texts(path, REVIEW, expected)
-    _check_columns(list(map(str, sheet.columns)), expected, problems)
-    if list(sheet.columns) != expected:
-        problems.raise_if_any(path)
+    classification = data_of(now).more
+    codes = CodeSearch(now, classification)
+    labels = {f"{code} {title}".strip(): code for code, title in codes.titles.items()}
+    sheet = came.sheet(locked, labels, problems.add)
+    needed = ["row", *locked, "code"]
+    if list(sheet.columns)[: len(needed)] != needed or not sheet.columns.is_unique:
+        return sheet  # which was told: nothing else can be looked at
     known = sheet["row"].isin(kept["row"])
-    _check_rows(sheet, known, kept, problems)
+    _check_rows(sheet, known, kept if came.whole else kept.iloc[:0], problems)
     _check_locked(now, file, sheet[known], kept, locked, problems)
     sheet["code"] = sheet["code"].astype("str").str.strip()
-    _check_codes(now, sheet, problems)
+    _check_codes(now, sheet, classification, problems)
     _check_second(now, file, sheet[known], kept, problems)
     return sheet[["row", "code"]]
 
 
-def _check_columns(there: list[str], expected: list[str], problems: _Problems) -> None:
+def _check_columns(there: list[str], expected: list[str], tell: Tell) -> None:
     for name in dict.fromkeys(expected):
         count = there.count(name)
         if count != 1:
             what = "the column is missing" if not count else "the column is there twice"
-            problems.add("header", name, what, "one column of this name")
+            tell("header", name, what, "one column of this name")
     for place, name in enumerate(there, start=1):
         if name not in expected:
             near = nearest(name, expected)
-            problems.add("header", f"{place}.", "no such column", near=near)
-    if not problems.rows and there != expected:
-        problems.add("header", "", "the columns are in another order", "as exported")
+            tell("header", f"{place}.", "no such column", near=near)
+    if there != expected and sorted(there) == sorted(expected):
+        tell("header", "", "the columns are in another order", "as exported")
 
 
 def _check_rows(
@@ -254,30 +288,20 @@ def _check_locked(
                 problems.add(number, column, what, "as exported")
 
 
-def _check_codes(now: Reviewing, sheet: pd.DataFrame, problems: _Problems) -> None:
-    classification = data_of(now).more
+def _check_codes(
+    now: Reviewing,
+    sheet: pd.DataFrame,
+    classification: Classification,
+    problems: _Problems,
+) -> None:
     given = sheet.loc[sheet["code"] != "", "code"]
-    allowed = _allowed(now, classification, sorted(set(given)))
+    allowed = may_give(now, classification, sorted(set(given)))
     wrong = given[~given.map(allowed).astype(bool)]
     for number, code in wrong.items():
         listed = code in classification
         what = f"the code does not exist in {now.period}" if listed else "unknown code"
         near = None if listed else classification.nearest(code)
-        problems.add(number, "code", what, "a code of the sheet search", near)
-
-
-def _allowed(
-    now: Reviewing, classification: Classification, codes: list[str]
-) -> Mapping[str, bool]:
-    """Tell which codes a coder may give: those that exist, those that were offered."""
-    offered = {
-        str(code)
-        for k in range(CANDIDATES)
-        for code in now.queue[f"code_{k + 1}"].dropna()
-    }
-    offered |= set(map(str, now.pilot.data.uncodable.codes))
-    there = classification.exists(codes, now.period)
-    return {c: bool(ok) or c in offered for c, ok in zip(codes, there, strict=True)}
+        problems.add(number, "code", what, "a code of the classification", near)
 
 
 def _check_second(
@@ -303,14 +327,15 @@ def _check_second(
 def _keep(now: Reviewing, file: ReviewFile, sheet: pd.DataFrame) -> Imported:
     coded = sheet[sheet["code"] != ""]
     stands = {
-        (row["unit"], _slot(row["kind"])): (row["coder"], row["code"])
+        (row["unit"], slot(row["kind"])): (row["coder"], row["code"])
         for row in now.reviewed.to_dict("records")
     }
     new: list[Reviewed] = []
     known = by_others = 0
     for row in coded.to_dict("records"):
-        told = [*_reviews(file, row)]
-        there = [stands.get((one.unit, _slot(one.kind))) for one in told]
+        unit, kinds = str(row["hash"]), str(row["kinds"])
+        told = [*reviews_of(unit, kinds, str(row["code"]), file.coder)]
+        there = [stands.get((one.unit, slot(one.kind))) for one in told]
         by_others += any(one is not None and one[0] != file.coder for one in there)
         known += all(one == (file.coder, row["code"]) for one in there)
         new += [
@@ -322,14 +347,4 @@ def _keep(now: Reviewing, file: ReviewFile, sheet: pd.DataFrame) -> Imported:
     by = operating_system_user().name
     done = replace(file, act="import", added=len(new), by=by)
     ReviewFiles(now.settings.database).add([done])
-    return Imported(done, len(coded), len(sheet) - len(coded), known, by_others)
-
-
-def _slot(kind: str) -> str:
-    """Return what a unit can have one code for."""
-    return CLOSING[0] if kind in CLOSING else kind
-
-
-def _reviews(file: ReviewFile, row: Mapping[object, object]) -> Iterator[Reviewed]:
-    for kind in str(row["kinds"]).split("+"):
-        yield Reviewed(str(row["hash"]), str(row["code"]), file.coder, kind)
+    return Imported(done, len(coded), file.rows - len(coded), known, by_others)

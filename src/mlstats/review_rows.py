@@ -8,7 +8,7 @@ it, and whoever knows an audit takes more care.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,7 +33,15 @@ from mlstats.scale import isolated
 from mlstats.settings import Settings
 from mlstats.workbook import text_of
 
-__all__ = ["CANDIDATES", "Reviewing", "data_of", "open_period", "shown", "waiting"]
+__all__ = [
+    "CANDIDATES",
+    "Reviewing",
+    "data_of",
+    "may_give",
+    "open_period",
+    "shown",
+    "waiting",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -198,6 +206,20 @@ def _is_blind(now: Reviewing, name: str) -> bool:
     share = now.pilot.production.review.blind_share
     told = checksum(now.key, "blind", now.pilot.pilot, now.period, name)
     return int(told, 16) < share * _BLIND_RANGE
+
+
+def may_give(
+    now: Reviewing, classification: Classification, codes: Sequence[str]
+) -> dict[str, bool]:
+    """Tell which codes a coder may give: those that exist, those that were offered."""
+    offered = {
+        str(code)
+        for k in range(CANDIDATES)
+        for code in now.queue[f"code_{k + 1}"].dropna()
+    }
+    offered |= set(map(str, now.pilot.data.uncodable.codes))
+    there = classification.exists(codes, now.period)
+    return {c: bool(ok) or c in offered for c, ok in zip(codes, there, strict=True)}
 
 
 def shown(now: Reviewing, rows: pd.DataFrame, data: PeriodData) -> pd.DataFrame:

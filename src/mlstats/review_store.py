@@ -6,8 +6,8 @@ Units are named by their keyed hash: the database holds codes and no record.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +16,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
 
 from mlstats.append_only import AppendOnly
 
-__all__ = ["CLOSING", "KINDS", "Reviewed", "ReviewStore"]
+__all__ = ["CLOSING", "KINDS", "ReviewStore", "Reviewed", "reviews_of", "slot"]
 
 # What a unit was reviewed for: it waited in the queue and was coded beside a
 # suggestion, or without one (blind); it was drawn for the audit and coded without a
@@ -63,6 +63,23 @@ class Reviewed:
     variable: str = ""
 
 
+def slot(kind: str) -> str:
+    """Return what a unit can have one code for.
+
+    Examples
+    --------
+    >>> slot("blind"), slot("queue"), slot("audit")
+    ('queue', 'queue', 'audit')
+    """
+    return CLOSING[0] if kind in CLOSING else kind
+
+
+def reviews_of(unit: str, kinds: str, code: str, coder: str) -> Iterator[Reviewed]:
+    """Yield the reviews that a code of a unit gives, one for each of its kinds."""
+    for kind in kinds.split("+"):
+        yield Reviewed(unit, code, coder, kind)
+
+
 class ReviewStore(AppendOnly):
     """The reviews of all pilots of a project.
 
@@ -91,6 +108,43 @@ class ReviewStore(AppendOnly):
             return
         with self._telling(), self._writing() as connection:
             connection.execute(insert(_TABLE), rows)
+
+    def add_beside(
+        self,
+        pilot: str,
+        period: str,
+        unit: str,
+        decide: Callable[[Sequence[Reviewed]], Sequence[Reviewed]],
+    ) -> None:
+        """Keep reviews of a unit after a look at what stands, while nobody else writes.
+
+        Parameters
+        ----------
+        unit : str
+            Keyed hash.
+        decide : callable
+            Gets the reviews of the unit, the oldest first; returns those to add, or
+            raises where none may be added.
+
+        Raises
+        ------
+        ServiceError
+            Where the database cannot be written.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        shared = {"pilot": pilot, "period": period, "time": now}
+        told = [_TABLE.c[f.name] for f in fields(Reviewed)]
+        query = (
+            select(*told)
+            .where(_TABLE.c.pilot == pilot, _TABLE.c.period == period)
+            .where(_TABLE.c.unit == unit)
+            .order_by(_TABLE.c.id)
+        )
+        with self._telling(), self._writing() as connection:
+            there = [Reviewed(*row) for row in connection.execute(query)]
+            new = [shared | asdict(one) for one in decide(there)]
+            if new:
+                connection.execute(insert(_TABLE), new)
 
     def read(self, pilot: str, period: str) -> pd.DataFrame:
         """Return the last review of each unit, variable and kind.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -15,13 +16,20 @@ __all__ = ["review"]
 
 review = typer.Typer(
     name="review",
-    help="Clerical review: workbooks for coders, their codes, agreement and accuracy.",
+    help="Clerical review: files and a page for coders, their agreement and accuracy.",
     no_args_is_help=True,
 )
 
 PilotName = Annotated[str, typer.Argument(help="Name or path of a pilot.")]
 Period = Annotated[str, typer.Argument(help="Reference period, as 2026-03.")]
 OnePeriod = Annotated[str, typer.Option("--period", help="Of this period only.")]
+
+
+class Form(Enum):
+    """What a coder's file is."""
+
+    workbook = "workbook"
+    label_studio = "label-studio"
 
 
 @review.command("export")
@@ -43,8 +51,11 @@ def export_(
         Optional[Path],  # noqa: UP045
         typer.Option(help="File or folder; the confidential store otherwise."),
     ] = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="Label Studio gets tasks as JSON.")
+    ] = Form.workbook,
 ) -> None:
-    """Write a coder's workbook: queue, audit and double coding mixed."""
+    """Write a coder's file: queue, audit and double coding mixed."""
     from mlstats.review_export import export
     from mlstats.settings import load_settings
 
@@ -59,6 +70,7 @@ def export_(
         rows=rows,
         instead_of=instead_of,
         out=out,
+        form=form.value,
     )
     typer.echo(f"{made.suggested} units with suggestions, {made.blind} without")
     if made.elsewhere:
@@ -66,18 +78,20 @@ def export_(
     for number in made.withdrawn:
         typer.echo(f"withdrawn: the file {number}")
     if made.dropped:
-        typer.echo(f"{made.dropped} characters cannot stand in a workbook")
+        typer.echo(f"{made.dropped} characters cannot stand in the file")
     typer.echo(f"Wrote (confidential): {made.path}")
+    if form is Form.label_studio:
+        typer.echo(f"Labelling configuration: {made.path.with_suffix('.xml')}")
 
 
 @review.command("import")
 def import_(
     pilot: PilotName,
     period: Period,
-    files: Annotated[list[Path], typer.Argument(help="Workbooks that came back.")],
+    files: Annotated[list[Path], typer.Argument(help="Files that came back.")],
     coder: Annotated[str, typer.Option(help="Whose file it must be.")] = "",
 ) -> None:
-    """Check a workbook that came back, and keep all of its codes or none."""
+    """Check a file that came back, and keep all of its codes or none."""
     from mlstats.review_import import import_file
     from mlstats.review_rows import open_period
     from mlstats.review_status import status_of
@@ -98,6 +112,42 @@ def import_(
             typer.echo(f"{made.by_others} units were coded by others; theirs stands")
     _show([status_of(open_period(pilot, period, settings))])
     typer.echo(f"next: mlstats produce {pilot} --period {period}")
+
+
+@review.command("serve")
+def serve_(
+    pilot: PilotName,
+    period: Period,
+    coder: Annotated[
+        str, typer.Option(help="Who codes; this machine's user otherwise.")
+    ] = "",
+    second: Annotated[
+        bool, typer.Option("--second", help="The double-coded units, once more.")
+    ] = False,
+    instead_of: Annotated[
+        str, typer.Option(metavar="CODER", help="Withdraw what this coder has.")
+    ] = "",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the page; 0: a free one.")
+    ] = 0,
+) -> None:
+    """Serve a page to code on, to this machine only; the address has a secret."""
+    from mlstats.identity import operating_system_user
+    from mlstats.review_page import serve_page
+    from mlstats.settings import load_settings
+
+    settings = load_settings()
+    settings.prepare()
+    serve_page(
+        pilot,
+        period,
+        settings,
+        typer.echo,
+        coder=coder or operating_system_user().name,
+        second=second,
+        instead_of=instead_of,
+        port=port,
+    )
 
 
 @review.command("status")
@@ -160,7 +210,8 @@ def _show(found: list[PeriodStatus]) -> None:
     for one in found:
         for row in one.files.to_dict("records"):
             second = ", second coder" if row["second"] else ""
-            done = "came back" if row["act"] == "import" else "given out"
+            said = {"import": "came back", "page": "on a page since"}
+            done = said.get(row["act"], "given out")
             console.print(
                 f"{one.period}: {row['coder']}{second} has {row['rows']} units, file "
                 f"{row['export']}, {done} {row['time'][:10]}",

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import signal
-import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-import uvicorn
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 import mlstats
-from mlstats.errors import MlstatsError, ServiceError, UsageError
 from mlstats.guard import confidential_log
 from mlstats.pilot_files import load_pilot
-from mlstats.serving_door import Door, answer_of, body_of, refuse, reply
+from mlstats.serving_door import ANSWERED, Door, body_of, reply
+from mlstats.serving_loopback import address, listening, run
 from mlstats.serving_model import Answers, Served, Watch
 from mlstats.serving_queue import Desk
 from mlstats.serving_requests import Refusal, Requests
@@ -37,12 +32,9 @@ from mlstats.settings import Settings
 
 __all__ = ["application", "serve"]
 
-LOOPBACK: Final = "127.0.0.1"
 LOOK: Final = 2.0  # seconds between two looks at the log of decisions
 STALE: Final = 60.0  # seconds without a look after which the server is not ready
-_CONNECTIONS: Final = 256
 _SWITCH: Final = 0.0005  # seconds for which the answering thread may hold up the others
-_END: Final = 30.0  # seconds in which requests that have begun are answered
 
 
 def serve(
@@ -76,31 +68,20 @@ def serve(
         Where the log does not answer, or no version can be loaded.
     """
     pilot = load_pilot(name, project=settings.project)
-    with _listening(port) as listener:
+    with listening(port) as listener:
         settings.prepare()
         confidential_log(settings.confidential / "serving" / pilot.pilot)
         watch = Watch(pilot, settings, version)
-        config = uvicorn.Config(
-            application(watch),
-            log_config=None,
-            log_level="warning",
-            access_log=False,  # it would tell paths and queries as they were sent
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=int(_END),
-        )
+        app = application(watch)
         tell(f"{pilot.pilot}: {watch.current.arm.label}")
         if watch.current.note:
             tell(f"note: {watch.current.note}")
-        tell(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
+        tell(address(listener))
         tell("Ctrl-C stops it")
         gc.collect()
         sys.setswitchinterval(_SWITCH)
         gc.freeze()  # the model is no garbage: it need not be looked through again
-        with _ending():
-            uvicorn.Server(config).run(sockets=[listener])
+        run(app, listener)
         tell("stopped")
 
 
@@ -124,12 +105,7 @@ def application(watch: Watch) -> Door:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=living,
-        exception_handlers={
-            HTTPException: _plain,
-            Refusal: _refused,
-            MlstatsError: _refused,
-            Exception: _refused,
-        },
+        exception_handlers=dict(ANSWERED),
     )
     _questions(app, watch, desk)
     _facts(app, watch)
@@ -226,52 +202,3 @@ def _body(kind: Any) -> dict[str, Any]:
 
     content = {"application/json": {"schema": whole(schema)}}
     return {"requestBody": {"required": True, "content": content}}
-
-
-async def _refused(_: Request, error: Exception) -> Response:
-    return answer_of(error)
-
-
-async def _plain(_: Request, error: Exception) -> Response:
-    """Tell an error of the framework, which may repeat what was sent, in our words."""
-    status = error.status_code if isinstance(error, HTTPException) else 400
-    said = {404: "There is no such address", 405: "The address has no such method"}
-    return refuse(status, said.get(status, "The request cannot be answered"))
-
-
-@contextmanager
-def _listening(port: int) -> Iterator[socket.socket]:
-    listener = socket.socket()
-    try:
-        if os.name != "nt":  # there it would let two servers share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((LOOPBACK, port))
-            listener.listen()
-        except PermissionError:
-            raise ServiceError(
-                f"The port {port} may not be used",
-                where="--port",
-                hint="name one above 1023, or leave it out for a free one",
-            ) from None
-        except OSError:
-            raise UsageError(
-                f"The port {port} is taken",
-                where="--port",
-                hint="leave it out for a free one",
-            ) from None
-        yield listener
-    finally:
-        listener.close()
-
-
-@contextmanager
-def _ending() -> Iterator[None]:
-    """Let a signal end the server and not, a second time, the command."""
-    names = (signal.SIGINT, signal.SIGTERM)
-    before = {name: signal.signal(name, signal.SIG_IGN) for name in names}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

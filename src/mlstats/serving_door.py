@@ -14,21 +14,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlstats.errors import MlstatsError
+from mlstats.errors import MlstatsError, RefusedError, UsageError
 from mlstats.guard import place
 from mlstats.serving_requests import BODY, Refusal
 
-__all__ = ["Door", "answer_of", "body_of", "refuse", "reply"]
+__all__ = ["ANSWERED", "Door", "answer_of", "body_of", "refuse", "reply"]
 
 _log = logging.getLogger(__name__)
 _confidential = logging.getLogger("mlstats.confidential")
 
 _READ_ON: Final = 8 * BODY
 _NAMES: Final = frozenset({"127.0.0.1", "localhost"})
+_SITES: Final = frozenset({"same-origin", "none"})  # none: typed, or from a bookmark
 _VERBS: Final = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"})
 
 
@@ -38,8 +40,13 @@ def reply(content: Any, status: int = 200) -> Response:
     return Response(raw, status, media_type="application/json")
 
 
-async def body_of(request: Request) -> bytes:
+async def body_of(request: Request, limit: int = BODY) -> bytes:
     """Return the body of a request, no more of it than is allowed.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes.
 
     Raises
     ------
@@ -58,10 +65,10 @@ async def body_of(request: Request) -> bytes:
             read += len(part)
             if read > _READ_ON:
                 break
-            if max(read, size) <= BODY:
+            if max(read, size) <= limit:
                 parts.append(part)
-    if max(read, size) > BODY:
-        raise Refusal(413, f"The body has more than {BODY:,} bytes")
+    if max(read, size) > limit:
+        raise Refusal(413, f"The body has more than {limit:,} bytes")
     return b"".join(parts)
 
 
@@ -74,10 +81,19 @@ class Door:
         What is behind it.
     addresses : sequence of str
         Its addresses; ``{`` begins a part that is free.
+    headers : mapping of str to str
+        Sent with every answer, a refusal too.
     """
 
-    def __init__(self, app: ASGIApp, addresses: Sequence[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        addresses: Sequence[str],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._app = app
+        told = (headers or {}).items()
+        self._headers = [(k.lower().encode(), v.encode()) for k, v in told]
         self._exact = frozenset(a for a in addresses if "{" not in a)
         self._begun = {a.partition("{")[0]: a for a in addresses if "{" in a}
 
@@ -91,6 +107,7 @@ class Door:
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen[0] = message["status"]
+                message["headers"] = [*message.get("headers", []), *self._headers]
             await send(message)
 
         try:
@@ -120,7 +137,9 @@ def _admit(scope: Scope) -> None:
     if len(hosts) != 1 or hosts[0].partition(":")[0].lower() not in _NAMES:
         raise Refusal(400, "The header Host has to name this machine's loopback")
     own = f"http://{hosts[0].lower()}"
-    if any(origin.lower() != own for origin in headers.get(b"origin", [])):
+    sites = headers.get(b"sec-fetch-site", [])
+    foreign = any(site.lower() not in _SITES for site in sites)
+    if foreign or any(one.lower() != own for one in headers.get(b"origin", [])):
         raise Refusal(403, "Pages of other origins are not answered")
 
 
@@ -128,6 +147,11 @@ def answer_of(error: Exception) -> Response:
     """Return the answer that tells an error, without anything that was sent."""
     if isinstance(error, Refusal):
         return refuse(error.status, error.said, error.details)
+    if isinstance(error, (RefusedError, UsageError)):
+        near = [{"where": "nearest", "reason": error.nearest}] if error.nearest else []
+        return refuse(
+            409 if isinstance(error, RefusedError) else 422, error.title, near
+        )
     if isinstance(error, MlstatsError):
         _log.error("%s", error.title)
         return refuse(500, error.title)
@@ -145,3 +169,23 @@ def refuse(
     if status == 413:  # the rest of the body is not read
         answer.headers["connection"] = "close"
     return answer
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    return answer_of(error)
+
+
+async def _plain(_: Request, error: Exception) -> Response:
+    """Tell an error of the framework, which may repeat what was sent, in our words."""
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    said = {404: "There is no such address", 405: "The address has no such method"}
+    return refuse(status, said.get(status, "The request cannot be answered"))
+
+
+# What the framework does with each kind of error; its own words repeat what was sent.
+ANSWERED: Final[Mapping[Any, Any]] = {
+    HTTPException: _plain,
+    Refusal: _refused,
+    MlstatsError: _refused,
+    Exception: _refused,
+}

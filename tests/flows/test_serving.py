@@ -289,6 +289,7 @@ BAD: list[tuple[str, str, str, object, dict[str, str], int]] = [
     ("an unknown address", "GET", "/Quackenbush", None, {}, 404),
     ("another host", "GET", "/health", None, {"Host": "quackenbush.example"}, 400),
     ("another host, right port", "POST", CODE, TEXT, REBOUND, 400),
+    ("another site", "POST", CODE, TEXT, {"Sec-Fetch-Site": "cross-site"}, 403),
     ("another origin", "POST", CODE, TEXT, {"Origin": "http://zebulon.example"}, 403),
 ]  # fmt: skip
 
