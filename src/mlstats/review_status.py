@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,18 +11,17 @@ import numpy as np
 import pandas as pd
 
 from mlstats import io
+from mlstats.audit_scorecard import released_accuracy
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.config import Pilot
 from mlstats.dataset import finder
 from mlstats.evaluate import keyed, levels_of
 from mlstats.method import as_codes
-from mlstats.performance import to_depth
 from mlstats.pilot_files import load_pilot
-from mlstats.quality.audit_estimates import audit_error_rates
 from mlstats.quality.design import Design
 from mlstats.quality.double_coding import coder_agreement
-from mlstats.quality.estimate import Estimate, absent, estimate_of
+from mlstats.quality.estimate import Estimate, absent
 from mlstats.releases import ReleaseStore
 from mlstats.review_files import ReviewFiles
 from mlstats.review_rows import Reviewing, data_of, open_period
@@ -122,36 +121,8 @@ def status_of(now: Reviewing) -> PeriodStatus:
         int(audit["double_coded"].astype(bool).sum()),
         agreement,
         kappa,
-        accuracy(pilot, coded, classification),
+        released_accuracy(pilot, coded, classification.ancestor),
         ReviewFiles(now.settings.database).held(pilot.pilot, now.period),
-    )
-
-
-def accuracy(
-    pilot: Pilot, audit: pd.DataFrame, classification: Classification
-) -> Estimate:
-    """Estimate the accuracy of what was released without a clerk.
-
-    Parameters
-    ----------
-    audit : pandas.DataFrame
-        As drawn, with `truth`: missing where nobody has coded the unit.
-    """
-    mine = audit[audit["route"].astype("str").isin(["automatic", "audit"])]
-    if not mine["truth"].notna().any():
-        return absent("not_measured", "no unit of the audit was coded")
-    codes = mine.assign(
-        prediction=mine["value"].astype(object),
-        truth=to_depth(mine, classification.ancestor),
-    )
-    rates = audit_error_rates(
-        codes, ancestor=classification.ancestor, level=pilot.evaluate.level
-    )
-    wrong = estimate_of(
-        rates[(rates["figure"] == "rate") & (rates["code"] == "")].iloc[0]
-    )
-    return replace(
-        wrong, value=1 - wrong.value, lower=1 - wrong.upper, upper=1 - wrong.lower
     )
 
 
