@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 from mlstats.errors import MlstatsError, ServiceError, UsageError
+from mlstats.monitor_files import Monitored
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.runs import Outcome
@@ -14,9 +15,10 @@ from mlstats.settings import load_settings
 from pipelines.coding import coding
 from pipelines.editimpute import editimpute
 from pipelines.imagery import imagery
+from pipelines.monitor import monitor
 from pipelines.produce import produce
 
-__all__ = ["run_flow", "run_produce"]
+__all__ = ["run_flow", "run_monitor", "run_produce"]
 
 R = TypeVar("R")
 
@@ -76,6 +78,19 @@ def run_produce(
         ),
         "mlstats calendar tells whether the period was released; ",
     )
+
+
+def run_monitor(pilot: str) -> Monitored:
+    """Run the flow that looks at a pilot over its periods, as :func:`run_flow` does.
+
+    Raises
+    ------
+    ServiceError
+        Where Prefect's server does not answer or does not start.
+    MlstatsError
+        Whatever a step raised.
+    """
+    return _told(lambda: cast("Monitored", monitor(pilot)))
 
 
 def _told(flow: Callable[[], R], kept: str = "") -> R:

@@ -35,7 +35,18 @@ __all__ = [
 ]
 
 ARMS: Final = ("champion", "baseline")
-_KEPT: Final = ("value", "lower", "upper", "se", "df", "n", "interval", "status", "note")
+_KINDS: Final = {"champion": "ml", "baseline": "traditional"}
+_KEPT: Final = (
+    "value",
+    "lower",
+    "upper",
+    "se",
+    "df",
+    "n",
+    "interval",
+    "status",
+    "note",
+)
 
 
 def with_arms(audit: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
@@ -149,9 +160,11 @@ def audit_scorecard(
         the champion's with its paired difference, and the error of the automated part
         as released. No row where nobody has coded a unit of the audit.
     """
-    kinds = {name: spec.kind for name, spec in pilot.methods.items()}
-    kinds |= {methods[r]: k for r, k in zip(ARMS, ("ml", "traditional"), strict=True)
-              if r in methods}  # fmt: skip
+    specs = pilot.methods.items()
+    kinds: dict[str, str] = {name: spec.kind for name, spec in specs}
+    for role, kind in _KINDS.items():
+        if role in methods:
+            kinds[methods[role]] = kind
     plan = Plan(kinds, pilot.baseline, pilot.evaluate.level, (), gsbpm=pilot.gsbpm)
     if not audit["truth"].notna().any():
         return as_scorecard([], plan)

@@ -19,6 +19,7 @@ import typer
 import mlstats
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
+from mlstats.monitor_verbs import monitor
 from mlstats.production_verbs import drill, produce
 from mlstats.review_verbs import review
 from mlstats.schedule_verbs import calendar, deploy, up
@@ -289,6 +290,7 @@ app.add_typer(review, rich_help_panel=REVIEW)
 
 app.command(rich_help_panel=PRODUCE)(produce)
 app.command(rich_help_panel=PRODUCE)(drill)
+app.command(rich_help_panel=PRODUCE)(monitor)
 app.command(rich_help_panel=PRODUCE)(deploy)
 app.command(rich_help_panel=PRODUCE)(calendar)
 app.command(rich_help_panel=PRODUCE)(serve)

@@ -28,7 +28,16 @@ from mlstats.review_rows import Reviewing, data_of, open_period
 from mlstats.review_store import CLOSING
 from mlstats.settings import Settings
 
-__all__ = ["LABELS", "PeriodStatus", "labels", "status", "status_of", "write_labels"]
+__all__ = [
+    "LABELS",
+    "PeriodStatus",
+    "classification_of",
+    "coded_audit",
+    "labels",
+    "status",
+    "status_of",
+    "write_labels",
+]
 
 LABELS: Final = (
     "unit",
@@ -105,8 +114,8 @@ def status_of(now: Reviewing) -> PeriodStatus:
     were not coded yet count as not drawn.
     """
     pilot, audit = now.pilot, now.audit
-    coded = audit.assign(truth=_codes(now, "audit"), second=_codes(now, "second"))
-    classification = _classification(now, coded)
+    coded = coded_audit(now)
+    classification = classification_of(now, coded)
     done = now.queue["hash"].isin(now.done(*CLOSING))
     pairs = coded[coded["truth"].notna() & coded["second"].notna()]
     agreement, kappa = _agreement(pilot, pairs, classification)
@@ -154,7 +163,13 @@ def _agreement(
     return found["double_coding_agreement"], found["double_coding_kappa"]
 
 
-def _classification(now: Reviewing, coded: pd.DataFrame) -> Classification:
+def coded_audit(now: Reviewing) -> pd.DataFrame:
+    """Return the audit with `truth` and `second`: what the two coders gave."""
+    return now.audit.assign(truth=_codes(now, "audit"), second=_codes(now, "second"))
+
+
+def classification_of(now: Reviewing, coded: pd.DataFrame) -> Classification:
+    """Return the classification of a period with the codes of :func:`coded_audit`."""
     spec = now.pilot.data.classification
     assert spec is not None
     found = arm.read_classification(spec, finder(now.settings))
