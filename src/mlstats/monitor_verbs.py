@@ -69,11 +69,11 @@ def _show(made: Monitored, rows: pd.DataFrame) -> None:
         console.print(f"No period of {made.pilot} has a release.")
     else:
         shown = (
-            ("champion", "accuracy", "champion"),
-            ("baseline", "accuracy", "baseline"),
-            ("no clerk saw", "accuracy", "released"),
-            ("automatic", "coded automatically", "released"),
-            ("queue", "in the review queue", "released"),
+            ("champion, %", "accuracy", "champion"),
+            ("baseline, %", "accuracy", "baseline"),
+            ("no clerk saw, %", "accuracy", "released"),
+            ("automatic, %", "coded automatically", "released"),
+            ("queue, %", "in the review queue", "released"),
         )
         table = Table("period", "alarms", *(name for name, *_ in shown), box=None)
         for period, one in rows.groupby("period", sort=False):
@@ -95,4 +95,4 @@ def _cell(rows: pd.DataFrame, indicator: str, arm: str) -> str:
         return "not measured"
     row = mine.iloc[0]
     value, lower, upper = (100 * float(row[c]) for c in ("value", "lower", "upper"))
-    return f"{value:.1f} [{lower:.1f}, {upper:.1f}] %"
+    return f"{value:.1f}\n{lower:.1f} to {upper:.1f}"
