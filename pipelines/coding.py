@@ -76,4 +76,5 @@ def coding(
         list_queue(run, data, evaluation, done)
         compared = runs.compared(data)
         outcome = publish(run, folder, compared, evaluation, shown, done)
-    return conclude(run, outcome)
+    finished: runs.Outcome = conclude(run, outcome)
+    return finished

@@ -17,8 +17,9 @@ from pipelines.editimpute import editimpute
 from pipelines.imagery import imagery
 from pipelines.monitor import monitor
 from pipelines.produce import produce
+from pipelines.retrain import retrain
 
-__all__ = ["run_flow", "run_monitor", "run_produce"]
+__all__ = ["run_flow", "run_monitor", "run_produce", "run_retrain"]
 
 R = TypeVar("R")
 
@@ -91,6 +92,19 @@ def run_monitor(pilot: str) -> Monitored:
         Whatever a step raised.
     """
     return _told(lambda: cast("Monitored", monitor(pilot)))
+
+
+def run_retrain(pilot: str, to: str) -> Outcome:
+    """Run the flow that makes a new version, as :func:`run_flow` does a pilot's.
+
+    Raises
+    ------
+    ServiceError
+        Where Prefect's server does not answer or does not start.
+    MlstatsError
+        Whatever a step raised.
+    """
+    return _told(lambda: retrain(pilot, to))
 
 
 def _told(flow: Callable[[], R], kept: str = "") -> R:

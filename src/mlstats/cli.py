@@ -19,7 +19,7 @@ import typer
 import mlstats
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
-from mlstats.monitor_verbs import monitor
+from mlstats.monitor_verbs import monitor, train_anew
 from mlstats.production_verbs import drill, produce
 from mlstats.review_verbs import review
 from mlstats.schedule_verbs import calendar, deploy, up
@@ -176,6 +176,15 @@ def run(
 ) -> None:
     """Run every method on the same units, to scorecard, gates and MLflow."""
     _finish(_run(pilot, overrides, sample, period, full=full))
+
+
+@app.command(rich_help_panel=DEVELOP)
+def retrain(
+    pilot: PilotName,
+    to: Annotated[str, typer.Option(help="Take coders' codes up to this period.")],
+) -> None:
+    """Train anew with coders' codes, beside the version in production."""
+    _finish(train_anew(pilot, to))
 
 
 def _run(

@@ -135,7 +135,7 @@ def keep_workspace(history: History, settings: Settings) -> tuple[str, ...]:
         The periods whose snapshot was made or replaced.
     """
     pilot, looks = history.pilot, history.looks
-    before: list[Look | None] = [None, *looks[:-1]]
+    before: list[Look | None] = [None, *looks][: len(looks)]
     snapshots = [
         _snapshot(history, look, last, settings)
         for look, last in zip(looks, before, strict=True)

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mlstats.monitor_files import Monitored
+    from mlstats.runs import Outcome
 
-__all__ = ["monitor"]
+__all__ = ["monitor", "train_anew"]
 
 _SHOWN = 12  # periods on the terminal
 
@@ -51,6 +52,21 @@ def monitor(
         from mlstats.quality.evidently_ui import serve
 
         serve(settings.evidently, typer.echo, port=port)
+
+
+def train_anew(pilot: str, to: str) -> Outcome:
+    """Make a new version of the codes that coders gave; see `mlstats retrain`."""
+    from mlstats.period import ReferencePeriod
+    from mlstats.pilot_files import load_pilot
+    from mlstats.settings import load_settings
+
+    settings = load_settings()
+    load_pilot(pilot, project=settings.project)
+    ReferencePeriod.parse(to)
+    settings.prepare()
+    from pipelines.start import run_retrain
+
+    return run_retrain(pilot, to)
 
 
 def _between(period: object, first: object, last: object) -> bool:

@@ -34,6 +34,7 @@ __all__ = [
     "classification_of",
     "coded_audit",
     "labels",
+    "labels_of",
     "status",
     "status_of",
     "write_labels",
@@ -209,7 +210,7 @@ def labels(name: str, settings: Settings, *, period: str = "") -> pd.DataFrame:
     """
     pilot = load_pilot(name, project=settings.project)
     periods = _periods(pilot, settings, period)
-    tables = [_labels_of(open_period(name, one, settings)) for one in periods]
+    tables = [labels_of(open_period(name, one, settings)) for one in periods]
     return pd.concat(tables, ignore_index=True) if tables else _empty(pilot)
 
 
@@ -239,7 +240,8 @@ def _empty(pilot: Pilot) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
 
 
-def _labels_of(now: Reviewing) -> pd.DataFrame:
+def labels_of(now: Reviewing) -> pd.DataFrame:
+    """Return the rows of :func:`labels` of one period."""
     told = now.reviewed[now.reviewed["variable"] == ""].reset_index(drop=True)
     if told.empty:
         return _empty(now.pilot)

@@ -105,7 +105,7 @@ def test_drift_from_the_training_data_that_stays_asks_for_another_version() -> N
     rows = [
         row for p, n in zip(YEAR, (0, 1, 1, 1), strict=False) for row in alarms(p, n)
     ]
-    found = proposals(history(pilot(drifting=2), looks, rows))
+    found = proposals(history(pilot(drifting=2, unaudited=12), looks, rows))
     assert set(last(found, "2026-02")) == {"more_audit"}
     now = last(found, "2026-03")
     assert set(now) == {"more_audit", "retrain", "lower_automation"}
