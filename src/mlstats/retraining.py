@@ -29,7 +29,7 @@ from mlstats.release_tables import kept_table
 from mlstats.releases import ReleaseStore
 from mlstats.review_rows import data_of, open_period
 from mlstats.review_status import labels_of
-from mlstats.runs import Run
+from mlstats.runs import STORED, Run
 from mlstats.settings import Settings, load_settings
 
 __all__ = ["CHAMPION", "Champion", "prepare", "read", "with_labels"]
@@ -113,7 +113,7 @@ def _retrained(pilot: Pilot, champion: Arm) -> Pilot:
         )
     spec = MethodSpec(
         kind="ml",
-        use="mlstats.retraining.Champion",
+        use=STORED,
         params={"digest": champion.digest},
     )
     return pilot.model_copy(update={"methods": {**pilot.methods, CHAMPION: spec}})
@@ -151,7 +151,19 @@ def read(run: Run) -> Dataset:
     pilot, period = run.pilot, _tested(run)
     data, checked = dataset.load(pilot, run.settings, period=period)
     checked.raise_if_failed(pilot.pilot)
-    return dataset.part(data, pilot, period=period)
+    parted = dataset.part(data, pilot, period=period)
+    return replace(parted, cautions=[*parted.cautions, *_seen(run, period)])
+
+
+def _seen(run: Run, period: str | None) -> list[str]:
+    """Tell where the version in production may know what it is tested on."""
+    if period is None:
+        return ["the version in production may have been trained on units of the test"]
+    digest = run.pilot.methods[CHAMPION].params["digest"]
+    until = model_store.terms_of(digest, run.settings.confidential).get("seen_to")
+    if not until or ReferencePeriod.parse(until) < ReferencePeriod.parse(period):
+        return []
+    return [f"the evaluation of the version in production has seen {until}"]
 
 
 def _tested(run: Run) -> str | None:
@@ -182,8 +194,8 @@ def with_labels(run: Run, data: Dataset) -> Dataset:
         held = data.frame.loc[judged, name].dropna().astype("str")
         added = added[~added[name].astype("str").isin(set(held))]
     if added.empty:
-        told = "no code of a coder may train: none was given, or all evaluate"
-        return replace(data, cautions=[*data.cautions, told])
+        why = "no code of a coder may train: none was given, or all evaluate"
+        return replace(data, cautions=[*data.cautions, why])
     same = _keys(data.frame, pilot).isin(set(_keys(added, pilot)))
     folds = data.folds.mask((data.folds == "train") & same, "left_out")
     frame = pd.concat([data.frame, added], ignore_index=True)[[*data.frame.columns]]
