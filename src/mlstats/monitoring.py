@@ -24,6 +24,7 @@ from mlstats.quality.drift import ALARMS
 from mlstats.quality.drift_section import gravest
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.figures import as_text
+from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 from mlstats.release_drift import released_periods
 from mlstats.release_tables import kept_table
 from mlstats.releases import Release, ReleaseStore
@@ -216,12 +217,16 @@ def _totals(release: Release) -> Iterator[dict[str, Any]]:
     totals = kept_table(release.folder / "totals.parquet")
     if totals is None:
         return
-    for row in totals[totals["domain"] == ""].to_dict("records"):
-        share = bool(as_text(row["class"]))
+    whole = totals[totals["domain"].map(as_text) == ""]
+    classed = whole.loc[whole["class"].map(as_text) != "", "variable"].nunique()
+    for row in whole.to_dict("records"):
+        variable, name = as_text(row["variable"]), as_text(row["class"])
+        share = bool(name)
+        of_variable = f"{variable}: {name}" if classed > 1 else name
         about = {
             "part": "outputs",
             "arm": "released",
-            "domain": as_text(row["class"] if share else row["variable"]),
+            "domain": of_variable if share else variable,
             "n": row["n"],
         }
         yield about | _figure(row, "share" if share else "total", "estimate", "")
@@ -262,6 +267,8 @@ def _figure(
 
 def _routes(units: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the weighted shares of the units that went each way."""
+    if len(units) < LEAST_UNITS:
+        return
     flags, routes = units["flag"].astype("str"), units["route"].astype("str")
     told = {
         "in the review queue": routes == "queue",
@@ -318,8 +325,8 @@ def _performance(
     coded = coded_audit(now)
     rows = [
         _told("performance", "accuracy", "released", state.accuracy),
-        _told("coders", "double_coding_agreement", "", state.agreement),
-        _told("coders", "double_coding_kappa", "", state.kappa),
+        _told("coders", "double_coding_agreement", "", _kept_back(state.agreement)),
+        _told("coders", "double_coding_kappa", "", _kept_back(state.kappa)),
     ]
     if not coded["truth"].notna().any():
         found = dict.fromkeys(
@@ -336,6 +343,12 @@ def _performance(
         of = theme_of(pilot).lost
         lost = of(pilot, settings, champion, release.key.period, judged)
     return rows, lost
+
+
+def _kept_back(found: Estimate) -> Estimate:
+    """Tell nothing of fewer than ten units."""
+    few = found.status == "measured" and found.n < LEAST_UNITS
+    return absent("not_measured", KEPT_BACK, found.n) if few else found
 
 
 def _arms(found: Mapping[str, Estimate]) -> Iterator[dict[str, Any]]:

@@ -44,6 +44,10 @@ def here(function: Callable[..., Any], *given: Any, seconds: float) -> Any:
 def produced(tmp_path_factory: pytest.TempPathFactory) -> Office:
     """Produce three periods by a champion, and audit the first two."""
     made = office(tmp_path_factory.mktemp("office"))
+    path = made.settings.project / "configs/pilots/diaries.yaml"
+    plan = path.read_text(encoding="utf-8")
+    twice = plan.replace("audit_sample: 60}", "audit_sample: 60, double_code: 0.3}")
+    path.write_text(twice, encoding="utf-8")
     appoint(made.settings, made.linear, "production")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(production_reading, "isolated", here)
@@ -196,7 +200,47 @@ def test_a_period_without_an_audit_is_not_measured(at_work: Settings) -> None:
     assert set(mine["status"]) == {"not_measured"}
     assert mine["value"].isna().all()
     assert (mine["note"] != "").all()
-    assert row(rows, AUDITED[0], "double_coding_agreement")["value"] == 1.0
+
+
+def test_the_agreement_of_coders_is_that_of_the_pairs(at_work: Settings) -> None:
+    audit = pd.read_parquet(current(at_work, AUDITED[1]).folder / AUDIT)
+    audit = audit[audit["double_coded"]]
+    store, apart = ReviewStore(at_work.database), audit.head(5)
+    other = [Reviewed(h, "12.1.1.1", "lee", "second") for h in apart["hash"]]
+    store.add("diaries", AUDITED[1], other)
+    rows = history_of("diaries", at_work).rows
+    weight = 1 / audit["double_inclusion"]
+    same = ~audit["hash"].isin(apart["hash"])
+    found = row(rows, AUDITED[1], "double_coding_agreement")
+    assert found["value"] == pytest.approx((weight * same).sum() / weight.sum())
+    assert found["lower"] < found["value"] < found["upper"]
+    assert found["n"] == len(audit) >= 10
+    kappa = row(rows, AUDITED[1], "double_coding_kappa")
+    assert kappa["lower"] < kappa["value"] < kappa["upper"]
+
+
+def test_fewer_than_ten_pairs_are_not_told(at_work: Settings) -> None:
+    period = LAST
+    audit = pd.read_parquet(current(at_work, period).folder / AUDIT)
+    few = audit[audit["double_coded"]].head(9)
+    given = ["01.1.1.1", "12.1.1.1"] * 5
+    store = ReviewStore(at_work.database)
+    for kind, coder in (("audit", "kim"), ("second", "lee")):
+        store.add(
+            "diaries",
+            period,
+            [
+                Reviewed(h, code, coder, kind)
+                for h, code in zip(few["hash"], given, strict=False)
+            ],
+        )
+    rows = history_of("diaries", at_work).rows
+    for name in ("double_coding_agreement", "double_coding_kappa"):
+        found = row(rows, period, name)
+        assert (found["status"], found["n"]) == ("not_measured", 9)
+        assert np.isnan(found["value"])
+        assert "fewer than 10" in found["note"]
+    assert row(rows, period, "accuracy", "champion")["status"] == "not_measured"
 
 
 def test_a_pilot_without_a_release_has_an_empty_history(
