@@ -183,7 +183,7 @@ def retrain(
     pilot: PilotName,
     to: Annotated[str, typer.Option(help="Take coders' codes up to this period.")],
 ) -> None:
-    """Train anew with coders' codes, beside the version in production."""
+    """Train anew with coders' codes, beside the champion."""
     _finish(train_anew(pilot, to))
 
 

@@ -30,7 +30,7 @@ def monitor(
         int, typer.Option(min=0, max=65535, help="Of --ui; 0: a free one.")
     ] = 0,
 ) -> None:
-    """Look at a pilot over its periods, and tell what that gives cause to do."""
+    """Look at a pilot over its periods; propose, change nothing."""
     from mlstats.period import ReferencePeriod
     from mlstats.pilot_files import load_pilot
     from mlstats.settings import load_settings

@@ -18,6 +18,7 @@ from scipy import stats
 
 from mlstats.config import Pilot
 from mlstats.monitoring import History, Look
+from mlstats.performance import YEARLY
 from mlstats.period import ReferencePeriod
 from mlstats.quality.accuracy import RatioEstimate, proportion_interval
 from mlstats.quality.figures import as_text
@@ -95,7 +96,9 @@ def proposals(history: History) -> list[Proposal]:
 def proposed_table(found: Sequence[Proposal]) -> pd.DataFrame:
     """Return proposals as a table, the last period first."""
     names = list(asdict(Proposal("", "retrain", "", "")))
-    rows = [asdict(one) for one in reversed(found)]
+    periods = list(dict.fromkeys(one.period for one in found))
+    ordered = sorted(found, key=lambda one: -periods.index(one.period))
+    rows = [asdict(one) for one in ordered]
     kinds = {n: "float64" if n in ("value", "lower", "upper") else "str" for n in names}
     return pd.DataFrame(rows, columns=names).astype(kinds)
 
@@ -117,7 +120,7 @@ def _look(
 ) -> Iterator[Proposal]:
     yield from _drift(pilot, looks, rows)
     yield from _unaudited(pilot, looks, rows)
-    yield from _lost(pilot, looks[-1])
+    yield from _lost(pilot, looks[-1], rows)
     yield from _pooled(pilot, looks, rows)
     yield from _worse(pilot, looks[-1], rows)
 
@@ -223,7 +226,7 @@ def _accuracies(rows: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def _lost(pilot: Pilot, last: Look) -> Iterator[Proposal]:
+def _lost(pilot: Pilot, last: Look, rows: pd.DataFrame) -> Iterator[Proposal]:
     """Propose what follows from a measured loss; the baseline stands in already."""
     if last.lost is None:
         return
@@ -236,6 +239,11 @@ def _lost(pilot: Pilot, last: Look) -> Iterator[Proposal]:
         "accuracy",
         run=_retrain(pilot, last.period),
     )
+    mine = _accuracies(rows)
+    mine = mine[mine["period"] == last.period]
+    if whole and len(mine):
+        value, lower, upper = _together(mine, rows, 1 - YEARLY / _per_year(last))
+        told = replace(told, value=value, lower=lower, upper=upper)
     yield told
     if whole:
         yield replace(told, action="suspend", run=_suspend(pilot))

@@ -376,7 +376,7 @@ def test_drift_raises_the_audit_and_is_told_as_done(at_work: Settings) -> None:
     audit = pd.read_parquet(current(at_work, LAST).folder / AUDIT)
     assert len(audit) == 120  # twice the 60 of the pilot
     page = (made.folder / "monitor.html").read_text(encoding="utf-8")
-    assert "After 2026-04: more audit" in page
+    assert "After 2026-04: more audit (done by produce)" in page
     states = {
         _params(one)["method"]
         for one in snapshots(at_work)[LAST]["metric_results"].values()
@@ -395,6 +395,8 @@ def test_a_measured_loss_is_proposed_and_the_baseline_stands_in(
     found = {one.action: one for one in made.proposed if one.period == LAST}
     assert {"retrain", "suspend"} <= set(found)
     assert found["retrain"].run == f"mlstats retrain diaries --to {LAST}"
+    assert found["retrain"].value == 0
+    assert found["retrain"].lower == 0 < found["retrain"].upper < 0.9
     assert made.asks
     kept = pd.read_parquet(made.folder / "proposals.parquet")
     assert set(kept.loc[kept["period"] == LAST, "action"]) == set(found)
@@ -421,6 +423,22 @@ def test_the_flow_ends_in_what_it_found(
     assert (at_work.monitor / "diaries/monitor.html").is_file()
 
 
+def test_the_command_shows_the_periods_that_were_asked_for(
+    at_work: Settings, prefect_server: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlstats.monitor_verbs import monitor
+
+    monitor("diaries", first=AUDITED[1], last=AUDITED[1])
+    told = capsys.readouterr().out
+    assert AUDITED[1] in told
+    assert AUDITED[0] not in told
+    assert LAST not in told
+    kept = pd.read_parquet(at_work.monitor / "diaries/history.parquet")
+    assert set(kept["period"]) == set(RELEASED)  # the files hold all of them
+    value = row(kept, AUDITED[1], "accuracy", "champion")["value"]
+    assert f"{100 * value:.1f}" in told
+
+
 @pytest.mark.soak
 def test_the_workspace_is_served_on_the_loopback(at_work: Settings) -> None:
     look(at_work)
@@ -440,7 +458,7 @@ def test_the_workspace_is_served_on_the_loopback(at_work: Settings) -> None:
         assert [one["name"] for one in found] == ["diaries (synthetic data)"]
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(timeout=60)
+        server.communicate(timeout=60)
 
 
 def _read(address: str) -> bytes:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import pandas as pd
 
 from mlstats import io
-from mlstats.quality.evidently import comparable, quiet, snapshot_of
+from mlstats.quality.evidently import Comparable, comparable, quiet, snapshot_of
 
 __all__ = ["Compared", "Panel", "Snapshot", "write_workspace"]
 
@@ -174,18 +174,7 @@ def _written(one: Snapshot, seed: int) -> str:
         "name": one.period,
         "metadata": {"period": one.period, "digest": one.digest},
     }
-    found = one.compared()
-    told = None
-    if found is not None:
-        columns = {str(name): "category" for name in found.current.columns}
-        told = comparable(
-            found.current,
-            found.reference,
-            columns=columns,  # type: ignore[arg-type]
-            verdicts=found.verdicts,
-            against=found.against,
-            seed=seed,
-        )
+    told = _comparable(one, seed)
     with quiet():
         if told is not None and told.columns:
             made = snapshot_of(told, figures, **named)
@@ -202,6 +191,21 @@ def _written(one: Snapshot, seed: int) -> str:
         if params["type"].endswith(f":{_METRIC}"):
             params.pop("value", None)
     return json.dumps(model, cls=NumpyEncoder)
+
+
+def _comparable(one: Snapshot, seed: int) -> Comparable | None:
+    found = one.compared()
+    if found is None:
+        return None
+    columns = {str(name): "category" for name in found.current.columns}
+    return comparable(
+        found.current,
+        found.reference,
+        columns=columns,  # type: ignore[arg-type]
+        verdicts=found.verdicts,
+        against=found.against,
+        seed=seed,
+    )
 
 
 @cache
