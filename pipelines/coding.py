@@ -59,7 +59,12 @@ def coding(
     )
     data, checked = read(run.pilot, settings, sample=sample, period=period)
     checked.raise_if_failed(pilot)
-    data = part(data, run.pilot, period=period)
+    return judged(run, part(data, run.pilot, period=period))
+
+
+def judged(run: runs.Run, data: dataset.Dataset) -> runs.Outcome:
+    """Take the steps from data that are parted to registered models."""
+    settings = run.settings
     ready(run.pilot, data, settings)
     with runs.working_folder(run) as folder:
         done = [
@@ -76,4 +81,5 @@ def coding(
         list_queue(run, data, evaluation, done)
         compared = runs.compared(data)
         outcome = publish(run, folder, compared, evaluation, shown, done)
-    return conclude(run, outcome)
+    finished: runs.Outcome = conclude(run, outcome)
+    return finished

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar, cast
 
 from mlstats.errors import MlstatsError, ServiceError, UsageError
+from mlstats.monitor_files import Monitored
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.runs import Outcome
@@ -14,9 +15,11 @@ from mlstats.settings import load_settings
 from pipelines.coding import coding
 from pipelines.editimpute import editimpute
 from pipelines.imagery import imagery
+from pipelines.monitor import monitor
 from pipelines.produce import produce
+from pipelines.retrain import retrain
 
-__all__ = ["run_flow", "run_produce"]
+__all__ = ["run_flow", "run_monitor", "run_produce", "run_retrain"]
 
 R = TypeVar("R")
 
@@ -76,6 +79,32 @@ def run_produce(
         ),
         "mlstats calendar tells whether the period was released; ",
     )
+
+
+def run_monitor(pilot: str) -> Monitored:
+    """Run the flow that looks at a pilot over its periods, as :func:`run_flow` does.
+
+    Raises
+    ------
+    ServiceError
+        Where Prefect's server does not answer or does not start.
+    MlstatsError
+        Whatever a step raised.
+    """
+    return _told(lambda: cast("Monitored", monitor(pilot)))
+
+
+def run_retrain(pilot: str, to: str) -> Outcome:
+    """Run the flow that makes a new version, as :func:`run_flow` does a pilot's.
+
+    Raises
+    ------
+    ServiceError
+        Where Prefect's server does not answer or does not start.
+    MlstatsError
+        Whatever a step raised.
+    """
+    return _told(lambda: retrain(pilot, to))
 
 
 def _told(flow: Callable[[], R], kept: str = "") -> R:

@@ -19,6 +19,7 @@ import typer
 import mlstats
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
+from mlstats.monitor_verbs import monitor, train_anew
 from mlstats.production_verbs import drill, produce
 from mlstats.review_verbs import review
 from mlstats.schedule_verbs import calendar, deploy, up
@@ -177,6 +178,15 @@ def run(
     _finish(_run(pilot, overrides, sample, period, full=full))
 
 
+@app.command(rich_help_panel=DEVELOP)
+def retrain(
+    pilot: PilotName,
+    to: Annotated[str, typer.Option(help="Take coders' codes up to this period.")],
+) -> None:
+    """Train anew with coders' codes, beside the champion."""
+    _finish(train_anew(pilot, to))
+
+
 def _run(
     pilot: str,
     overrides: list[str] | None = None,
@@ -289,6 +299,7 @@ app.add_typer(review, rich_help_panel=REVIEW)
 
 app.command(rich_help_panel=PRODUCE)(produce)
 app.command(rich_help_panel=PRODUCE)(drill)
+app.command(rich_help_panel=PRODUCE)(monitor)
 app.command(rich_help_panel=PRODUCE)(deploy)
 app.command(rich_help_panel=PRODUCE)(calendar)
 app.command(rich_help_panel=PRODUCE)(serve)

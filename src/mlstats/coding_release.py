@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlstats.audit_scorecard import scorecard_of
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.coding_production import (
@@ -94,12 +95,13 @@ def compose(
         single=pilot.data.single_cluster,
     )
     counts = _counts(units, audit, closed)
+    scorecard = scorecard_of(pilot, units, audit, classification.ancestor, now)
     return Composed(
         _published_columns(units),
         totals,
         counts,
         confidential={"audit": audit, "queue": _queue(units, spread)},
-        tables={"process": process_figures(units)},
+        tables={"process": process_figures(units), "scorecard": scorecard},
     )
 
 

@@ -19,6 +19,7 @@ from mlstats.config_data import (
     unquoted,
 )
 from mlstats.config_editimpute import Damage, Selective
+from mlstats.config_production import Drift, MonitorPlan, ShadowPlan
 from mlstats.errors import ConfigError, nearest
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "MethodSpec",
     "Pilot",
     "Roles",
+    "ShadowPlan",
     "Sheets",
     "Source",
     "Split",
@@ -194,15 +196,6 @@ class Owner(Strict):
         return (named,) if isinstance(named, str) else named
 
 
-class Drift(Strict):
-    """References of the drift tests and the reaction to an alarm."""
-
-    references: tuple[
-        Literal["last_accepted", "same_period_last_year", "training"], ...
-    ] = ("last_accepted",)
-    on_alarm: Literal["more_audit"] = "more_audit"
-
-
 class ReviewPlan(Strict):
     """What clerks see of a period.
 
@@ -215,17 +208,6 @@ class ReviewPlan(Strict):
     double_code: float = Field(0.1, ge=0, le=1)
     blind_share: float = Field(0.1, ge=0, le=1)
     show_unit: bool = False
-
-
-class ShadowPlan(Strict):
-    """Periods that a version runs in the shadow before it may produce.
-
-    ``live`` periods are later than all that its evaluation has seen, ``back_cast``
-    periods are not; without a number a back-cast covers the four seasons.
-    """
-
-    live: int = Field(2, ge=0)
-    back_cast: int | None = Field(None, ge=0)
 
 
 class Production(Strict):
@@ -254,6 +236,7 @@ class Production(Strict):
     drift: Drift = Drift()
     review: ReviewPlan = ReviewPlan()
     shadow: ShadowPlan = ShadowPlan()
+    monitor: MonitorPlan = MonitorPlan()
 
 
 class Pilot(Strict):

@@ -23,10 +23,10 @@ from mlstats.release_tables import kept_table
 from mlstats.releases import Release
 from mlstats.review_store import ReviewStore
 
-__all__ = ["audited", "lost", "to_depth", "together"]
+__all__ = ["YEARLY", "audited", "lost", "to_depth", "together"]
 
 AUDIT = "confidential/audit.parquet"
-_YEARLY: Final = 0.05  # chance of blaming a champion at its target, two-sided
+YEARLY: Final = 0.05  # chance of blaming a champion at its target, two-sided
 
 
 def audited(release: Release, reviews: ReviewStore) -> pd.DataFrame | None:
@@ -91,7 +91,7 @@ def lost(
         half of it for the whole and half for the classes, in equal parts for each
         look of the year and each class (Bonferroni).
     """
-    level = _YEARLY / ReferencePeriod.parse(period).per_year
+    level = YEARLY / ReferencePeriod.parse(period).per_year
     version = champion.label
     own = audit["model_version"].astype("str") == version
     own &= audit["route"].isin(["automatic", "audit"])

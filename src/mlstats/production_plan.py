@@ -27,7 +27,7 @@ from mlstats.releases import Release, ReleaseStore
 from mlstats.review_store import ReviewStore
 from mlstats.settings import Settings
 
-__all__ = ["Plan", "prepare", "values_digest", "working"]
+__all__ = ["Plan", "prepare", "theme_of", "values_digest", "working"]
 
 _THEMES: Final = {
     "coding": "mlstats.coding_release",
@@ -84,7 +84,7 @@ def prepare(
 ) -> Plan:
     """Read the pilot, the log of decisions, earlier releases and reviews."""
     pilot = load_pilot(name, project=settings.project)
-    theme = _theme(pilot)
+    theme = theme_of(pilot)
     asked = check_period(pilot, period)
     settings.prepare()
     arms = arms_of(pilot, settings)
@@ -112,7 +112,8 @@ def prepare(
     )
 
 
-def _theme(pilot: Pilot) -> Theme:
+def theme_of(pilot: Pilot) -> Theme:
+    """Return what the theme of a pilot does in production."""
     if pilot.theme not in _THEMES:
         raise ConfigError(f"The theme {pilot.theme} is not produced yet")
     theme: Theme = importlib.import_module(_THEMES[pilot.theme]).THEME

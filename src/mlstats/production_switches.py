@@ -9,7 +9,7 @@ from mlstats.produced import Reason
 from mlstats.production_arms import Arms
 from mlstats.releases import Release
 
-__all__ = ["switches"]
+__all__ = ["produced_by", "switches"]
 
 
 def switches(
@@ -27,12 +27,12 @@ def switches(
         Who answers.
     """
     methods = {one.role: one.label for one in (arms.champion, arms.baseline) if one}
-    now = _by(methods, [(one.cause, one.classes) for one in reasons])
+    now = produced_by(methods, [(one.cause, one.classes) for one in reasons])
     told = []
     for release in {one.key.period: one for one in earlier.values()}.values():
         facts = release.facts
         causes = [(one["cause"], one["classes"]) for one in facts.get("fallback", [])]
-        then = _by(facts.get("methods", {}), causes)
+        then = produced_by(facts.get("methods", {}), causes)
         if then and then != now:
             told.append(
                 f"{release.key.period} was produced by {then}, this period by {now}: a "
@@ -41,8 +41,16 @@ def switches(
     return told
 
 
-def _by(methods: Mapping[str, Any], causes: Sequence[tuple[str, Any]]) -> str:
-    """Return by whom a period was produced, in words."""
+def produced_by(methods: Mapping[str, Any], causes: Sequence[tuple[str, Any]]) -> str:
+    """Return by whom a period was produced, in words.
+
+    Parameters
+    ----------
+    methods : mapping
+        Role -> version, of the release's facts.
+    causes : sequence of (str, classes)
+        Why the baseline stood in, and for which classes; none: for all.
+    """
     if any(not classes for _, classes in causes):
         return str(methods.get("baseline", ""))
     by = str(methods.get("champion") or methods.get("baseline", ""))

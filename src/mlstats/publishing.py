@@ -91,6 +91,7 @@ def publish(
                 "gsbpm": run.pilot.gsbpm,
                 "full": str(run.full).lower(),
                 "synthetic": str(run.pilot.data.synthetic).lower(),
+                **run.noted,
                 **{f"trial_{name}": value for name, value in run.trial.items()},
             },
             artifacts=folder,

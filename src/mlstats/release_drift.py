@@ -25,7 +25,14 @@ from mlstats.settings import Settings
 from mlstats.watched import CLUSTER, UNIT, WEIGHT
 from mlstats.watching import TRAINED, VOCABULARY, kinds_of
 
-__all__ = ["KEPT", "back_from", "drift_of_period", "earlier_releases", "vocabulary_of"]
+__all__ = [
+    "KEPT",
+    "back_from",
+    "drift_of_period",
+    "earlier_releases",
+    "released_periods",
+    "vocabulary_of",
+]
 
 # Where a release keeps what later periods are compared with.
 KEPT: Final = "confidential/watched.parquet"
@@ -74,6 +81,12 @@ def back_from(store: ReleaseStore, last: Release) -> Iterator[Release]:
         release = store.current(pilot, str(period))
         if release is not None:
             yield release
+
+
+def released_periods(store: ReleaseStore, pilot: str) -> list[ReferencePeriod]:
+    """Return the periods of a pilot that have a release, in the order of time."""
+    found = _periods(store.periods(pilot))
+    return sorted(found, key=lambda one: (one.frequency, one.ordinal))
 
 
 def _periods(names: Sequence[str]) -> list[ReferencePeriod]:

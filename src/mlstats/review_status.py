@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,25 +11,34 @@ import numpy as np
 import pandas as pd
 
 from mlstats import io
+from mlstats.audit_scorecard import released_accuracy
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.config import Pilot
 from mlstats.dataset import finder
 from mlstats.evaluate import keyed, levels_of
 from mlstats.method import as_codes
-from mlstats.performance import to_depth
 from mlstats.pilot_files import load_pilot
-from mlstats.quality.audit_estimates import audit_error_rates
 from mlstats.quality.design import Design
 from mlstats.quality.double_coding import coder_agreement
-from mlstats.quality.estimate import Estimate, absent, estimate_of
+from mlstats.quality.estimate import Estimate, absent
 from mlstats.releases import ReleaseStore
 from mlstats.review_files import ReviewFiles
 from mlstats.review_rows import Reviewing, data_of, open_period
 from mlstats.review_store import CLOSING
 from mlstats.settings import Settings
 
-__all__ = ["LABELS", "PeriodStatus", "labels", "status", "status_of", "write_labels"]
+__all__ = [
+    "LABELS",
+    "PeriodStatus",
+    "classification_of",
+    "coded_audit",
+    "labels",
+    "labels_of",
+    "status",
+    "status_of",
+    "write_labels",
+]
 
 LABELS: Final = (
     "unit",
@@ -106,8 +115,8 @@ def status_of(now: Reviewing) -> PeriodStatus:
     were not coded yet count as not drawn.
     """
     pilot, audit = now.pilot, now.audit
-    coded = audit.assign(truth=_codes(now, "audit"), second=_codes(now, "second"))
-    classification = _classification(now, coded)
+    coded = coded_audit(now)
+    classification = classification_of(now, coded)
     done = now.queue["hash"].isin(now.done(*CLOSING))
     pairs = coded[coded["truth"].notna() & coded["second"].notna()]
     agreement, kappa = _agreement(pilot, pairs, classification)
@@ -122,36 +131,8 @@ def status_of(now: Reviewing) -> PeriodStatus:
         int(audit["double_coded"].astype(bool).sum()),
         agreement,
         kappa,
-        accuracy(pilot, coded, classification),
+        released_accuracy(pilot, coded, classification.ancestor),
         ReviewFiles(now.settings.database).held(pilot.pilot, now.period),
-    )
-
-
-def accuracy(
-    pilot: Pilot, audit: pd.DataFrame, classification: Classification
-) -> Estimate:
-    """Estimate the accuracy of what was released without a clerk.
-
-    Parameters
-    ----------
-    audit : pandas.DataFrame
-        As drawn, with `truth`: missing where nobody has coded the unit.
-    """
-    mine = audit[audit["route"].astype("str").isin(["automatic", "audit"])]
-    if not mine["truth"].notna().any():
-        return absent("not_measured", "no unit of the audit was coded")
-    codes = mine.assign(
-        prediction=mine["value"].astype(object),
-        truth=to_depth(mine, classification.ancestor),
-    )
-    rates = audit_error_rates(
-        codes, ancestor=classification.ancestor, level=pilot.evaluate.level
-    )
-    wrong = estimate_of(
-        rates[(rates["figure"] == "rate") & (rates["code"] == "")].iloc[0]
-    )
-    return replace(
-        wrong, value=1 - wrong.value, lower=1 - wrong.upper, upper=1 - wrong.lower
     )
 
 
@@ -183,7 +164,13 @@ def _agreement(
     return found["double_coding_agreement"], found["double_coding_kappa"]
 
 
-def _classification(now: Reviewing, coded: pd.DataFrame) -> Classification:
+def coded_audit(now: Reviewing) -> pd.DataFrame:
+    """Return the audit with `truth` and `second`: what the two coders gave."""
+    return now.audit.assign(truth=_codes(now, "audit"), second=_codes(now, "second"))
+
+
+def classification_of(now: Reviewing, coded: pd.DataFrame) -> Classification:
+    """Return the classification of a period with the codes of :func:`coded_audit`."""
     spec = now.pilot.data.classification
     assert spec is not None
     found = arm.read_classification(spec, finder(now.settings))
@@ -223,7 +210,7 @@ def labels(name: str, settings: Settings, *, period: str = "") -> pd.DataFrame:
     """
     pilot = load_pilot(name, project=settings.project)
     periods = _periods(pilot, settings, period)
-    tables = [_labels_of(open_period(name, one, settings)) for one in periods]
+    tables = [labels_of(open_period(name, one, settings)) for one in periods]
     return pd.concat(tables, ignore_index=True) if tables else _empty(pilot)
 
 
@@ -253,7 +240,8 @@ def _empty(pilot: Pilot) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=object) for name in columns})
 
 
-def _labels_of(now: Reviewing) -> pd.DataFrame:
+def labels_of(now: Reviewing) -> pd.DataFrame:
+    """Return the rows of :func:`labels` of one period."""
     told = now.reviewed[now.reviewed["variable"] == ""].reset_index(drop=True)
     if told.empty:
         return _empty(now.pilot)

@@ -10,7 +10,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -61,6 +61,7 @@ __all__ = [
 
 _log = logging.getLogger(__name__)
 
+STORED = "mlstats.retraining.Champion"
 # What the gates to shadow say together, at the head of the report's sentence.
 GATE_SAID = {
     "pass": "The gate to shadow is passed",
@@ -89,6 +90,8 @@ class Run:
     full : bool
         Whether the methods are fitted again for what one fit cannot tell. That is no
         trial: the methods and the gates are those of the file.
+    noted : mapping
+        Tags of the run's record, such as what a retraining was made for.
     """
 
     run_id: str
@@ -96,6 +99,7 @@ class Run:
     settings: Settings
     trial: Mapping[str, str]
     full: bool = False
+    noted: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -238,6 +242,10 @@ def plan_of(pilot: Pilot, levels: Sequence[str]) -> Plan:
         (pilot.candidate, rule.versus)
         for rule in pilot.gates
         if rule.versus and rule.versus != pilot.baseline
+    }
+    # A retraining is held to the version in production too.
+    versus |= {
+        (pilot.candidate, n) for n, s in pilot.methods.items() if s.use == STORED
     }
     return Plan(
         kinds={name: spec.kind for name, spec in pilot.methods.items()},

@@ -90,6 +90,16 @@ class Settings(BaseSettings):
         return self.home_folder / "runs"
 
     @cached_property
+    def monitor(self) -> Path:
+        """The folder of the pilots' histories over periods."""
+        return self.home_folder / "monitor"
+
+    @cached_property
+    def evidently(self) -> Path:
+        """The Evidently workspace of all pilots."""
+        return self.home_folder / "evidently"
+
+    @cached_property
     def models(self) -> Path:
         """The folder of the embedded MLflow store and the model cards."""
         return (self.project / "models").absolute()

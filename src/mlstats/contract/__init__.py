@@ -8,6 +8,6 @@ report that embeds its data (Evidently's does) then has nothing to give away.
 from __future__ import annotations
 
 from mlstats.contract.rules import ContractResult, check
-from mlstats.contract.view import SafeReference, safe_view
+from mlstats.contract.view import SafeReference, safe_features, safe_view
 
-__all__ = ["ContractResult", "SafeReference", "check", "safe_view"]
+__all__ = ["ContractResult", "SafeReference", "check", "safe_features", "safe_view"]

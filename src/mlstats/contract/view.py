@@ -16,7 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from mlstats.config import Data, Roles
 from mlstats.errors import ConfigError
 
-__all__ = ["SafeReference", "safe_view", "shown_columns", "words"]
+__all__ = ["SafeReference", "safe_features", "safe_view", "shown_columns", "words"]
 
 _MISSING = "missing"
 _OTHER = "other"
@@ -104,6 +104,45 @@ def safe_view(
         reference = _learn(measured, data.roles, vocabulary, min_cell)
     else:
         measured = _measured(frame, data.roles, truth, reference.vocabulary, least=1)
+    return _view(measured, frame, reference), reference
+
+
+def safe_features(
+    table: pd.DataFrame,
+    data: Data,
+    *,
+    reference: SafeReference | None = None,
+    min_cell: int = 10,
+) -> tuple[pd.DataFrame, SafeReference]:
+    """Return the safe view of a table that holds features of the texts already.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns that a report may show as they are, and three features of each text
+        (``NAME_length``, ``NAME_words``, ``NAME_known``); no other column.
+    data : Data
+        Its roles tell which numbers are names.
+    reference, min_cell
+        As for :func:`safe_view`.
+
+    Returns
+    -------
+    view : pandas.DataFrame
+        As of :func:`safe_view`.
+    reference : SafeReference
+        For the views to compare with this one.
+    """
+    frame = table.reset_index(drop=True)
+    measured = {str(name): frame[name] for name in frame}
+    if reference is None:
+        reference = _learn(measured, data.roles, {}, min_cell)
+    return _view(measured, frame, reference), reference
+
+
+def _view(
+    measured: Mapping[str, pd.Series], frame: pd.DataFrame, reference: SafeReference
+) -> pd.DataFrame:
     missing = _column(frame, None)
     categories = {
         name: _categorised(
@@ -113,7 +152,7 @@ def safe_view(
     }
     view = pd.DataFrame(categories, index=frame.index)
     view.attrs["safe_view"] = True
-    return view, reference
+    return view
 
 
 def _column(frame: pd.DataFrame, name: str | None) -> pd.Series:

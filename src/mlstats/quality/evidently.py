@@ -1,6 +1,7 @@
 """The Evidently report of a run: how the current data differ from the reference.
 
-The only module that imports Evidently. Its pages embed the values they are made of,
+With :mod:`mlstats.quality.evidently_history` the only module that imports Evidently.
+Its pages embed the values they are made of,
 so they are made of the contract's safe view alone. Evidently's own tests know neither
 weights nor clusters nor how many columns were tested: they are not made. Wherever its
 page says whether a column drifted, it repeats the verdict that it is given.
@@ -11,8 +12,9 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -25,7 +27,7 @@ from mlstats.quality.drift import ALARMS
 from mlstats.quality.drift_section import drift_lines, gravest
 from mlstats.quality.pages import render
 
-__all__ = ["write_drift_report"]
+__all__ = ["Comparable", "comparable", "quiet", "snapshot_of", "write_drift_report"]
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +91,73 @@ def write_drift_report(
     ServiceError
         If the page cannot be written.
     """
+    compared = comparable(
+        current,
+        reference,
+        columns=columns,
+        verdicts=verdicts,
+        against=against,
+        sample=sample,
+        seed=seed,
+    )
+    notes, kept = compared.notes, compared.columns
+    lines = drift_lines(verdicts)
+    if not kept:
+        notes.append("nothing is left to compare, so there is no drift report")
+        absent = render(
+            "drift_absent.html", notes=notes, synthetic=synthetic, lines=lines
+        )
+        io.write_text(path, absent)
+        return notes
+    page = _page(compared)
+    banner = render(
+        "drift_head.html",
+        notes=notes,
+        synthetic=synthetic,
+        lines=lines,
+        said=said,
+        against=against,
+    )
+    io.write_text(path, _with_head(page, banner))
+    left = len(columns) - len(kept)
+    logger.info("drift report over %d columns, %d left out", len(kept), left)
+    return notes
+
+
+@dataclass(frozen=True, eq=False)
+class Comparable:
+    """Two safe views as Evidently can compare them.
+
+    Parameters
+    ----------
+    current, reference : pandas.DataFrame
+        Numbers and words, with the columns that are left.
+    columns : mapping
+        Of these, numeric or category.
+    states : mapping of str to str
+        Of each, the verdict that is repeated.
+    notes : list of str
+        Columns left out and why, sampling.
+    """
+
+    current: pd.DataFrame
+    reference: pd.DataFrame
+    columns: Mapping[str, str]
+    states: Mapping[str, str]
+    notes: list[str]
+
+
+def comparable(
+    current: pd.DataFrame,
+    reference: pd.DataFrame,
+    *,
+    columns: Mapping[str, Literal["numeric", "category"]],
+    verdicts: pd.DataFrame,
+    against: str,
+    sample: int = 20_000,
+    seed: int = 0,
+) -> Comparable:
+    """Return what of two safe views can be compared; see :func:`write_drift_report`."""
     frames = {"current": current, "reference": reference}
     for name, frame in frames.items():
         _check(frame, name, columns)
@@ -105,26 +174,13 @@ def write_drift_report(
     left_out = _left_out(typed, columns, told)
     notes += [f"{column}: left out, {why}" for column, why in left_out.items()]
     kept = {c: kind for c, kind in columns.items() if c not in left_out}
-    lines = drift_lines(verdicts)
-    if not kept:
-        notes.append("nothing is left to compare, so there is no drift report")
-        absent = render(
-            "drift_absent.html", notes=notes, synthetic=synthetic, lines=lines
-        )
-        io.write_text(path, absent)
-        return notes
-    page = _page(typed["current"][[*kept]], typed["reference"][[*kept]], kept, told)
-    banner = render(
-        "drift_head.html",
-        notes=notes,
-        synthetic=synthetic,
-        lines=lines,
-        said=said,
-        against=against,
+    return Comparable(
+        typed["current"][[*kept]],
+        typed["reference"][[*kept]],
+        kept,
+        {column: told[column] for column in kept},
+        notes,
     )
-    io.write_text(path, _with_head(page, banner))
-    logger.info("drift report over %d columns, %d left out", len(kept), len(left_out))
-    return notes
 
 
 def _check(frame: pd.DataFrame, name: str, columns: Mapping[str, str]) -> None:
@@ -195,16 +251,30 @@ def _states(verdicts: pd.DataFrame, against: str) -> dict[str, str]:
     return dict(zip(found["column"], found["state"], strict=True))
 
 
-def _page(
-    current: pd.DataFrame,
-    reference: pd.DataFrame,
-    columns: Mapping[str, str],
-    told: Mapping[str, str],
-) -> str:
-    with _quiet():
+def _page(compared: Comparable) -> str:
+    made = snapshot_of(compared)
+    with quiet():
+        page: str = made.get_html_str(as_iframe=False)
+    return page
+
+
+def snapshot_of(compared: Comparable, more: Sequence[Any] = (), **named: Any) -> Any:
+    """Return Evidently's comparison, which repeats our verdicts.
+
+    Parameters
+    ----------
+    compared : Comparable
+        At least a column.
+    more : sequence of evidently.core.metric_types.Metric
+        What it holds besides.
+    **named
+        timestamp, name, metadata of the snapshot.
+    """
+    with quiet():
         from evidently import DataDefinition, Dataset, Report
         from evidently.presets import DataDriftPreset
 
+    columns = compared.columns
     safe = {column: column.replace("<", "\u2039") for column in columns}
     definition = DataDefinition(
         numerical_columns=[safe[c] for c, k in columns.items() if k == "numeric"],
@@ -212,23 +282,22 @@ def _page(
     )
     preset = DataDriftPreset(
         columns=list(safe.values()),
-        per_column_method={safe[c]: _repeating(told[c]) for c in columns},
+        per_column_method={safe[c]: _repeating(compared.states[c]) for c in columns},
         per_column_threshold=dict.fromkeys(safe.values(), 0.5),
         drift_share=1 / len(columns),  # one alarm is an alarm
     )
-    with _quiet():
+    with quiet():
         # Evidently takes the current data first.
-        snapshot = Report([preset], include_tests=True).run(
+        return Report([*more, preset], include_tests=True).run(
             *(
                 Dataset.from_pandas(
                     frame.rename(columns=safe).reset_index(drop=True),
                     data_definition=definition,
                 )
-                for frame in (current, reference)
-            )
+                for frame in (compared.current, compared.reference)
+            ),
+            **named,
         )
-        page: str = snapshot.get_html_str(as_iframe=False)
-    return page
 
 
 def _repeating(state: str) -> str:
@@ -248,7 +317,7 @@ def _repeating(state: str) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence what Evidently and the packages below it warn about constant columns."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

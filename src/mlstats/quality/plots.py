@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final, Literal
 
-__all__ = ["KIND_COLOURS", "PlotRow", "forest_plot", "interval_plot"]
+__all__ = ["KIND_COLOURS", "PlotRow", "forest_plot", "interval_plot", "round_step"]
 
 _WIDTH: Final = 760
 _LEFT: Final = 200
@@ -164,7 +164,7 @@ def _ends(rows: Iterable[PlotRow]) -> list[float]:
 
 def _scale(ends: Sequence[float], limits: tuple[float, float]) -> _Scale:
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-    step = _step(high - low)
+    step = round_step(high - low)
     # A dot never sits on the frame, except where the scale itself ends.
     low = max(math.floor((low - step / 4) / step) * step, limits[0])
     high = min(math.ceil((high + step / 4) / step) * step, limits[1])
@@ -174,7 +174,7 @@ def _scale(ends: Sequence[float], limits: tuple[float, float]) -> _Scale:
     return _Scale(low, high, ticks, max(0, -math.floor(math.log10(step))))
 
 
-def _step(span: float) -> float:
+def round_step(span: float) -> float:
     """Return the round step that divides a span into about six parts."""
     # Values that agree to the last figure still get an axis that can be read.
     rough = (span if span > 1e-6 else 1.0) / 6

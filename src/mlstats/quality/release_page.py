@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from mlstats.quality.drift_section import drift_lines
-from mlstats.quality.figures import as_text
+from mlstats.quality.figures import as_text, indicator_name, level_name
 from mlstats.quality.pages import render
 from mlstats.quality.plots import PlotRow, interval_plot
 
@@ -77,6 +77,7 @@ def render_release(page: ReleasePage) -> str:
         groups=_groups(totals),
         plot=_plot(totals, page.facts),
         process=[_line(row) for row in _rows(page.tables.get("process"))],
+        audited=[_audited(row) for row in _rows(page.tables.get("scorecard"))],
         drift=[] if drift is None else drift_lines(drift),
         contract=_records(page.tables.get("contract")),
         linked=_linked(page.tables.get("method_difference")),
@@ -171,6 +172,24 @@ def _line(row: Mapping[Any, Any]) -> _Line:
         tuple(changes),
         as_text(row["note"]),
     )
+
+
+def _audited(row: Mapping[Any, Any]) -> dict[str, str]:
+    """Return a figure of the audit as text: its value, and less the baseline's."""
+    gap = float(row["difference"])
+    measured = as_text(row["status"]) == "measured"
+    ends = _ends(row, "difference_lower", "difference_upper", True)
+    return {
+        "method": as_text(row["method"]),
+        "name": indicator_name(as_text(row["indicator"])),
+        "level": level_name(as_text(row["level"])),
+        "value": _number(row["value"], True) if measured else "not measured",
+        "ends": _ends(row, "lower", "upper", True) if measured else "",
+        "gap": _number(gap, True, sign=True) if math.isfinite(gap) else "",
+        "gap_ends": ends if math.isfinite(gap) else "",
+        "n": f"{int(row['n']):,}",
+        "note": as_text(row["note"]),
+    }
 
 
 def _plot(totals: pd.DataFrame, facts: Mapping[str, Any]) -> Markup | str:
