@@ -4,10 +4,13 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgresql_cluster import PROGRAMS, Cluster, cluster, new_database
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -47,3 +50,31 @@ def _own_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if variable.startswith("MLSTATS_"):
             monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """Start a cluster that ends with the tests, or skip."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed")
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.xdist_group("pg"))]
+)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield the address of an empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{(tmp_path / 'state.db').as_posix()}"
+    else:
+        with new_database(request.getfixturevalue("postgresql").url) as url:
+            yield url
+
+
+@pytest.fixture
+def office_database(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the settings name a database of each kind."""
+    monkeypatch.setenv("MLSTATS_DATABASE_URL", database)
+    return database

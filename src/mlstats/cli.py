@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 import mlstats
+from mlstats.database_verbs import migrate
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 from mlstats.production_verbs import drill, produce
@@ -336,6 +337,7 @@ def demo(
 
 
 app.command(rich_help_panel=SET_UP)(up)
+app.command(rich_help_panel=SET_UP)(migrate)
 
 
 # -- entry -------------------------------------------------------------------------

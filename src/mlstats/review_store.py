@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pandas as pd
-from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Integer, String, Table, insert, select
 
-from mlstats.append_only import AppendOnly
+from mlstats.append_only import METADATA, AppendOnly
 
 __all__ = ["CLOSING", "KINDS", "Reviewed", "ReviewStore"]
 
@@ -25,7 +25,7 @@ KINDS: Final = ("queue", "blind", "audit", "second")
 CLOSING: Final = ("queue", "blind")  # what takes a unit out of the queue
 _TABLE = Table(
     "reviews",
-    MetaData(),
+    METADATA,
     Column("id", Integer, primary_key=True),
     Column("pilot", String(200), nullable=False, index=True),
     Column("period", String(20), nullable=False, index=True),
