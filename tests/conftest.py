@@ -4,7 +4,8 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     else:
         with new_database(request.getfixturevalue("postgresql").url) as url:
             yield url
+
+
+@pytest.fixture
+def postgresql_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Yield what makes an empty database on PostgreSQL, or skips."""
+    with ExitStack() as made:
+        yield lambda: made.enter_context(
+            new_database(request.getfixturevalue("postgresql").url)
+        )
 
 
 @pytest.fixture

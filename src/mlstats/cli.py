@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 import mlstats
-from mlstats.database_verbs import migrate
+from mlstats.database_verbs import backup, migrate, restore
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 from mlstats.production_verbs import drill, produce
@@ -338,6 +338,8 @@ def demo(
 
 app.command(rich_help_panel=SET_UP)(up)
 app.command(rich_help_panel=SET_UP)(migrate)
+app.command(rich_help_panel=SET_UP)(backup)
+app.command(rich_help_panel=SET_UP)(restore)
 
 
 # -- entry -------------------------------------------------------------------------

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-__all__ = ["migrate"]
+__all__ = ["backup", "migrate", "restore"]
+
+_SHOWN = 10  # releases that are missing
 
 
 def migrate() -> None:
@@ -24,3 +29,37 @@ def migrate() -> None:
         since = f"version {before}" if before else "before there were versions"
         said = f"was brought up from {since}"
     typer.echo(f"{log.place} {said} (version {now} of its tables)")
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="A new file, as state-2026-03-01.zip.")],
+) -> None:
+    """Write decisions, productions and reviews into one file."""
+    from mlstats.backup import backup as write
+    from mlstats.settings import load_settings
+
+    held = write(load_settings(), file)
+    for table, rows in held.rows.items():
+        typer.echo(f"{rows:>9,} {table}")
+    typer.echo(f"{held.releases:>9,} releases listed: their files are not in it")
+    typer.echo(f"wrote {file}: confidential, it holds codes and hashes of units")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="From mlstats backup.")],
+) -> None:
+    """Put a backup into an empty database, all of it or nothing."""
+    from mlstats.backup import restore as put
+    from mlstats.settings import load_settings
+
+    settings = load_settings()
+    settings.prepare()
+    held = put(settings, file)
+    for table, rows in held.rows.items():
+        typer.echo(f"{rows:>9,} {table}")
+    there = held.releases - len(held.missing)
+    typer.echo(f"{there:>9,} of {held.releases:,} releases are in {settings.releases}")
+    for path in held.missing[:_SHOWN]:
+        typer.echo(f"missing: {path}")
+    if held.missing:
+        typer.echo("copy the folders releases, shadows and confidential beside it")
