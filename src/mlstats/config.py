@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mlstats.config_data import (
     ClassificationSpec,
     Data,
+    Retention,
     Roles,
     Source,
     Strict,
@@ -254,6 +255,7 @@ class Production(Strict):
     drift: Drift = Drift()
     review: ReviewPlan = ReviewPlan()
     shadow: ShadowPlan = ShadowPlan()
+    retention: Retention = Retention()
 
 
 class Pilot(Strict):

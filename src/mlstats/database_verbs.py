@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["backup", "migrate", "restore"]
+__all__ = ["backup", "migrate", "purge", "restore"]
 
 _SHOWN = 10  # releases that are missing
 
@@ -63,3 +63,36 @@ def restore(
         typer.echo(f"missing: {path}")
     if held.missing:
         typer.echo("copy the folders releases, shadows and confidential beside it")
+
+
+def purge(
+    pilot: Annotated[str, typer.Argument(help="Of this pilot only.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would go, remove nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove what is still needed too.")
+    ] = False,
+) -> None:
+    """Remove confidential tables older than production.retention says."""
+    from rich.console import Console
+
+    from mlstats.pilot_files import load_pilot
+    from mlstats.purge import purge as remove
+    from mlstats.releases import ReleaseStore
+    from mlstats.retention import due, due_table
+    from mlstats.settings import load_settings
+
+    settings, console = load_settings(), Console(highlight=False)
+    names = [pilot] if pilot else ReleaseStore(settings.releases).pilots()
+    found = []
+    for name in names:
+        held = load_pilot(name, project=settings.project)
+        if not held.production.retention.model_dump(exclude_none=True):
+            typer.echo(f"{held.pilot}: all is kept, production.retention is not set")
+        found += due(held, settings, force=force)
+    console.print(due_table(found))
+    if dry_run:
+        return
+    for row in remove(found, settings):
+        typer.echo(f"decision {row.number} on {row.pilot}: {row.reason}")

@@ -23,6 +23,7 @@ from mlstats.errors import ServiceError
 from mlstats.settings import Settings
 
 __all__ = [
+    "LABELS_FILE",
     "ReviewFile",
     "ReviewFiles",
     "checksum",
@@ -48,6 +49,7 @@ _TABLE = Table(
     Column("by", String(255), nullable=False),
     Column("time", String(40), nullable=False),
 )
+LABELS_FILE: Final = "labels.parquet"  # of a pilot, beside the folders of periods
 _NOT_TOLD: Final = ("id",)
 
 
