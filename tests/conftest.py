@@ -4,10 +4,14 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgresql_cluster import PROGRAMS, Cluster, cluster, new_database
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -47,3 +51,40 @@ def _own_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if variable.startswith("MLSTATS_"):
             monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Cluster]:
+    """Start a cluster that ends with the tests, or skip."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed")
+    with cluster() as made:
+        yield made
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.xdist_group("pg"))]
+)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Yield the address of an empty database of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{(tmp_path / 'state.db').as_posix()}"
+    else:
+        with new_database(request.getfixturevalue("postgresql").url) as url:
+            yield url
+
+
+@pytest.fixture
+def postgresql_url(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Yield what makes an empty database on PostgreSQL, or skips."""
+    with ExitStack() as made:
+        yield lambda: made.enter_context(
+            new_database(request.getfixturevalue("postgresql").url)
+        )
+
+
+@pytest.fixture
+def office_database(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let the settings name a database of each kind."""
+    monkeypatch.setenv("MLSTATS_DATABASE_URL", database)
+    return database

@@ -8,51 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import Connection, Engine, Table, event, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, Table, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from mlstats.database import open_database
 from mlstats.errors import ServiceError
+from mlstats.migrations import HEAD, revision, upgrade
 
-__all__ = ["AppendOnly", "refuse_changes"]
+__all__ = ["METADATA", "AppendOnly"]
 
+METADATA: Final = MetaData()  # of all tables; mlstats.migrations makes them
 _WAIT: Final = 30.0  # seconds that a writer waits for another one
 _LOCK: Final = 0x6D6C7374617473  # "mlstats": PostgreSQL's advisory lock of the writers
-
-
-def refuse_changes(table: Table, said: str) -> None:
-    """Let the database refuse changes of a table's rows, from its creation on.
-
-    That is against mistakes: the owner of the database can take it away.
-
-    Parameters
-    ----------
-    table : sqlalchemy.Table
-        The table.
-    said : str
-        What the database says to whoever tries.
-    """
-    name = table.name
-
-    def made(_: Table, connection: Connection, **__: object) -> None:
-        if connection.dialect.name == "sqlite":
-            for verb in ("UPDATE", "DELETE"):
-                connection.exec_driver_sql(
-                    f"CREATE TRIGGER {name}_no_{verb.lower()} BEFORE {verb} ON {name}"
-                    f" BEGIN SELECT RAISE(ABORT, '{said}'); END"
-                )
-        elif connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(
-                f"CREATE FUNCTION {name}_kept() RETURNS trigger LANGUAGE plpgsql AS "
-                f"$$ BEGIN RAISE EXCEPTION '{said}'; END $$"
-            )
-            connection.exec_driver_sql(
-                f"CREATE TRIGGER {name}_kept BEFORE UPDATE OR DELETE OR TRUNCATE "
-                f"ON {name} EXECUTE FUNCTION {name}_kept()"
-            )
-
-    event.listen(table, "after_create", made)
 
 
 class AppendOnly:
@@ -102,10 +70,17 @@ class AppendOnly:
         if plain and not Path(str(file)).exists():
             return False
         with self._telling():
-            return inspect(self._engine).has_table(self.table.name)
+            with self._engine.connect() as connection:
+                found = revision(connection)
+            if found is None:
+                return False
+            if found != HEAD:
+                with self._writing():
+                    pass  # it is brought up to date, or told what to do
+            return True
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self, *, asked: bool = False) -> Iterator[Connection]:
         """Yield a transaction in which no other one writes; the table is there."""
         writing = self._engine.execution_options(writes=True)
         with writing.begin() as connection:
@@ -115,8 +90,54 @@ class AppendOnly:
                 # No lock on the table: who may only select and insert cannot take one.
                 lock = text("SELECT pg_advisory_xact_lock(:key)")
                 connection.execute(lock, {"key": _LOCK})
-            self.table.metadata.create_all(connection)
+            found = revision(connection)
+            if found != HEAD:
+                self._bring_up(connection, found, asked)
             yield connection
+
+    def _bring_up(self, connection: Connection, found: str | None, asked: bool) -> None:
+        """Bring the tables to the version of the code.
+
+        A file of one's own is brought up at once. Of a server that others work with,
+        only an empty database is: an older mlstats could not use it any more, and who
+        does not own the tables cannot change them.
+        """
+        if found is not None and found > HEAD:
+            raise ServiceError(
+                f"The database was made by a newer mlstats (version {found} of its "
+                "tables)",
+                where=f"{self.place}, of MLSTATS_DATABASE_URL",
+                expected=f"version {HEAD}",
+                hint="install the version of mlstats that the others use",
+            )
+        own = self._engine.dialect.name == "sqlite"
+        if found is not None and not own and not asked:
+            raise ServiceError(
+                "The database was made by an older mlstats (version "
+                f"{found or '0000'} of its tables)",
+                where=f"{self.place}, of MLSTATS_DATABASE_URL",
+                expected=f"version {HEAD}",
+                hint="let the owner of its tables run mlstats migrate, once all who "
+                "use it have this mlstats",
+            )
+        upgrade(connection)
+
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the tables up to date; return their version before and now.
+
+        The version before is empty for tables from before there were versions, and
+        None where there were no tables.
+
+        Raises
+        ------
+        ServiceError
+            Where the database cannot be changed, or is of a newer mlstats.
+        """
+        with self._telling():
+            with self._engine.connect() as connection:
+                found = revision(connection)
+            with self._writing(asked=True):
+                return found, HEAD
 
     @contextmanager
     def _telling(self) -> Iterator[None]:

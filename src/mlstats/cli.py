@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 import mlstats
+from mlstats.database_verbs import backup, migrate, purge, restore
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 from mlstats.monitor_verbs import monitor, train_anew
@@ -174,7 +175,7 @@ def run(
         typer.Option("--full", help="Refit too: seeds, explanations, bad input."),
     ] = False,
 ) -> None:
-    """Run every method on the same units, to scorecard, gates and MLflow."""
+    """Run every method on the same units, to scorecard and gates."""
     _finish(_run(pilot, overrides, sample, period, full=full))
 
 
@@ -335,7 +336,7 @@ def demo(
     ] = "coding",
     seed: Annotated[int, typer.Option(help="Of the generator.")] = 20260101,
 ) -> None:
-    """Generate synthetic data and run the demonstration pilot of a theme."""
+    """Generate synthetic data and run the demonstration of a theme."""
     from mlstats.demo import make_demo
     from mlstats.settings import load_settings
 
@@ -347,6 +348,10 @@ def demo(
 
 
 app.command(rich_help_panel=SET_UP)(up)
+app.command(rich_help_panel=SET_UP)(migrate)
+app.command(rich_help_panel=SET_UP)(backup)
+app.command(rich_help_panel=SET_UP)(restore)
+app.command(rich_help_panel=SET_UP)(purge)
 
 
 # -- entry -------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from mlstats.config_data import (
     ClassificationSpec,
     Data,
+    Retention,
     Roles,
     Source,
     Strict,
@@ -237,6 +238,7 @@ class Production(Strict):
     review: ReviewPlan = ReviewPlan()
     shadow: ShadowPlan = ShadowPlan()
     monitor: MonitorPlan = MonitorPlan()
+    retention: Retention = Retention()
 
 
 class Pilot(Strict):

@@ -14,6 +14,7 @@ from mlstats.period import PeriodRange
 __all__ = [
     "ClassificationSpec",
     "Data",
+    "Retention",
     "Roles",
     "Source",
     "Strict",
@@ -42,6 +43,21 @@ class Strict(BaseModel):
     """A model that takes no unknown key and does not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Retention(Strict):
+    """Months after a period's end for which its confidential tables are kept.
+
+    Without a number they are kept for ever. ``units`` are the tables of its releases,
+    ``watched`` those that later periods are compared with, ``reviews`` what coders were
+    given and gave back, ``runs`` the tables of evaluations up to that period. It
+    decides no value of a release.
+    """
+
+    units: int | None = Field(None, ge=0)
+    watched: int | None = Field(None, ge=0)
+    reviews: int | None = Field(None, ge=0)
+    runs: int | None = Field(None, ge=0)
 
 
 class Roles(Strict):

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from mlstats.append_only import AppendOnly, refuse_changes
+from mlstats.append_only import METADATA, AppendOnly
 from mlstats.decisions import Act, Decision, chained, faults
 from mlstats.errors import ServiceError
 
@@ -35,7 +34,7 @@ __all__ = ["DecisionLog"]
 _TRIES: Final = 20
 _TABLE = Table(
     "decisions",
-    MetaData(),
+    METADATA,
     Column("pilot", String(200), primary_key=True),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("time", String(40), nullable=False),
@@ -53,7 +52,6 @@ _TABLE = Table(
     Column("hash", String(64), nullable=False, unique=True),
     UniqueConstraint("pilot", "previous"),  # a chain has no fork
 )
-refuse_changes(_TABLE, "decisions are never changed")
 
 
 class DecisionLog(AppendOnly):

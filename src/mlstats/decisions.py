@@ -19,6 +19,7 @@ __all__ = [
     "APPROVED",
     "MOVES",
     "PEOPLE",
+    "PURGE",
     "ROLES",
     "STAGES",
     "START",
@@ -54,7 +55,9 @@ MOVES: Final[Mapping[str, frozenset[tuple[str, str]]]] = {
 }
 # Stage -> how many people have to sign the step to it, besides what gates ask for.
 PEOPLE: Final[Mapping[str, int]] = {"shadow": 1, "production": 2}
+_NONE: Final = (0, "", "")  # version and stages of a purge
 _SAYING: Final = ("sign", "waive")
+PURGE: Final = "purge"  # tells what was removed; of no version and no stage
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,14 @@ class Decision(Act):
     stage_from, stage_to : str
         One of :data:`STAGES`; of a signature, the step that it is for.
     kind : str
-        sign, waive, promote, suspend, retire or rollback.
+        sign, waive, promote, suspend, retire, rollback or purge.
     who, role : str
         Login name, and the role in which it was done.
     reason : str
         In words; never a record.
     waiver : str
-        Of the kind waive: the waiver as canonical JSON.
+        Of the kind waive: the waiver as canonical JSON; of the kind purge: what was
+        removed, likewise.
     pilot : str
         Whose log it is.
     number : int
@@ -238,6 +242,8 @@ def _steps(rows: Sequence[Decision]) -> list[str]:
 
 def _step(row: Decision, before: Standing, follows: Decision | None) -> str | None:
     step = (row.stage_from, row.stage_to)
+    if row.kind == PURGE:
+        return "a purge changes no stage" if (row.version, *step) != _NONE else None
     if before.stage(row.version) != row.stage_from:
         return f"version {row.version} was not at the stage {row.stage_from}"
     if row.kind in _SAYING:
@@ -283,7 +289,7 @@ def standing(rows: Sequence[Decision]) -> Standing:
 
 
 def _after(before: Standing, row: Decision) -> Standing:
-    if row.kind in _SAYING:
+    if row.kind in _SAYING or row.kind == PURGE:
         return before
     gave_way = before.gave_way - {row.version}
     if _makes_way(row) and row.kind == "promote":

@@ -41,6 +41,7 @@ def examine(settings: Settings) -> list[Finding]:
         _tracking,
         _decisions,
         _releases,
+        _purges,
         _telemetry,
         _fasttext,
     )
@@ -115,7 +116,7 @@ def _releases(settings: Settings) -> Iterator[Finding]:
     from mlstats.releases import ReleaseStore
 
     store = ReleaseStore(settings.releases)
-    whole = 0
+    whole = purged = 0
     for pilot in store.pilots():
         for period in store.periods(pilot):
             try:
@@ -123,13 +124,23 @@ def _releases(settings: Settings) -> Iterator[Finding]:
                 wrong = ["no release is current"]
                 if release is not None:
                     wrong = store.verify(release)
+                    purged += bool(release.purged_on)
             except SourceError as error:
                 wrong = [error.title]
             whole += not wrong
             if wrong:
                 what = f"release {pilot} {period}"
                 yield Finding(what, "broken", f"{wrong[0]}; restore it from a copy")
-    yield Finding("releases", "good", f"{whole} whole" if whole else "none yet")
+    found = f"{whole} whole" + (f", {purged} of them purged" if purged else "")
+    yield Finding("releases", "good", found if whole else "none yet")
+
+
+def _purges(settings: Settings) -> Iterator[Finding]:
+    """Hold what releases say of their purges to the log of decisions."""
+    from mlstats.purge import unexplained
+
+    for release, said in unexplained(settings):
+        yield Finding(f"release {release}", "doubtful", said)
 
 
 def _telemetry(settings: Settings) -> Iterator[Finding]:

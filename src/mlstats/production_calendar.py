@@ -226,6 +226,8 @@ def _of_release(release: Release) -> Iterator[str]:
     causes = list(dict.fromkeys(str(reason["cause"]) for reason in reasons))
     if causes:
         yield ", ".join(causes)
+    if release.purged_on:
+        yield f"purged on {release.purged_on}"
     still_open = (release.facts.get("queue") or {}).get("open", 0)
     if still_open and not release.final:
         yield f"{still_open} in the queue"

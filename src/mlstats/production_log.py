@@ -14,7 +14,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -23,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from mlstats.append_only import AppendOnly, refuse_changes
+from mlstats.append_only import METADATA, AppendOnly
 from mlstats.errors import MlstatsError
 
 __all__ = ["Attempt", "Kind", "Outcome", "ProductionLog"]
@@ -34,7 +33,7 @@ Outcome = Literal["done", "fallback", "failed", "rehearsed"]
 _CAUSE: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,39}")
 _TABLE = Table(
     "productions",
-    MetaData(),
+    METADATA,
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("pilot", String(200), nullable=False, index=True),
     Column("period", String(20), nullable=False),
@@ -47,7 +46,6 @@ _TABLE = Table(
     Column("final", Boolean, nullable=False),
     Column("causes", Text, nullable=False),
 )
-refuse_changes(_TABLE, "productions are never changed")
 
 
 @dataclass(frozen=True)

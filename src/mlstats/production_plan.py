@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ import pandas as pd
 from mlstats import io
 from mlstats.config import Pilot
 from mlstats.dataset import finder
-from mlstats.errors import ConfigError
+from mlstats.errors import ConfigError, SourceError
 from mlstats.guard import confidential_log
 from mlstats.period import ReferencePeriod
 from mlstats.period_source import check_period
@@ -97,6 +97,8 @@ def prepare(
     confidential_log(settings.confidential / "productions" / pilot.pilot)
     reviewed = ReviewStore(settings.database).read(pilot.pilot, str(asked))
     store = ReleaseStore(settings.releases)
+    if not back_cast:
+        _refuse_purged(store, pilot.pilot, str(asked))
     earlier = earlier_releases(store, pilot.pilot, asked)
     return Plan(
         pilot,
@@ -110,6 +112,14 @@ def prepare(
         dry_run=dry_run,
         back_cast=back_cast,
     )
+
+
+def _refuse_purged(store: ReleaseStore, pilot: str, period: str) -> None:
+    """Refuse a period whose reviews are gone: it would wait for clerks once more."""
+    with suppress(SourceError):  # a damaged release is made again
+        release = store.current(pilot, period)
+        if release is not None:
+            release.refuse_purged()
 
 
 def theme_of(pilot: Pilot) -> Theme:

@@ -51,10 +51,15 @@ def config_digest(pilot: Pilot) -> str:
 def resolved_digest(resolved: Mapping[str, Any]) -> str:
     """Return the same of a resolved pilot that a run has left.
 
-    It is not read as a pilot first: a later mlstats knows keys that it lacks.
+    It is not read as a pilot first: a later mlstats knows keys that it lacks. How long
+    tables are kept decides no value, and is left out.
     """
+    told = dict(resolved)
+    if isinstance(told.get("production"), Mapping):
+        production = told["production"].items()
+        told["production"] = {k: v for k, v in production if k != "retention"}
     text = json.dumps(
-        resolved,
+        told,
         ensure_ascii=False,
         sort_keys=True,
         separators=(",", ":"),

@@ -7,7 +7,6 @@ to it. Whoever reads by the pointer sees the last whole release, whenever a run 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,81 +22,21 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from mlstats import io
-from mlstats.errors import ConfigError, ServiceError, SourceError
+from mlstats.errors import ConfigError, ServiceError
+from mlstats.release_record import (
+    MANIFEST,
+    PURGED,
+    Release,
+    ReleaseKey,
+    damaged,
+    read_release,
+)
 
 __all__ = ["Release", "ReleaseKey", "ReleaseStore"]
 
-MANIFEST: Final = "manifest.json"
 POINTER: Final = "current.json"
 _NUMBERED: Final = re.compile(r"^r(\d{4,})$")
 _NAME: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-
-
-@dataclass(frozen=True)
-class ReleaseKey:
-    """What decides every value of a release: the same key gives the same release.
-
-    Parameters
-    ----------
-    pilot, period : str
-        What is released.
-    input_digest, config_digest : str
-        Of the data of the period, and of the pilot's file.
-    champion, baseline : str
-        Versions of the methods.
-    review_digest : str
-        Of what clerks made of the queue; empty before they did.
-    """
-
-    pilot: str
-    period: str
-    input_digest: str
-    config_digest: str
-    champion: str
-    baseline: str
-    review_digest: str = ""
-
-    @property
-    def digest(self) -> str:
-        """The sha256 of the key's parts."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Release:
-    """A release that is whole.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where it lies.
-    number : int
-        Revision of its period, from 1.
-    key : ReleaseKey
-        What decided it.
-    final : bool
-        Whether its review queue was closed; else it is provisional.
-    files : mapping of str to str
-        File below the folder -> sha256.
-    facts : mapping
-        What the run says of it, such as the reason of a fallback.
-    published : datetime.datetime, optional
-        When it became the current one of its period; of that one only.
-    """
-
-    folder: Path
-    number: int
-    key: ReleaseKey
-    final: bool
-    files: Mapping[str, str]
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    published: datetime | None = field(default=None, compare=False)
-
-    @property
-    def path(self) -> str:
-        """The release within its store: pilot, period and number."""
-        return "/".join(self.folder.parts[-3:])
 
 
 class ReleaseStore:
@@ -200,13 +139,13 @@ class ReleaseStore:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError):
-            raise _damaged(pointer) from None
-        release = _read(pointer.parent / f"r{number:04d}")
+            raise damaged(pointer) from None
+        release = read_release(pointer.parent / f"r{number:04d}")
         return replace(release, published=published)
 
     def revisions(self, pilot: str, period: str) -> list[Release]:
         """Return every release of a period, the oldest first."""
-        return [_read(folder) for folder in _folders(self._place(pilot, period))]
+        return [read_release(folder) for folder in _folders(self._place(pilot, period))]
 
     def pilots(self) -> list[str]:
         """Return the pilots that have a folder here."""
@@ -227,11 +166,14 @@ class ReleaseStore:
         Returns
         -------
         list of str
-            ``missing: FILE``, ``changed: FILE`` and ``not in the manifest: FILE``.
+            ``missing: FILE``, ``changed: FILE`` and ``not in the manifest: FILE``. A
+            file that was purged is not missing.
         """
         told = []
         there = dict(_hashed(release.folder))
         for name, digest in release.files.items():
+            if name not in there and name in release.purged:
+                continue
             if name not in there:
                 told.append(f"missing: {name}")
             elif there[name] != digest:
@@ -244,7 +186,7 @@ class ReleaseStore:
 
     def _with_key(self, place: Path, key: ReleaseKey) -> Release | None:
         for folder in reversed(_folders(place)):
-            release = _read(folder)
+            release = read_release(folder)
             if release.key == key and not self.verify(release):
                 return release
         return None
@@ -285,7 +227,7 @@ class ReleaseStore:
             ) from None
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-        return _read(place / f"r{number:04d}")
+        return read_release(place / f"r{number:04d}")
 
     def _point(self, place: Path, release: Release) -> None:
         """Move the pointer to a release, unless it is there already."""
@@ -347,33 +289,10 @@ def _number(folder: Path) -> int:
     return int(folder.name[1:])
 
 
-def _read(folder: Path) -> Release:
-    try:
-        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return Release(
-            folder,
-            int(told["number"]),
-            ReleaseKey(**told["key"]),
-            bool(told["final"]),
-            dict(told["files"]),
-            dict(told["facts"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        raise _damaged(folder / MANIFEST) from None
-
-
-def _damaged(path: Path) -> SourceError:
-    return SourceError(
-        "A release is damaged",
-        where=str(path),
-        hint="restore it from the backup; mlstats writes a release whole or not at all",
-    )
-
-
 def _hashed(folder: Path) -> Iterator[tuple[str, str]]:
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         name = path.relative_to(folder).as_posix()
-        if name != MANIFEST:
+        if name not in (MANIFEST, PURGED):
             yield name, io.sha256_file(path)
 
 

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
-from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import Column, Integer, String, Table, insert, select
 
 from mlstats import io
-from mlstats.append_only import AppendOnly, refuse_changes
+from mlstats.append_only import METADATA, AppendOnly
 from mlstats.errors import ServiceError
 from mlstats.settings import Settings
 
 __all__ = [
+    "LABELS_FILE",
     "ReviewFile",
     "ReviewFiles",
     "checksum",
@@ -33,7 +34,7 @@ __all__ = [
 
 _TABLE = Table(
     "review_files",
-    MetaData(),
+    METADATA,
     Column("id", Integer, primary_key=True),
     Column("export", String(32), nullable=False),
     Column("pilot", String(200), nullable=False, index=True),
@@ -48,7 +49,7 @@ _TABLE = Table(
     Column("by", String(255), nullable=False),
     Column("time", String(40), nullable=False),
 )
-refuse_changes(_TABLE, "the files of coders are added, not changed")
+LABELS_FILE: Final = "labels.parquet"  # of a pilot, beside the folders of periods
 _NOT_TOLD: Final = ("id",)
 
 

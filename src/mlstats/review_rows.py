@@ -101,6 +101,8 @@ def open_period(name: str, period: str, settings: Settings) -> Reviewing:
         Where the pilot is not of the theme coding.
     UsageError
         Where the period has no release.
+    RefusedError
+        Where it was purged.
     """
     pilot = load_pilot(name, project=settings.project)
     if pilot.theme != "coding":
@@ -116,6 +118,7 @@ def open_period(name: str, period: str, settings: Settings) -> Reviewing:
             where=str(settings.releases),
             hint=f"mlstats produce {pilot.pilot} --period {asked}",
         )
+    release.refuse_purged()
     kept, key = release.folder / "confidential", project_key(settings)
     queue = pd.read_parquet(kept / "queue.parquet").drop_duplicates("unit")
     audit = pd.read_parquet(kept / "audit.parquet")

@@ -23,7 +23,7 @@ from mlstats.quality.design import Design
 from mlstats.quality.double_coding import coder_agreement
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.releases import ReleaseStore
-from mlstats.review_files import ReviewFiles
+from mlstats.review_files import LABELS_FILE, ReviewFiles
 from mlstats.review_rows import Reviewing, data_of, open_period
 from mlstats.review_store import CLOSING
 from mlstats.settings import Settings
@@ -95,7 +95,10 @@ class PeriodStatus:
 def status(
     name: str, settings: Settings, *, period: str = ""
 ) -> Iterator[PeriodStatus]:
-    """Yield the status of each released period of a pilot, or of one."""
+    """Yield the status of each released period of a pilot, or of one.
+
+    Periods that were purged are left out, unless one is named.
+    """
     pilot = load_pilot(name, project=settings.project)
     for one in _periods(pilot, settings, period):
         yield status_of(open_period(name, one, settings))
@@ -104,7 +107,9 @@ def status(
 def _periods(pilot: Pilot, settings: Settings, period: str) -> list[str]:
     if period:
         return [period]
-    return ReleaseStore(settings.releases).periods(pilot.pilot)
+    store = ReleaseStore(settings.releases)
+    found = {one: store.current(pilot.pilot, one) for one in store.periods(pilot.pilot)}
+    return [one for one, now in found.items() if now is None or not now.without_records]
 
 
 def status_of(now: Reviewing) -> PeriodStatus:
@@ -223,7 +228,7 @@ def write_labels(
     folder = settings.confidential / "reviews" / pilot
     if out is None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = out or folder / "labels.parquet"
+    path = out or folder / LABELS_FILE
     io.write_parquet(path, table)
     path.chmod(0o600)
     return path, table

@@ -12,9 +12,19 @@ from datetime import UTC, datetime
 from typing import Final
 
 import pandas as pd
-from sqlalchemy import Column, Integer, MetaData, String, Table, insert, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Integer,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+)
 
-from mlstats.append_only import AppendOnly
+from mlstats.append_only import METADATA, AppendOnly
 
 __all__ = ["CLOSING", "KINDS", "ReviewStore", "Reviewed", "reviews_of", "slot"]
 
@@ -25,7 +35,7 @@ KINDS: Final = ("queue", "blind", "audit", "second")
 CLOSING: Final = ("queue", "blind")  # what takes a unit out of the queue
 _TABLE = Table(
     "reviews",
-    MetaData(),
+    METADATA,
     Column("id", Integer, primary_key=True),
     Column("pilot", String(200), nullable=False, index=True),
     Column("period", String(20), nullable=False, index=True),
@@ -161,13 +171,35 @@ class ReviewStore(AppendOnly):
         with self._telling(), self._engine.connect() as connection:
             query = (
                 select(*(_TABLE.c[name] for name in columns))
-                .where(_TABLE.c.pilot == pilot, _TABLE.c.period == period)
+                .where(*_of(pilot, period))
                 .order_by(_TABLE.c.id)
             )
             rows = [tuple(row) for row in connection.execute(query)]
         found = pd.DataFrame(rows, columns=columns, dtype=object)
         last = found.drop_duplicates(["unit", "variable", "kind"], keep="last")
         return last.sort_values(["unit", "variable", "kind"], ignore_index=True)
+
+    def count(self, pilot: str, period: str) -> int:
+        """Return how many reviews of a period are kept, changed ones too."""
+        if not self._is_there():
+            return 0
+        asked = select(func.count()).select_from(_TABLE).where(*_of(pilot, period))
+        with self._telling(), self._engine.connect() as connection:
+            return int(connection.scalar(asked) or 0)
+
+    def purge(self, pilot: str, period: str) -> None:
+        """Remove the reviews of a period; the log of decisions tells of it.
+
+        Raises
+        ------
+        ServiceError
+            Where the database cannot be written.
+        """
+        with self._telling(), self._writing() as connection:
+            if connection.dialect.name == "sqlite":
+                # Else the rows would stay readable in the free part of the file.
+                connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            connection.execute(delete(_TABLE).where(*_of(pilot, period)))
 
     @staticmethod
     def digest(reviewed: pd.DataFrame) -> str:
@@ -176,3 +208,7 @@ class ReviewStore(AppendOnly):
             return ""
         told = reviewed[["unit", "variable", "kind", "code"]].to_csv(index=False)
         return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _of(pilot: str, period: str) -> tuple[ColumnElement[bool], ...]:
+    return (_TABLE.c.pilot == pilot, _TABLE.c.period == period)

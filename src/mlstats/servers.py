@@ -39,6 +39,12 @@ _QUIET: Final = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # more processes, used by nothing
     "PYTHONUNBUFFERED": "1",
 }
+# Databases of the servers themselves; Prefect takes either name for its own.
+_OF_SERVERS: Final = (
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_API_DATABASE_CONNECTION_URL",
+    "MLFLOW_BACKEND_STORE_URI",
+)
 
 
 class _Stopped(Exception):
@@ -195,6 +201,8 @@ def _worker(
         "MLSTATS_PROJECT": str(project),
         "PREFECT_HOME": str(folder / "prefect"),
     }
+    for name in _OF_SERVERS:  # what it starts has no need of the servers' passwords
+        environment.pop(name, None)
     words = ["prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     words += ["--name", f"mlstats-up-{os.getpid()}"]
     log = folder / "worker.log"

@@ -281,11 +281,41 @@ def connected(settings: Settings) -> Iterator[tuple[Any, Any]]:
         except (MlflowException, SQLAlchemyError, OSError) as error:
             while mlflow.active_run() is not None:
                 mlflow.end_run("FAILED")
-            raise ServiceError(
-                f"MLflow does not answer as it should: {type(error).__name__}",
-                where=_without_password(settings.mlflow_uri),
-                hint="mlstats doctor looks at it; then run again",
-            ) from None
+            raise _in_words(error, _without_password(settings.mlflow_uri)) from None
+
+
+def _in_words(error: Exception, where: str) -> ServiceError:
+    """Return what MLflow's error says, without its own words: they may quote."""
+    status = _status(error)
+    if status == 401:
+        return ServiceError(
+            "MLflow asks for a user and a password, or does not know these",
+            where=where,
+            expected="MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the "
+            "environment",
+            hint="set them where the command is started, in no file of the project",
+        )
+    if status == 403:
+        return ServiceError(
+            "MLflow forbids this to the user of MLFLOW_TRACKING_USERNAME",
+            where=where,
+            expected="the permission EDIT on the pilot's experiment and model",
+            hint="ask the administrator of the MLflow server for it",
+        )
+    return ServiceError(
+        f"MLflow does not answer as it should: {type(error).__name__}",
+        where=where,
+        hint="mlstats doctor looks at it; then run again",
+    )
+
+
+def _status(error: Exception) -> int | None:
+    """Return the status of the server's answer, None where there was no answer."""
+    ask = getattr(error, "get_http_status_code", None)  # of MLflow
+    if ask is not None:
+        return int(ask())
+    answer = getattr(error, "response", None)  # of requests, for artefacts
+    return getattr(answer, "status_code", None)
 
 
 def _without_password(uri: str) -> str:

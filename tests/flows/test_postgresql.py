@@ -12,7 +12,7 @@ from mlstats.errors import MlstatsError, ServiceError
 from mlstats.io import read_sql
 from mlstats.production_log import ProductionLog
 from tests.decision_example import kill_in_the_middle, next_idea, write_together
-from tests.flows.postgresql_cluster import cluster, needs_postgresql
+from tests.postgresql_cluster import cluster, needs_postgresql
 from tests.unit.test_production_log import DONE, FAILED
 
 pytestmark = needs_postgresql

@@ -28,7 +28,9 @@ ERRORS = {"kim": 0.03, "lee": 0.10}  # of codes that a coder gets wrong
 
 
 @pytest.fixture
-def champion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def champion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, office_database: str
+) -> Settings:
     """Return a project whose audit has 200 units, 80 of them coded twice."""
 
     def here(function: Callable[..., Any], *given: Any, seconds: float) -> Any:

@@ -19,8 +19,8 @@ from mlstats.production import produce
 from mlstats.production_log import ProductionLog
 from mlstats.releases import ReleaseStore
 from mlstats.settings import Settings, load_settings
-from tests.flows.postgresql_cluster import cluster, needs_postgresql
 from tests.flows.real_servers import surroundings
+from tests.postgresql_cluster import cluster, needs_postgresql
 from tests.production_example import Office, appoint, office
 
 pytestmark = pytest.mark.xdist_group("gone")

@@ -34,7 +34,7 @@ PLAN = {
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, office_database: str) -> Settings:
     found = Settings(project=tmp_path)
     found.prepare()
     data = {**PILOT["data"], "frequency": "M"}  # type: ignore[dict-item]

@@ -72,11 +72,12 @@ def test_the_database_refuses_changes(file: Path) -> None:
                 connection.execute(change)
 
 
-def test_writers_at_once_lose_no_row(file: Path) -> None:
+def test_writers_at_once_lose_no_row(database: str) -> None:
     rows = [replace(DONE, release=number) for number in range(1, 25)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda row: log_of(file).add(row), rows))
-    assert sorted(row.release for row in log_of(file).read()) == list(range(1, 25))
+        list(pool.map(lambda row: ProductionLog(database).add(row), rows))
+    found = [row.release for row in ProductionLog(database).read()]
+    assert sorted(found) == list(range(1, 25))
 
 
 def test_a_locked_file_is_told_as_the_log_of_productions(file: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["PROGRAMS", "Cluster", "cluster", "needs_postgresql"]
+__all__ = ["PROGRAMS", "Cluster", "cluster", "needs_postgresql", "new_database"]
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:] or [
     Path(found).parent for found in [shutil.which("initdb")] if found
@@ -87,3 +88,20 @@ def cluster() -> Iterator[Cluster]:
                 made.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def new_database(url: str) -> Iterator[str]:
+    """Make a database of its own in a cluster, and drop it."""
+    import sqlalchemy
+
+    name = f"own_{secrets.token_hex(4)}"
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"create database {name}")
+    try:
+        yield url.replace("/postgres", f"/{name}")
+    finally:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"drop database {name} with (force)")
+        engine.dispose()
