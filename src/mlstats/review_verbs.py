@@ -16,7 +16,7 @@ __all__ = ["review"]
 
 review = typer.Typer(
     name="review",
-    help="Clerical review: files and a page for coders, their agreement and accuracy.",
+    help="Clerical review: files or a page, agreement and accuracy.",
     no_args_is_help=True,
 )
 
