@@ -40,7 +40,7 @@ from tests.postgresql_cluster import cluster, needs_postgresql, new_database
 from tests.production_example import appoint
 from tests.production_example import office as producing
 
-pytestmark = [needs_postgresql, pytest.mark.xdist_group("team")]
+pytestmark = [needs_postgresql, pytest.mark.slow, pytest.mark.xdist_group("team")]
 
 WAIT = 180  # seconds that a busy machine may take to start a server
 ADMIN = ("admin", "Hush-admin-4711")
@@ -56,6 +56,7 @@ class Team:
 
     mlflow: str
     database: str
+    another: str
     prefect: str
     folder: Path
     pid: int
@@ -67,8 +68,8 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     folder = tmp_path_factory.mktemp("servers")
     with ExitStack() as stack:
         made = stack.enter_context(cluster())
-        urls = [stack.enter_context(new_database(made.url)) for _ in range(4)]
-        own, mlflow, auth, prefect = (
+        urls = [stack.enter_context(new_database(made.url)) for _ in range(5)]
+        own, another, mlflow, auth, prefect = (
             url.replace("office@", f"office:{DATABASE}@") for url in urls
         )
         uri, pid = stack.enter_context(mlflow_server(folder, mlflow, auth))
@@ -76,7 +77,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
             told = {"username": name, "password": password}
             ask(f"{uri}/api/2.0/mlflow/users/create", ADMIN, told)
         prefect = prefect.replace("+psycopg", "+asyncpg")
-        yield Team(uri, own, prefect, folder, pid)
+        yield Team(uri, own, another, prefect, folder, pid)
 
 
 @contextmanager
@@ -270,13 +271,13 @@ def test_a_period_through_real_servers_and_its_copy_elsewhere(
     """Decisions, productions, reviews, Prefect and MLflow, all on PostgreSQL."""
     project = tmp_path / "an office"
     project.mkdir()
-    monkeypatch.setenv("MLSTATS_DATABASE_URL", team.database)
+    monkeypatch.setenv("MLSTATS_DATABASE_URL", team.another)
     made = producing(project)
-    assert made.settings.database == team.database
+    assert made.settings.database == team.another
     appoint(made.settings, made.linear, "production")
     monkeypatch.delenv("MLSTATS_DATABASE_URL")
     variables = {
-        "MLSTATS_DATABASE_URL": team.database,
+        "MLSTATS_DATABASE_URL": team.another,
         "MLSTATS_TRACKING_URI": team.mlflow,
         "MLFLOW_TRACKING_USERNAME": WRITER[0],
         "MLFLOW_TRACKING_PASSWORD": WRITER[1],
@@ -294,9 +295,11 @@ def test_a_period_through_real_servers_and_its_copy_elsewhere(
         assert f"{FEBRUARY}" in said.stdout
         assert "waiting for review" in said.stdout
         assert "promote" in served.command("decisions", "diaries").stdout
-        doctor = served.command("doctor")
-        assert doctor.returncode == 0, doctor.stdout
-        assert "server answers" in doctor.stdout
+        # The other test's pilot, whose log is elsewhere, is on the MLflow server too.
+        doctor = " ".join(served.command("doctor").stdout.split())
+        assert "MLflow good server answers" in doctor
+        assert "releases good 1 whole" in doctor
+        assert "diaries broken" not in doctor
         done = served.command("review", "export", "diaries", FEBRUARY, "--coder", "kim")
         assert done.returncode == 0, done.stdout + done.stderr
         told = {**variables, "MLSTATS_PROJECT": str(project)}

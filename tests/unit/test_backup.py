@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -213,19 +214,49 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_damaged_backup_restores_nothing(
-    made: Path, tmp_path: Path, damage: str, postgresql_url: Callable[[], str]
+    made: Path, tmp_path: Path, damage: str
 ) -> None:
     DAMAGES[damage](made)
-    for settings in (
-        elsewhere(tmp_path / "other"),
-        load_settings(project=tmp_path / "third", database_url=postgresql_url()),
-    ):
-        with pytest.raises(SourceError, match="backup is damaged") as caught:
-            restore(settings, made)
-        assert caught.value.exit_code == 3
-        assert read_all(settings.database) == [[], [], [], []]
-        with connected(settings.database) as connection:
-            assert sqlalchemy.inspect(connection).get_table_names() == []
+    refused(made, elsewhere(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.xdist_group("pg")
+def test_a_changed_decision_leaves_nothing_on_a_server(
+    made: Path, tmp_path: Path, postgresql_url: Callable[[], str]
+) -> None:
+    """It is seen last, when all rows have been put in."""
+    DAMAGES["a decision changed"](made)
+    refused(made, load_settings(project=tmp_path, database_url=postgresql_url()))
+
+
+def refused(made: Path, settings: Settings) -> None:
+    with pytest.raises(SourceError, match="backup is damaged") as caught:
+        restore(settings, made)
+    assert caught.value.exit_code == 3
+    assert read_all(settings.database) == [[], [], [], []]
+    with connected(settings.database) as connection:
+        assert sqlalchemy.inspect(connection).get_table_names() == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_whatever_byte_is_changed(full: Settings, made: Path, tmp_path: Path) -> None:
+    """It is refused, or was one of no account, such as that of an unused time."""
+    content, rng = made.read_bytes(), random.Random(20260101)
+    before, codes = read_all(full.database), []
+    for number in range(40):
+        changed = bytearray(content)
+        changed[rng.randrange(len(changed))] ^= rng.randrange(1, 256)
+        made.write_bytes(bytes(changed))
+        other = elsewhere(tmp_path / f"other{number}")
+        try:
+            restore(other, made)
+            assert read_all(other.database) == before
+        except MlstatsError as error:
+            codes.append(error.exit_code)
+            assert read_all(other.database) == [[], [], [], []]
+    assert len(codes) > 20
+    assert set(codes) <= {2, 3}
 
 
 @pytest.mark.parametrize(
