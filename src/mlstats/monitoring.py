@@ -154,8 +154,10 @@ def _period(
         rows += _counts(release)
         rows += _unmeasured("the accuracy of a period is measured for codes")
         return Look(release, digest), rows
-    units = _units(release)
     rows += _process(release)
+    if release.without_records:
+        return Look(release, digest), [*rows, *_as_published(release)]
+    units = _units(release)
     rows += _routes(units)
     found, lost = _performance(name, pilot, settings, release, units)
     return Look(release, digest, lost), [*rows, *found]
@@ -345,6 +347,31 @@ def _performance(
     return rows, lost
 
 
+def _as_published(release: Release) -> Iterator[dict[str, Any]]:
+    """Yield what the scorecard of a purged period tells of its audit."""
+    gone = f"its records were purged on {release.purged_on}"
+    card = kept_table(release.folder / "scorecard.parquet")
+    if card is None or card.empty:
+        yield from _unmeasured(gone)
+        return
+    labels = release.facts.get("methods", {})
+    methods = {role: _method_of(labels.get(role, "")) for role in ARMS}
+    rows = {(row["indicator"], row["method"]): row for row in card.to_dict("records")}
+    for role, method in methods.items():
+        row = rows.get(("accuracy", method))
+        if row is None:
+            continue
+        yield _published("accuracy", role, row, "", gone)
+        if pd.notna(row["difference"]):
+            gap = _published("accuracy_difference", role, row, "difference", gone)
+            yield gap | {"reference": "baseline"}
+    for (indicator, _), row in rows.items():
+        if indicator == "automation_error":
+            error = _published("accuracy", "released", row, "", gone)
+            limits = {"lower": 1 - error["upper"], "upper": 1 - error["lower"]}
+            yield error | {"value": 1 - error["value"]} | limits
+
+
 def _kept_back(found: Estimate) -> Estimate:
     """Tell nothing of fewer than ten units."""
     few = found.status == "measured" and found.n < LEAST_UNITS
@@ -376,6 +403,30 @@ def _told(part: str, indicator: str, arm: str, found: Estimate) -> dict[str, Any
         "status": found.status,
         "note": found.note,
     }
+
+
+def _published(
+    indicator: str, arm: str, row: Mapping[Any, Any], of: str, note: str
+) -> dict[str, Any]:
+    """Return a figure of a scorecard as a row of the history."""
+    at = f"{of}_" if of else ""
+    return {
+        "part": "performance",
+        "indicator": indicator,
+        "arm": arm,
+        "value": row[of or "value"],
+        "se": row[f"{at}se"],
+        "lower": row[f"{at}lower"],
+        "upper": row[f"{at}upper"],
+        "n": row["n"],
+        "status": row["status"],
+        "note": note,
+    }
+
+
+def _method_of(label: str) -> str:
+    told = _LABEL.match(label)
+    return told["method"] if told else ""
 
 
 def _champion(release: Release) -> Arm | None:

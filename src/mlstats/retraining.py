@@ -18,9 +18,9 @@ import pandas as pd
 from mlstats import dataset, model_store, runs
 from mlstats.config import MethodSpec, Pilot
 from mlstats.dataset import Dataset
-from mlstats.errors import ConfigError, UsageError
+from mlstats.errors import ConfigError, RefusedError, UsageError
 from mlstats.method import predict_top
-from mlstats.period import ReferencePeriod
+from mlstats.period import PeriodRange, ReferencePeriod
 from mlstats.produced import Arm
 from mlstats.production_arms import arms_of
 from mlstats.proposals import PROPOSED
@@ -28,7 +28,7 @@ from mlstats.release_drift import released_periods
 from mlstats.release_tables import kept_table
 from mlstats.releases import ReleaseStore
 from mlstats.review_rows import data_of, open_period
-from mlstats.review_status import labels_of
+from mlstats.review_status import coded_audit, labels_of
 from mlstats.runs import STORED, Run
 from mlstats.settings import Settings, load_settings
 
@@ -99,12 +99,17 @@ def prepare(name: str, to: str, settings: Settings) -> Run:
         )
     until = str(ReferencePeriod.parse(to))
     return replace(
-        run, pilot=_retrained(pilot, champion), noted=_noted(pilot, until, settings)
+        run,
+        pilot=_retrained(pilot, champion, until),
+        noted=_noted(pilot, until, settings),
     )
 
 
-def _retrained(pilot: Pilot, champion: Arm) -> Pilot:
-    """Return the pilot with the version in production as one more method."""
+def _retrained(pilot: Pilot, champion: Arm, until: str) -> Pilot:
+    """Return the pilot with the version in production as one more method.
+
+    Tested on an audit, a method that is a column has coded none of the units.
+    """
     if CHAMPION in pilot.methods:
         raise ConfigError(
             f"A method of {pilot.pilot} is called {CHAMPION!r}",
@@ -116,7 +121,14 @@ def _retrained(pilot: Pilot, champion: Arm) -> Pilot:
         use=STORED,
         params={"digest": champion.digest},
     )
-    return pilot.model_copy(update={"methods": {**pilot.methods, CHAMPION: spec}})
+    by_period = pilot.evaluate.split.by == "period"
+    audit = by_period and _beyond(pilot, until)
+    methods = {
+        name: one
+        for name, one in pilot.methods.items()
+        if not (audit and one.use == "mlstats.Incumbent")
+    }
+    return pilot.model_copy(update={"methods": {**methods, CHAMPION: spec}})
 
 
 def _noted(pilot: Pilot, to: str, settings: Settings) -> dict[str, str]:
@@ -143,16 +155,59 @@ def _noted(pilot: Pilot, to: str, settings: Settings) -> dict[str, str]:
 def read(run: Run) -> Dataset:
     """Read the pilot's data and part them, as for any run.
 
+    Where the split is by period and `data.periods` does not hold the one to test on,
+    its audit is the test: units drawn at random, coded by coders who saw no
+    suggestion, each with its weight over the chance of being drawn.
+
     Raises
     ------
     ContractError
         Where the data break the contract.
+    RefusedError
+        Where nobody has coded the audit of the period.
     """
     pilot, period = run.pilot, _tested(run)
-    data, checked = dataset.load(pilot, run.settings, period=period)
+    later = period is not None and _beyond(pilot, period)
+    data, checked = dataset.load(pilot, run.settings, period=None if later else period)
     checked.raise_if_failed(pilot.pilot)
+    if period is not None and later:
+        data = _with_audit(run, data, period)
     parted = dataset.part(data, pilot, period=period)
     return replace(parted, cautions=[*parted.cautions, *_seen(run, period)])
+
+
+def _beyond(pilot: Pilot, period: str) -> bool:
+    """Return whether a period is later than those that the pilot's files hold."""
+    if "{period}" not in pilot.data.source:
+        return False  # the files tell their periods themselves
+    last = PeriodRange.parse(str(pilot.data.periods)).last
+    return last < ReferencePeriod.parse(period)
+
+
+def _with_audit(run: Run, data: Dataset, period: str) -> Dataset:
+    """Add the coded audit of a period, of which nothing else is known."""
+    pilot, roles = run.pilot, run.pilot.data.roles
+    now = open_period(pilot.pilot, period, run.settings)
+    audit = coded_audit(now)
+    audit = audit[audit["truth"].notna()]
+    if audit.empty:
+        raise RefusedError(
+            f"Nobody has coded the audit of {period}: there is nothing to test on",
+            where=now.release.path,
+            hint=f"mlstats review export {pilot.pilot} {period} --coder NAME, or add "
+            "the period to data.periods, with its truth",
+        )
+    told = audit[["unit", "audit_weight"]].assign(code=audit["truth"])
+    rows = _rows(pilot, data_of(now).frame, told, period, pilot.truth)
+    if roles.target and roles.target != pilot.truth:
+        rows[roles.target] = None  # nobody has coded it in the usual way
+    cautions = [f"tested on the audit of {period}: {len(rows)} units"]
+    chance = told["audit_weight"].to_numpy(dtype=float)
+    if roles.weight:
+        rows[roles.weight] = rows[roles.weight].to_numpy(dtype=float) * chance
+    elif np.ptp(chance) > 0:
+        cautions.append("no role weight: its units count alike, however drawn")
+    return _added(data, rows, "test", pilot, cautions)
 
 
 def _seen(run: Run, period: str | None) -> list[str]:
@@ -187,7 +242,6 @@ def with_labels(run: Run, data: Dataset) -> Dataset:
     """
     pilot, roles = run.pilot, run.pilot.data.roles
     added = _coded(run)
-    column = roles.target or pilot.truth
     judged = data.folds.isin(["valid", "test"])
     names = [c for c in (roles.cluster, roles.unit_id) if c and c in data.frame]
     for name in names:
@@ -198,21 +252,31 @@ def with_labels(run: Run, data: Dataset) -> Dataset:
         return replace(data, cautions=[*data.cautions, why])
     same = _keys(data.frame, pilot).isin(set(_keys(added, pilot)))
     folds = data.folds.mask((data.folds == "train") & same, "left_out")
-    frame = pd.concat([data.frame, added], ignore_index=True)[[*data.frame.columns]]
-    known = data.classification
+    data = replace(data, folds=folds)
+    taught = [f"codes of coders in train: {len(added)}"]
+    done = _added(data, added, "train", pilot, [])
+    return replace(done, notes=[*done.notes, *taught])
+
+
+def _added(
+    data: Dataset, rows: pd.DataFrame, fold: str, pilot: Pilot, cautions: list[str]
+) -> Dataset:
+    """Return the data with more rows, the codes of coders; the digest tells of them."""
+    frame = pd.concat([data.frame, rows], ignore_index=True)[[*data.frame.columns]]
+    known, roles = data.classification, pilot.data.roles
+    column = pilot.truth if fold == "test" else roles.target or pilot.truth
     if pilot.data.classification is not None and pilot.data.classification.separator:
-        known = known.extended(added[column].astype(str).unique())
-    told = added[[roles.unit_id, column]].astype(str).sort_values([roles.unit_id])
+        known = known.extended(rows[column].astype(str).unique())
+    told = rows[[roles.unit_id, column]].astype(str).sort_values([roles.unit_id])
     text = f"{data.digest}\n{told.to_csv(index=False)}"
+    more = pd.Series(fold, index=range(len(rows)))
     return replace(
         data,
         frame=frame,
-        folds=pd.concat(
-            [folds, pd.Series("train", index=range(len(added)))], ignore_index=True
-        ),
+        folds=pd.concat([data.folds, more], ignore_index=True),
         classification=known,
         digest=hashlib.sha256(text.encode()).hexdigest(),
-        notes=[*data.notes, f"codes of coders in train: {len(added)}"],
+        cautions=[*data.cautions, *cautions],
     )
 
 
@@ -229,9 +293,12 @@ def _coded(run: Run) -> pd.DataFrame:
     """Return the units that coders coded, with the columns of the data."""
     pilot, settings = run.pilot, run.settings
     to, by_period = ReferencePeriod.parse(run.noted["retrained_to"]), _tested(run)
-    parts = []
-    for period in released_periods(ReleaseStore(settings.releases), pilot.pilot):
+    store, parts = ReleaseStore(settings.releases), []
+    for period in released_periods(store, pilot.pilot):
         if to < period or (by_period and period == to):
+            continue
+        release = store.current(pilot.pilot, str(period))
+        if release is None or release.without_records:
             continue
         now = open_period(pilot.pilot, str(period), settings)
         told = labels_of(now)
@@ -240,19 +307,21 @@ def _coded(run: Run) -> pd.DataFrame:
             told = told[~told["evaluates"].astype(bool)]
         told = told.drop_duplicates("unit", keep="last")
         if len(told):
-            parts.append(_rows(pilot, data_of(now).frame, told, str(period)))
+            learnt = pilot.data.roles.target or pilot.truth
+            rows = _rows(pilot, data_of(now).frame, told, str(period), learnt)
+            parts.append(rows)
     columns: Mapping[str, Any] = {c: [] for c in pilot.data.roles.columns()}
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns)
 
 
 def _rows(
-    pilot: Pilot, frame: pd.DataFrame, told: pd.DataFrame, period: str
+    pilot: Pilot, frame: pd.DataFrame, told: pd.DataFrame, period: str, column: str
 ) -> pd.DataFrame:
-    """Return the data of coded units, with the coder's code as the one to learn."""
+    """Return the data of coded units, with the coder's code in a column."""
     roles = pilot.data.roles
     named = frame.drop_duplicates(roles.unit_id).set_index(roles.unit_id, drop=False)
     rows = named.loc[told["unit"]].reset_index(drop=True)
-    more: dict[str, Any] = {roles.target or pilot.truth: told["code"].to_numpy()}
+    more: dict[str, Any] = {column: told["code"].to_numpy(dtype=object)}
     if roles.period and roles.period not in rows:
         more[roles.period] = period
     return rows.assign(**more)

@@ -7,22 +7,27 @@ the baseline takes over, and what the coders gave trains a challenger.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 import yaml
 
 from mlstats import production_reading
+from mlstats.decision_log import DecisionLog
 from mlstats.demo import generate_lines, make_products
 from mlstats.io import write_text
 from mlstats.model_store import terms_of
+from mlstats.pilot_files import load_pilot
 from mlstats.production import produce
-from mlstats.registry import read_registry
+from mlstats.production_arms import arms_of
+from mlstats.registry import read_registry, run_tags
 from mlstats.releases import Release
 from mlstats.review_export import export
 from mlstats.review_import import import_file
@@ -41,6 +46,7 @@ MONTHS = [f"2025-{month:02d}" for month in range(1, 7)]
 DRIFTED, CHANGED = MONTHS[2], MONTHS[4]
 ERRORS = {"kim": 0.02, "lee": 0.06}  # of codes that a coder gets wrong
 HOUSEHOLDS = 100
+CODED = ["coicop_clerk", "coicop_gold", "coder_a", "coder_b"]
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,9 @@ def lines(period: str) -> pd.DataFrame:
         return frame.assign(period=period)
     frame = generate_lines(period, households=HOUSEHOLDS)
     if period >= CHANGED:
-        columns = ["coicop_clerk", "coicop_gold", "coder_a", "coder_b", "true_code"]
         common = frame["true_code"].value_counts().index[:10].tolist()
         now = dict(zip(common, common[5:] + common[:5], strict=True))
-        frame[columns] = frame[columns].replace(now)
+        frame["true_code"] = frame["true_code"].replace(now)
     return frame
 
 
@@ -97,6 +102,7 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Half]:
     for period in MONTHS:
         frame = lines(period)
         truth.append(frame.set_index("line_id")["true_code"])
+        frame[CODED] = ""  # nobody but the reviewers codes a month in production
         content = frame.drop(columns="true_code").to_csv(index=False)
         write_text(project / f".mlstats/demo/products_{period}.csv", content)
     shipped = REPOSITORY / f"configs/pilots/{PILOT}.yaml"
@@ -230,3 +236,85 @@ def test_after_the_measured_loss_the_baseline_produces(half: Half) -> None:
     page = (month.last.folder / "release.html").read_text(encoding="utf-8")
     assert reason["said"] in page
     assert month.last.final
+
+
+def test_the_history_shows_all_six(half: Half) -> None:
+    said = command(half, "monitor", PILOT)
+    folder = half.settings.monitor / PILOT
+    page = (folder / "monitor.html").read_text(encoding="utf-8")
+    rows = pd.read_parquet(folder / "history.parquet")
+    assert sorted(set(rows["period"])) == MONTHS
+    right = rows[rows["indicator"] == "accuracy"].set_index(["period", "arm"])
+    book = openpyxl.load_workbook(folder / "monitor.xlsx")
+    shown = {str(cell.value) for row in book["history"].rows for cell in row}
+    for period, month in half.months.items():
+        assert period in said
+        assert period in page
+        assert period in shown
+        released = right.loc[(period, "released")]
+        told = month.status.accuracy
+        assert released["value"] == pytest.approx(told.value, rel=1e-12)
+        assert released["lower"] == pytest.approx(told.lower, rel=1e-12)
+        both = right.loc[period].loc[["champion", "baseline"]]
+        assert (both["n"] == month.status.audit_drawn).all()
+        assert both["lower"].notna().all()
+    snapshots = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in half.settings.evidently.glob("*/snapshots/*.json")
+    ]
+    names = sorted(one["name"] for one in snapshots)
+    assert len(names) == 6
+    assert all(any(month in name for name in names) for month in MONTHS)
+    texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.html")]
+    texts += [json.dumps(one) for one in snapshots]
+    for line in half.truth.index[:50]:
+        assert not any(line in text for text in texts)
+
+
+def test_the_rules_propose_what_to_do(half: Half) -> None:
+    table = pd.read_parquet(half.settings.monitor / PILOT / "proposals.parquet")
+    found = {
+        (row["period"], row["action"], row["state"]) for row in table.to_dict("records")
+    }
+    assert {
+        (DRIFTED, "more_audit", "done by produce"),
+        (CHANGED, "retrain", "proposed"),
+        (CHANGED, "suspend", "proposed"),
+        (CHANGED, "lower_automation", "done by produce"),
+    } <= found
+    assert not {period for period, *_ in found} & set(MONTHS[:2])
+    loss = table[table["action"] == "retrain"].iloc[0]
+    assert loss["upper"] < 0.85
+    assert loss["run"] == f"mlstats retrain {PILOT} --to {CHANGED}"
+
+
+def test_what_the_coders_gave_trains_a_challenger(half: Half) -> None:
+    """It is tested on the audit of June, beside champion and baseline."""
+    log = DecisionLog(half.settings.database).read(PILOT)
+    before = set((half.settings.runs / PILOT).glob("2*"))
+    command(half, "retrain", PILOT, "--to", MONTHS[5])
+    (run,) = set((half.settings.runs / PILOT).glob("2*")) - before
+    card = pd.read_parquet(run / "scorecard.parquet")
+    right = card[(card["indicator"] == "accuracy") & (card["level"] == "full")]
+    right = right[right["domain"] == ""]
+    assert set(right["method"]) == {"index", "linear", "champion"}
+    assert right["n"].nunique() == 1
+    drawn = half.months[MONTHS[5]].status.audit_drawn
+    assert 40 < right["n"].iloc[0] <= drawn  # the others calibrate the thresholds
+    pairs = {
+        (row["method"], row["versus"])
+        for row in right[right["difference_lower"].notna()].to_dict("records")
+    }
+    assert {("linear", "index"), ("linear", "champion")} <= pairs
+    registry = read_registry(half.settings, PILOT)
+    newest = max(registry.versions)
+    assert newest > half.version
+    assert registry.aliases["challenger"] == newest
+    tags = run_tags(half.settings, registry.versions[newest].run)
+    assert tags["retrained_to"] == MONTHS[5]
+    assert tags["retraining_since"] == CHANGED
+    # Nothing is swapped: only a signed decision can.
+    assert DecisionLog(half.settings.database).read(PILOT) == log
+    champion = arms_of(load_pilot(PILOT, project=half.settings.project), half.settings)
+    assert champion.champion is not None
+    assert champion.champion.version == half.version
