@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ from mlstats.monitoring import history_of
 from mlstats.pilot_files import load_pilot
 from mlstats.production import produce
 from mlstats.proposals import proposals
+from mlstats.purge import purge
 from mlstats.releases import Release, ReleaseStore
+from mlstats.retention import due
 from mlstats.review_store import Reviewed, ReviewStore
 from mlstats.settings import Settings, load_settings
 from tests.flows.canary import find
@@ -120,6 +123,40 @@ def snapshots(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 # -- the history ---------------------------------------------------------------------
+
+
+def test_a_purged_period_keeps_the_figures_that_were_published(
+    at_work: Settings,
+) -> None:
+    first, second = AUDITED
+    revised = produce("diaries", first, at_work).release  # with the audit's scorecard
+    assert revised is not None
+    kept = history_of("diaries", at_work).rows
+    path = at_work.project / "configs/pilots/diaries.yaml"
+    told = path.read_text(encoding="utf-8") + "  retention: {units: 1, reviews: 1}\n"
+    path.write_text(told, encoding="utf-8")
+    pilot = load_pilot("diaries", project=at_work.project)
+    found = due(pilot, at_work, today=date(2027, 6, 1), force=True)
+    purge([one for one in found if one.period in AUDITED], at_work)
+    assert current(at_work, first).without_records
+    rows = look(at_work).history
+    figures = ["value", "lower", "upper", "se", "n", "status"]
+    for indicator, arm in (
+        ("accuracy", "champion"), ("accuracy", "baseline"),
+        ("accuracy", "released"), ("accuracy_difference", "champion"),
+    ):  # fmt: skip
+        before, after = (row(t, first, indicator, arm) for t in (kept, rows))
+        assert before["status"] == "measured"
+        pd.testing.assert_series_equal(
+            after[figures], before[figures], check_names=False
+        )
+        assert "records were purged on" in after["note"]
+    gone = row(rows, second, "accuracy", "champion")  # no scorecard was made of it
+    assert gone["status"] == "not_measured"
+    assert "records were purged on" in gone["note"]
+    outputs = kept[(kept["period"] == first) & (kept["part"] == "inputs")]
+    again = rows[(rows["period"] == first) & (rows["part"] == "inputs")]
+    assert len(again) == len(outputs) > 0
 
 
 def test_the_performance_is_that_of_the_audit(at_work: Settings) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mlstats import retraining
 from mlstats.decision_log import DecisionLog
-from mlstats.errors import ConfigError, UsageError
+from mlstats.errors import ConfigError, RefusedError, UsageError
 from mlstats.evaluate import keyed, project_key
 from mlstats.pilot_files import load_pilot
 from mlstats.production_arms import arms_of
@@ -71,6 +71,38 @@ def test_coders_teach_and_what_is_tested_does_not(at_work: Settings) -> None:
     ).sum()
     assert after.digest != before.digest
     assert with_labels(run, before).digest == after.digest
+
+
+def test_beyond_the_data_the_audit_is_the_test(at_work: Settings) -> None:
+    path = at_work.project / "configs/pilots/diaries.yaml"
+    text = path.read_text(encoding="utf-8")
+    shorter = text.replace("periods: 2026-01/2026-04", "periods: 2026-01/2026-02")
+    assert shorter != text
+    path.write_text(shorter, encoding="utf-8")
+    with pytest.raises(RefusedError, match=f"Nobody has coded the audit of {LAST}"):
+        read(prepare("diaries", LAST, at_work))
+    code_audit(at_work, LAST)
+    run = prepare("diaries", LAST, at_work)
+    data = read(run)
+    audit = pd.read_parquet(current(at_work, LAST).folder / AUDIT).set_index("unit")
+    judged = data.frame[data.frame["period"] == LAST].set_index("line_id")
+    assert set(judged.index) == set(audit.index)
+    told = ReviewStore(at_work.database).read("diaries", LAST)
+    code = told[told["kind"] == "audit"].set_index("unit")["code"]
+    hashes = keyed(pd.Series(judged.index), project_key(at_work))
+    assert judged["coicop_gold"].tolist() == code[hashes].tolist()
+    assert judged["coicop_clerk"].isna().all()
+    source = pd.read_csv(at_work.project / f"data/products_{LAST}.csv", dtype=str)
+    weight = source.set_index("line_id")["budget_weight"].astype(float)[judged.index]
+    expected = weight / audit["inclusion"][judged.index]
+    assert judged["budget_weight"].tolist() == pytest.approx(expected.tolist())
+    folds = data.folds[data.frame["period"] == LAST]
+    assert set(folds) <= {"valid", "test"}
+    assert (data.folds == "test").sum() == (folds == "test").sum() > 20
+    assert any(f"tested on the audit of {LAST}" in one for one in data.cautions)
+    after = with_labels(run, data)
+    added = after.frame.iloc[len(data.frame) :]
+    assert set(added["period"]) == set(AUDITED)
 
 
 @pytest.mark.soak
