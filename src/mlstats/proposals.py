@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from math import isfinite, sqrt
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -229,6 +229,7 @@ def _accuracies(rows: pd.DataFrame) -> pd.DataFrame:
 def _lost(pilot: Pilot, last: Look, rows: pd.DataFrame) -> Iterator[Proposal]:
     """Propose what follows from a measured loss; the baseline stands in already."""
     if last.lost is None:
+        yield from _standing(pilot, last)
         return
     whole = not last.lost.classes
     told = Proposal(
@@ -257,6 +258,26 @@ def _lost(pilot: Pilot, last: Look, rows: pd.DataFrame) -> Iterator[Proposal]:
     )
 
 
+def _standing(pilot: Pilot, last: Look) -> Iterator[Proposal]:
+    """Propose the same again while the baseline stands in for a measured loss."""
+    for reason in _fallbacks(last):
+        if reason["cause"] != "performance":
+            continue
+        cause = f"{reason['said']}: the loss stands, the baseline stood in again"
+        told = Proposal(
+            last.period, "retrain", PROPOSED, cause, "accuracy",
+            run=_retrain(pilot, last.period),
+        )  # fmt: skip
+        yield told
+        if not reason["classes"]:
+            yield replace(told, action="suspend", run=_suspend(pilot))
+
+
+def _fallbacks(look: Look) -> list[Mapping[str, Any]]:
+    """Return why the baseline produced a period, or classes of it."""
+    return list(look.release.facts.get("fallback", []))
+
+
 def _pooled(
     pilot: Pilot, looks: Sequence[Look], rows: pd.DataFrame
 ) -> Iterator[Proposal]:
@@ -264,7 +285,8 @@ def _pooled(
     last, plan = looks[-1], pilot.production.monitor
     target = pilot.production.review.target_accuracy
     same = _in_turn([one.champion == last.champion for one in looks])
-    window = [one.period for one in looks[-min(same, plan.window) :]]
+    recent = looks[-min(same, plan.window) :]
+    window = [one.period for one in recent if not _fallbacks(one)]  # by the champion
     mine = _accuracies(rows)
     mine = mine[mine["period"].isin(window)]
     if not last.champion or last.lost is not None or len(mine) < 2:

@@ -281,9 +281,11 @@ def test_the_rules_propose_what_to_do(half: Half) -> None:
         (CHANGED, "retrain", "proposed"),
         (CHANGED, "suspend", "proposed"),
         (CHANGED, "lower_automation", "done by produce"),
+        (MONTHS[5], "retrain", "proposed"),
+        (MONTHS[5], "suspend", "proposed"),
     } <= found
     assert not {period for period, *_ in found} & set(MONTHS[:2])
-    loss = table[table["action"] == "retrain"].iloc[0]
+    loss = table[(table["action"] == "retrain") & (table["period"] == CHANGED)].iloc[0]
     assert loss["upper"] < 0.85
     assert loss["run"] == f"mlstats retrain {PILOT} --to {CHANGED}"
 

@@ -34,10 +34,15 @@ def look(
     *,
     alarm: bool = False,
     lost: Reason | None = None,
+    fallback: Sequence[Mapping[str, Any]] = (),
 ) -> Look:
     key = ReleaseKey("demo", period, "i", "c", "d" * 64, "b" * 64)
     methods = {"champion": champion} if champion else {}
-    facts = {"methods": methods | {"baseline": "index@b"}, "alarm": alarm}
+    facts = {
+        "methods": methods | {"baseline": "index@b"},
+        "alarm": alarm,
+        "fallback": list(fallback),
+    }
     return Look(Release(Path("x"), 1, key, False, {}, facts), "", lost)
 
 
@@ -80,6 +85,51 @@ def history(
 
 def last(found: Sequence[Proposal], period: str) -> dict[str, Proposal]:
     return {one.action: one for one in found if one.period == period}
+
+
+# -- a loss that stands ----------------------------------------------------------------
+
+SAID = "the audit of 2026-01 measured an accuracy of 66.5%"
+
+
+def test_a_loss_is_proposed_again_while_the_baseline_stands_in() -> None:
+    stands = {"cause": "performance", "said": SAID, "classes": []}
+    looks = [
+        look("2026-01", lost=Reason("performance", SAID)),
+        look("2026-02", fallback=[stands]),
+        look("2026-03"),
+    ]
+    rows = [row for p in YEAR[:3] for row in audit(p, 98, 100)]
+    found = proposals(history(pilot(), looks, rows))
+    now = last(found, "2026-02")
+    assert set(now) == {"retrain", "suspend"}
+    for one in now.values():
+        assert (one.state, one.since) == ("proposed", "2026-01")
+        assert one.cause.startswith(SAID)
+        assert np.isnan(one.value)  # that period's audit is not of the champion
+    assert now["retrain"].run == "mlstats retrain diary --to 2026-02"
+    assert last(found, "2026-03") == {}
+
+
+def test_classes_that_fell_back_ask_for_another_version_alone() -> None:
+    stands = {"cause": "performance", "said": SAID, "classes": ["02"]}
+    crash = {"cause": "crash", "said": "it crashed", "classes": []}
+    looks = [look("2026-01", fallback=[stands]), look("2026-02", fallback=[crash])]
+    found = proposals(history(pilot(), looks, []))
+    assert [(one.period, one.action) for one in found] == [("2026-01", "retrain")]
+
+
+def test_what_the_baseline_released_is_not_held_against_the_champion() -> None:
+    crash = {"cause": "crash", "said": "it crashed", "classes": []}
+    rows = [*audit("2026-01", 96, 100), *audit("2026-02", 40, 100)]
+    rows += audit("2026-03", 95, 100)
+    mine = [look("2026-01"), look("2026-02", fallback=[crash]), look("2026-03")]
+    assert proposals(history(pilot(), mine, rows)) == []
+    own = [look(period) for period in YEAR[:3]]
+    assert {one.action for one in proposals(history(pilot(), own, rows))} == {
+        "retrain",
+        "lower_automation",
+    }
 
 
 # -- inputs --------------------------------------------------------------------------
