@@ -38,7 +38,7 @@ from mlstats.review_store import CLOSING
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
 
-__all__ = ["THEME", "Rows", "compose", "of_units"]
+__all__ = ["THEME", "Limits", "Rows", "compose", "limits_of", "of_units"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,22 @@ class Rows:
     automatic: np.ndarray
     depth: np.ndarray
     routed: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """From which confidence on a version's codes need no clerk.
+
+    Parameters
+    ----------
+    method : str
+        Of the version.
+    table : pandas.DataFrame
+        Columns level, group, threshold and method.
+    """
+
+    method: str
+    table: pd.DataFrame
 
 
 def compose(
@@ -80,7 +96,7 @@ def compose(
     classification = classification.extended(told.astype(str).str.strip())
     named = {"champion": now.champion, "baseline": now.baseline}
     spread = {
-        role: of_units(found, asked, pilot, classification, named[role])
+        role: of_units(found, asked, pilot, classification, limits_of(named[role]))
         for role, found in answers.items()
     }
     level = levels_of(pilot, classification)[0]
@@ -113,14 +129,14 @@ def of_units(
     asked: Question,
     pilot: Pilot,
     classification: Classification,
-    one: Arm | None,
+    limits: Limits,
 ) -> Rows:
     """Route the distinct rows by the version's own thresholds, then spread them."""
     told = found.codes[:, 0]
     none = pd.isna(told)
     top = pd.DataFrame(
         {
-            "method": one.method if one else "",
+            "method": limits.method,
             "prediction": pd.Series(told, dtype=object),
             "confidence": np.where(none, np.nan, found.scores[:, 0]),
         }
@@ -132,7 +148,7 @@ def of_units(
             [float(s) for c, s in zip(*pair, strict=True) if c is not None]
             for pair in zip(found.codes, found.scores, strict=True)
         ]
-    routes = route(top, _limits(one), classification.ancestor, routing)
+    routes = route(top, limits.table, classification.ancestor, routing)
     place = asked.inverse if found.distinct else np.arange(len(top))
     return Rows(
         told[place],
@@ -145,7 +161,8 @@ def of_units(
     )
 
 
-def _limits(one: Arm | None) -> pd.DataFrame:
+def limits_of(one: Arm | None) -> Limits:
+    """Return the thresholds that a version was signed with, as far as it has any."""
     rows: Collection[Mapping[str, Any]] = one.terms.get("thresholds", []) if one else []
     table = pd.DataFrame(
         [
@@ -155,7 +172,8 @@ def _limits(one: Arm | None) -> pd.DataFrame:
         ],
         columns=["level", "group", "threshold"],
     )
-    return table.assign(method=one.method if one else "")
+    method = one.method if one else ""
+    return Limits(method, table.assign(method=method))
 
 
 def _valued(

@@ -23,7 +23,7 @@ from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.coding.uncodable import UncodableTexts
 from mlstats.coding_production import CANDIDATES, Codes, Question, known_codes, refused
-from mlstats.coding_release import of_units
+from mlstats.coding_release import limits_of, of_units
 from mlstats.config import Pilot
 from mlstats.dataset import finder
 from mlstats.decision_log import DecisionLog
@@ -125,6 +125,7 @@ class Served:
             )
         self.pilot, self.arm, self.note = pilot, one, note
         self._stored = _loaded(one.digest, settings)
+        self._limits = limits_of(one)
         spec = pilot.data.classification
         assert spec is not None  # a coding pilot has one
         self._classification = arm.read_classification(spec, finder(settings))
@@ -221,7 +222,7 @@ class Served:
         # The route is that of production, whatever number of candidates is asked for.
         found = Codes(codes[:, :CANDIDATES], scores[:, :CANDIDATES])
         asked = Question(inputs, np.arange(n), rejected)
-        rows = of_units(found, asked, self.pilot, self._classification, self.arm)
+        rows = of_units(found, asked, self.pilot, self._classification, self._limits)
         automatic, value, depth = rows.automatic, rows.routed, rows.depth
         if self.arm.role == "baseline":  # its codes are published without a threshold
             automatic, value = ~pd.isna(rows.code), rows.code

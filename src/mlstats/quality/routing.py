@@ -220,9 +220,9 @@ def route(
         depth[taken] = step.level
         routed[taken] = at.code[taken]
     automatic = np.where(depth != "", "automatic", "queue")
-    columns = {"route": automatic, "depth": depth}
     codes = pd.Series(routed, units.index, dtype=object)
-    return pd.DataFrame(columns, index=units.index).assign(routed=codes)
+    columns = {"route": automatic, "depth": depth, "routed": codes}
+    return pd.DataFrame(columns, index=units.index)
 
 
 def _bars(method: np.ndarray, group: np.ndarray, limits: pd.DataFrame) -> np.ndarray:
