@@ -1,4 +1,4 @@
-"""Deployments of the flow ``produce`` on a Prefect server, and who is told of its runs.
+"""Deployments of a pilot's flows on a Prefect server, and who is told of their runs.
 
 A deployment is written only where it is not there yet as it should be: writing it would
 throw away the runs that the server has planned.
@@ -35,6 +35,7 @@ from prefect.states import Scheduled
 from prefect.utilities.callables import parameter_schema
 
 import mlstats
+from mlstats.config import Pilot
 from mlstats.errors import ConfigError, ServiceError, UsageError
 from mlstats.period import PeriodRange
 from mlstats.pilot_files import list_pilots, load_pilot
@@ -42,11 +43,12 @@ from mlstats.schedule import Schedule, frequency_of
 from mlstats.settings import Settings, refuse_password
 from pipelines.notify import action, notify
 
-__all__ = ["POOL", "back_fill", "deploy", "described", "remove"]
+__all__ = ["POOL", "back_fill", "deploy", "described", "remove", "watching"]
 
 POOL: Final = "mlstats"
 ENTRYPOINT: Final = "pipelines.produce.produce"
 FLOW: Final = "produce"
+MONITOR: Final = "monitor"
 _WAITING: Final = [
     StateType.SCHEDULED,
     StateType.PENDING,
@@ -78,25 +80,40 @@ def described(
     """
     pilot = load_pilot(name, project=settings.project)
     schedule = Schedule.of(pilot)
+    said = (
+        f"each {_EACH[schedule.frequency]} with lag {schedule.lag}, due "
+        f"{schedule.due} days after the scheduled time."
+    )
+    return _deployment(name, pilot, settings, entrypoint, schedule.cron, said)
+
+
+def watching(name: str, settings: Settings) -> dict[str, Any] | None:
+    """Return the deployment that monitors a pilot, None where it has no schedule."""
+    pilot = load_pilot(name, project=settings.project)
+    cron = pilot.production.monitor.schedule
+    if cron is None:
+        return None
+    entrypoint = "pipelines.monitor.monitor"
+    said = "history over its periods, and what is proposed."
+    return _deployment(name, pilot, settings, entrypoint, cron, said)
+
+
+def _deployment(
+    name: str, pilot: Pilot, settings: Settings, entrypoint: str, cron: str, said: str
+) -> dict[str, Any]:
     given = name if name in list_pilots(settings.project) else os.path.abspath(name)
+    plan = CronSchedule(cron=cron, timezone=pilot.production.timezone)
     return {
         "name": pilot.pilot,
         "version": mlstats.__version__,
-        "description": (
-            f"{pilot.title or pilot.pilot}: each {_EACH[schedule.frequency]} with lag "
-            f"{schedule.lag}, due {schedule.due} days after the scheduled time."
-        ),
+        "description": f"{pilot.title or pilot.pilot}: {said}",
         "tags": sorted({"mlstats", pilot.theme, pilot.pilot}),
         "parameters": {"pilot": given},
         "entrypoint": entrypoint,
         "work_pool_name": POOL,
         "job_variables": _job(settings),
         "schedules": [
-            DeploymentScheduleCreate(
-                schedule=CronSchedule(cron=schedule.cron, timezone=schedule.zone),
-                active=True,
-                slug="plan",
-            )
+            DeploymentScheduleCreate(schedule=plan, active=True, slug="plan")
         ],
         "concurrency_limit": 1,
         "concurrency_options": ConcurrencyOptions(
@@ -157,23 +174,42 @@ def deploy(
     ServiceError
         Where the server does not answer, or refuses.
     """
-    wanted = described(name, settings, entrypoint=entrypoint)
-    wanted["parameter_openapi_schema"] = _parameters(entrypoint)
+    wanted = {FLOW: described(name, settings, entrypoint=entrypoint)}
+    wanted |= {MONITOR: found} if (found := watching(name, settings)) else {}
     pilot = load_pilot(name, project=settings.project)
     with _server() as client:
         actions = [action(client, block) for block in pilot.production.notify]
         _make_pool(client, tell)
-        found = _find(client, pilot.pilot)
-        if found is not None and _as_wanted(found, wanted):
-            tell(f"{FLOW}/{pilot.pilot} is deployed as it should be")
-            number = found.id
-        else:
-            flow = client.create_flow_from_name(FLOW)
-            number = client.create_deployment(flow_id=flow, **wanted)
-            done = "deployed" if found is None else "changed"
-            tell(f"{FLOW}/{pilot.pilot} {done}: {pilot.production.schedule}, "
-                 f"{pilot.production.timezone}")  # fmt: skip
-        notify(client, pilot, str(number), actions, tell)
+        numbers = [_bring(client, flow, one, tell) for flow, one in wanted.items()]
+        if MONITOR not in wanted:
+            _take_away(client, MONITOR, pilot.pilot, tell)
+        notify(client, pilot, numbers, actions, tell)
+
+
+def _bring(
+    client: SyncPrefectClient, flow: str, wanted: dict[str, Any], tell: _Tell
+) -> str:
+    """Write a deployment where it is not there as wanted; return its identifier."""
+    wanted["parameter_openapi_schema"] = _parameters(wanted["entrypoint"])
+    called = f"{flow}/{wanted['name']}"
+    found = _find(client, called)
+    if found is not None and _as_wanted(found, wanted):
+        tell(f"{called} is deployed as it should be")
+        return str(found.id)
+    number = client.create_deployment(
+        flow_id=client.create_flow_from_name(flow), **wanted
+    )
+    (plan,) = wanted["schedules"]
+    done = "deployed" if found is None else "changed"
+    tell(f"{called} {done}: {plan.schedule.cron}, {plan.schedule.timezone}")
+    return str(number)
+
+
+def _take_away(client: SyncPrefectClient, flow: str, pilot: str, tell: _Tell) -> None:
+    found = _find(client, f"{flow}/{pilot}")
+    if found is not None:
+        client.delete_deployment(found.id)
+        tell(f"{flow}/{pilot} removed")
 
 
 def remove(name: str, settings: Settings, tell: _Tell) -> None:
@@ -188,10 +224,11 @@ def remove(name: str, settings: Settings, tell: _Tell) -> None:
     """
     pilot = load_pilot(name, project=settings.project)
     with _server() as client:
-        found = _find(client, pilot.pilot)
+        found = _find(client, f"{FLOW}/{pilot.pilot}")
         if found is None:
             raise _not_deployed(pilot.pilot)
-        notify(client, pilot, str(found.id), [], tell)
+        notify(client, pilot, [], [], tell)
+        _take_away(client, MONITOR, pilot.pilot, tell)
         client.delete_deployment(found.id)
     tell(f"{FLOW}/{pilot.pilot} removed; its releases and its log stay")
 
@@ -228,7 +265,7 @@ def back_fill(name: str, settings: Settings, periods: str, tell: _Tell) -> None:
         )
     times = {e.period: e.scheduled for e in schedule.expected(span.first, span.last)}
     with _server() as client:
-        found = _find(client, pilot.pilot)
+        found = _find(client, f"{FLOW}/{pilot.pilot}")
         if found is None:
             raise _not_deployed(pilot.pilot)
         waiting = _waiting(client, found)
@@ -296,9 +333,9 @@ def _make_pool(client: SyncPrefectClient, tell: _Tell) -> None:
         )
 
 
-def _find(client: SyncPrefectClient, pilot: str) -> DeploymentResponse | None:
+def _find(client: SyncPrefectClient, called: str) -> DeploymentResponse | None:
     try:
-        return client.read_deployment_by_name(f"{FLOW}/{pilot}")
+        return client.read_deployment_by_name(called)
     except ObjectNotFound:
         return None
 

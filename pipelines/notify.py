@@ -1,4 +1,4 @@
-"""Who is told of runs that failed, are late or fell back: an automation of Prefect."""
+"""Who is told of runs that need somebody: an automation of Prefect."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mlstats.errors import ConfigError
 
 __all__ = ["TOLD", "action", "notify"]
 
-TOLD: Final = ("Failed", "Crashed", "TimedOut", "Late", "Fallback")
+TOLD: Final = ("Failed", "Crashed", "TimedOut", "Late", "Fallback", "Proposed")
 # Names, times and states only: no message of an error, no parameter but the period.
 _BODY: Final = {
     "pilot": "{{ deployment.name }}",
@@ -72,7 +72,7 @@ def _called(pilot: Pilot) -> str:
 def notify(
     client: SyncPrefectClient,
     pilot: Pilot,
-    deployment: str,
+    deployments: list[str],
     actions: list[CallWebhook | SendNotification],
     tell: Callable[[str], None],
 ) -> None:
@@ -84,8 +84,8 @@ def notify(
         Of the server.
     pilot : Pilot
         Whose runs.
-    deployment : str
-        Identifier of its deployment.
+    deployments : list of str
+        Identifiers of its deployments.
     actions : list
         What is to be done; none: the automation is taken away.
     tell : callable
@@ -94,12 +94,13 @@ def notify(
     found = client.read_automations_by_name(_called(pilot))
     wanted = AutomationCore(
         name=_called(pilot),
-        description="Tells of periods that failed, are late or fell back.",
+        description="Tells of periods that failed, are late or fell back, and of "
+        "what monitoring proposes.",
         trigger=EventTrigger(
             expect={f"prefect.flow-run.{state}" for state in TOLD},
             match={"prefect.resource.id": "prefect.flow-run.*"},
             match_related={
-                "prefect.resource.id": f"prefect.deployment.{deployment}",
+                "prefect.resource.id": [f"prefect.deployment.{d}" for d in deployments],
                 "prefect.resource.role": "deployment",
             },
             for_each={"prefect.resource.id"},

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from mlstats.config_data import Strict
+from mlstats.config_data import Strict, as_cron
 
 __all__ = ["Drift", "MonitorPlan", "ShadowPlan"]
 
@@ -37,8 +37,11 @@ class MonitorPlan(Strict):
     ``chance`` is that of a false proposal from audits in a year. ``window`` periods of
     the same version are judged together. ``drifting`` periods with an alarm, one after
     the other, ask for a retraining, ``unaudited`` periods without an audit for one.
+    With a ``schedule``, on the clock of ``production.timezone``, `mlstats deploy` lets
+    a Prefect server look at the pilot by itself.
     """
 
+    schedule: Annotated[str, AfterValidator(as_cron)] | None = None
     chance: float = Field(0.05, gt=0, lt=1)
     window: int = Field(6, ge=1)
     drifting: int = Field(2, ge=1)

@@ -16,6 +16,7 @@ import pandas as pd
 
 from mlstats.audit_scorecard import ARMS, judged_arms, with_arms
 from mlstats.config import Pilot
+from mlstats.errors import SourceError
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Arm, Reason
 from mlstats.production_plan import theme_of
@@ -165,6 +166,13 @@ def _period(
 
 def _units(release: Release) -> pd.DataFrame:
     path = release.folder / "confidential/units.parquet"
+    if not path.is_file():
+        raise SourceError(
+            "The units of a release are not there",
+            where=str(path),
+            hint="restore the confidential store from its copy; mlstats doctor names "
+            "all releases that are damaged",
+        )
     return pd.read_parquet(path, columns=list(_UNITS))
 
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import mlstats
 from mlstats.config import Pilot
@@ -43,6 +43,9 @@ def provenance(pilot: Pilot, data_digest: str, settings: Settings) -> dict[str, 
     }
 
 
+_DECIDES_NONE: Final = {"retention", "monitor"}
+
+
 def config_digest(pilot: Pilot) -> str:
     """Return the sha256 of the resolved pilot as canonical JSON."""
     return resolved_digest(pilot.model_dump(mode="json"))
@@ -52,12 +55,12 @@ def resolved_digest(resolved: Mapping[str, Any]) -> str:
     """Return the same of a resolved pilot that a run has left.
 
     It is not read as a pilot first: a later mlstats knows keys that it lacks. How long
-    tables are kept decides no value, and is left out.
+    tables are kept and what monitoring proposes decide no value, and are left out.
     """
     told = dict(resolved)
     if isinstance(told.get("production"), Mapping):
         production = told["production"].items()
-        told["production"] = {k: v for k, v in production if k != "retention"}
+        told["production"] = {k: v for k, v in production if k not in _DECIDES_NONE}
     text = json.dumps(
         told,
         ensure_ascii=False,

@@ -449,6 +449,32 @@ def test_the_calendar_tells_what_came_of_it(office: Office, both: list[Any]) -> 
     }
 
 
+def test_monitoring_has_a_schedule_of_its_own(office: Office, client: Any) -> None:
+    from pipelines.deploy import deploy
+
+    path = office.project / "configs/pilots/diary.yaml"
+    plain = path.read_text(encoding="utf-8")
+    tree = yaml.safe_load(plain)
+    tree["production"]["monitor"] = {"schedule": "0 8 2 * *"}
+    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    said: list[str] = []
+    deploy("diary", office.settings, said.append, entrypoint=STAND_IN)
+    assert "monitor/diary deployed: 0 8 2 * *, Asia/Tokyo" in said
+    found = client.read_deployment_by_name("monitor/diary")
+    assert found.entrypoint == "pipelines.monitor.monitor"
+    (automation,) = client.read_automations()
+    produce = client.read_deployment_by_name("produce/diary")
+    told = json.dumps(automation.model_dump(mode="json"))
+    assert str(found.id) in told
+    assert str(produce.id) in told
+    path.write_text(plain, encoding="utf-8")
+    said.clear()
+    deploy("diary", office.settings, said.append, entrypoint=STAND_IN)
+    assert "monitor/diary removed" in said
+    names = [one.name for one in client.read_deployments()]
+    assert names == ["diary"]
+
+
 def test_what_is_removed_is_gone(office: Office, client: Any) -> None:
     from pipelines.deploy import deploy, remove
 
@@ -494,6 +520,14 @@ def test_the_shipped_flow_produces_a_period_and_falls_back(
     )
     assert "fallback" in shown.stdout
     assert found.entrypoint == "pipelines.produce.produce"
+    path = office.project / "configs/pilots/diaries.yaml"
+    told = path.read_text(encoding="utf-8") + '  monitor: {schedule: "0 8 2 * *"}\n'
+    path.write_text(told, encoding="utf-8")
+    deploy("diaries", made.settings, print)
+    looking = client.read_deployment_by_name("monitor/diaries")
+    run = client.create_flow_run_from_deployment(looking.id).id
+    assert office.ended(client, run).state.name == "Done"
+    assert (office.settings.monitor / "diaries/monitor.html").is_file()
     remove("diaries", made.settings, print)
 
 
