@@ -99,7 +99,8 @@ def judged_arms(
     """Estimate the accuracy of both arms on the same audited units.
 
     Weighted by one over the chance of being drawn; an arm that gave a unit no code is
-    wrong about it. Each figure is one of all units of the period.
+    wrong about it. Each figure is one of all units that the audit was drawn from: those
+    that could be coded. A truth that does not reach the level counts as not coded.
 
     Parameters
     ----------
