@@ -15,7 +15,7 @@ import pandas as pd
 
 from mlstats.config import Pilot
 from mlstats.method import as_codes
-from mlstats.performance import to_depth
+from mlstats.performance import judging, to_depth
 from mlstats.produced import Situation
 from mlstats.quality.accuracy import proportion
 from mlstats.quality.audit_estimates import audit_design, audit_error_rates
@@ -81,6 +81,7 @@ def released_accuracy(
     mine = audit[audit["route"].astype("str").isin(["automatic", "audit"])]
     if not mine["truth"].notna().any():
         return absent("not_measured", "no unit of the audit was coded")
+    ancestor = judging(pilot, ancestor)
     codes = mine.assign(
         prediction=mine["value"].astype(object), truth=to_depth(mine, ancestor)
     )
@@ -99,7 +100,8 @@ def judged_arms(
     """Estimate the accuracy of both arms on the same audited units.
 
     Weighted by one over the chance of being drawn; an arm that gave a unit no code is
-    wrong about it. Each figure is one of all units of the period.
+    wrong about it. Each figure is one of all units that the audit was drawn from: those
+    that could be coded. A truth that does not reach the level counts as not coded.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ def judged_arms(
         ``champion``, ``baseline`` and ``difference``, champion less baseline; not
         measured where an arm did not answer, or fewer than ten units were coded.
     """
-    level = pilot.evaluate.level
+    level, ancestor = pilot.evaluate.level, judging(pilot, ancestor)
     truth = ancestor(as_codes(audit["truth"]), level)
     done = np.array([code is not None for code in truth], dtype=bool)
     n = int(done.sum())

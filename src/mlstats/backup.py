@@ -235,10 +235,10 @@ def restore(settings: Settings, path: Path) -> Contents:
             told = _manifest(archive, path)
             for name, part in told["parts"].items():
                 _check(archive, name, part, path)
+            missing = _missing(archive, settings)  # before: nothing may fail after
             with _Database(settings.database).writing() as connection:
                 _refuse_rows(connection, settings)
                 _put(archive, connection, path)
-            missing = _missing(archive, settings)
     except FileNotFoundError:
         raise UsageError("There is no such file", where=str(path)) from None
     except _UNREADABLE as error:

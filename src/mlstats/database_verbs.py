@@ -79,12 +79,11 @@ def purge(
 
     from mlstats.pilot_files import load_pilot
     from mlstats.purge import purge as remove
-    from mlstats.releases import ReleaseStore
-    from mlstats.retention import due, due_table
+    from mlstats.retention import due, due_table, pilots_with_tables
     from mlstats.settings import load_settings
 
     settings, console = load_settings(), Console(highlight=False)
-    names = [pilot] if pilot else ReleaseStore(settings.releases).pilots()
+    names = [pilot] if pilot else pilots_with_tables(settings)
     found = []
     for name in names:
         held = load_pilot(name, project=settings.project)

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from mlstats.coding.uncodable import has_uncodable_code
 from mlstats.config import Pilot
 from mlstats.method import as_codes
 from mlstats.period import ReferencePeriod
@@ -23,9 +24,10 @@ from mlstats.release_tables import kept_table
 from mlstats.releases import Release
 from mlstats.review_store import ReviewStore
 
-__all__ = ["YEARLY", "audited", "lost", "to_depth", "together"]
+__all__ = ["YEARLY", "audited", "judging", "lost", "to_depth", "together"]
 
 AUDIT = "confidential/audit.parquet"
+_UNCODABLE: Final = "uncodable"
 YEARLY: Final = 0.05  # chance of blaming a champion at its target, two-sided
 
 
@@ -99,6 +101,7 @@ def lost(
     mine = audit[own]
     if mine.empty:
         return None
+    ancestor = judging(pilot, ancestor)
     codes = mine.assign(
         prediction=mine["value"].astype(object), truth=to_depth(mine, ancestor)
     )
@@ -115,6 +118,22 @@ def lost(
             f"interval below {target:.0%}",
         )
     return _lost_classes(codes, ancestor, levels, target, period, level)
+
+
+def judging(pilot: Pilot, ancestor: Ancestor) -> Ancestor:
+    """Return an ancestor that also knows what coders call not codable, at any level.
+
+    Those codes stand below no group; without this a unit that was coded though it
+    cannot be would count as one that nobody has looked at.
+    """
+    codes = pilot.data.uncodable.codes
+
+    def at(given: np.ndarray, level: str) -> np.ndarray:
+        found = np.array(ancestor(given, level), dtype=object)
+        found[pd.isna(found) & has_uncodable_code(given, codes)] = _UNCODABLE
+        return found
+
+    return at
 
 
 def to_depth(mine: pd.DataFrame, ancestor: Ancestor) -> np.ndarray:

@@ -164,7 +164,14 @@ def _drift(
         run=f"mlstats review export {pilot.pilot} {last.period} --coder NAME",
     )
     wanted = pilot.production.monitor.drifting
-    turn = _in_turn([_alarms(alarms, one.period, "training") > 0 for one in looks])
+    # Another version was trained on other data: its periods count anew.
+    turn = _in_turn(
+        [
+            one.champion == last.champion
+            and _alarms(alarms, one.period, "training") > 0
+            for one in looks
+        ]
+    )
     if turn < wanted or not last.champion:
         return
     since = looks[-turn].period
@@ -243,7 +250,7 @@ def _lost(pilot: Pilot, last: Look, rows: pd.DataFrame) -> Iterator[Proposal]:
     mine = _accuracies(rows)
     mine = mine[mine["period"] == last.period]
     if whole and len(mine):
-        value, lower, upper = _together(mine, rows, 1 - YEARLY / _per_year(last))
+        value, lower, upper = _together(mine, [last], 1 - YEARLY / _per_year(last))
         told = replace(told, value=value, lower=lower, upper=upper)
     yield told
     if whole:
@@ -293,7 +300,8 @@ def _pooled(
         return
     if last.period not in set(mine["period"]):
         return  # nothing new is known since the last look
-    value, lower, upper = _together(mine, rows, 1 - plan.chance / _per_year(last))
+    confidence = 1 - plan.chance / _per_year(last)
+    value, lower, upper = _together(mine, recent, confidence)
     if not upper < target:
         return
     cause = (
@@ -314,15 +322,16 @@ def _per_year(look: Look) -> int:
 
 
 def _together(
-    mine: pd.DataFrame, rows: pd.DataFrame, confidence: float
+    mine: pd.DataFrame, looks: Sequence[Look], confidence: float
 ) -> tuple[float, float, float]:
     """Estimate the mean accuracy of periods with audits of their own.
 
-    Periods weigh as their units; their audits are independent samples. The interval is
-    Korn and Graubard's, as that of each period.
+    Periods weigh as their units, which a purge does not take from a release; their
+    audits are independent samples. The interval is Korn and Graubard's, as that of
+    each period.
     """
-    counted = rows[rows["indicator"] == "in the review queue"].set_index("period")["n"]
-    size = counted.reindex(mine["period"]).fillna(1).to_numpy(dtype=float)
+    counted = {one.period: one.release.facts["counts"]["units"] for one in looks}
+    size = mine["period"].map(counted).to_numpy(dtype=float)
     share = size / size.sum()
     se = mine["se"].to_numpy(dtype=float)
     value = float(share @ mine["value"].to_numpy(dtype=float))

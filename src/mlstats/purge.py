@@ -16,7 +16,6 @@ from itertools import groupby
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
 from mlstats import io
 from mlstats.decision_log import DecisionLog
@@ -30,7 +29,7 @@ from mlstats.release_drift import KEPT
 from mlstats.release_record import Purge, record_purge
 from mlstats.releases import Release, ReleaseStore
 from mlstats.retention import Due, told_of
-from mlstats.review_files import LABELS_FILE
+from mlstats.review_files import LABELS_FILE, working_alone
 from mlstats.review_store import ReviewStore
 from mlstats.settings import Settings
 
@@ -109,17 +108,17 @@ def _files(release: Release, kinds: Sequence[str]) -> dict[str, str]:
 
 
 def _purge_reviews(pilot: str, period: str, settings: Settings) -> None:
-    ReviewStore(settings.database).purge(pilot, period)
+    # An export, an import or a page ends before, or finds that the period was purged.
+    with working_alone(settings, pilot, period) as given:
+        ReviewStore(settings.database).purge(pilot, period)
+        _remove([p for p in given.rglob("*") if p.name != ".lock"])
+    shutil.rmtree(given, ignore_errors=True)
     folder = settings.confidential / "reviews" / pilot
     labels = folder / LABELS_FILE
     if labels.is_file():
         table = pd.read_parquet(labels)
         io.write_parquet(labels, table[table["period"] != period])
         labels.chmod(0o600)
-    if (folder / period).is_dir():
-        with FileLock(folder / period / ".lock", timeout=60):  # an import waits, or we
-            _remove([p for p in (folder / period).rglob("*") if p.name != ".lock"])
-        shutil.rmtree(folder / period, ignore_errors=True)
 
 
 def _remove(paths: Sequence[Path]) -> None:

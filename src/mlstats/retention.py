@@ -22,13 +22,14 @@ from mlstats.decision_log import DecisionLog
 from mlstats.decisions import PURGE, Decision
 from mlstats.errors import ConfigError
 from mlstats.period import ReferencePeriod
+from mlstats.pilot_files import list_pilots
 from mlstats.release_drift import KEPT, back_from
 from mlstats.releases import ReleaseStore
 from mlstats.review_files import LABELS_FILE
 from mlstats.review_store import ReviewStore
 from mlstats.settings import Settings
 
-__all__ = ["Due", "due", "due_table", "told_of"]
+__all__ = ["Due", "due", "due_table", "pilots_with_tables", "told_of"]
 
 _OF_PERIODS: Final = ("units", "watched", "reviews")
 
@@ -100,6 +101,13 @@ def due(
     return [*found, *looked.of_runs(now)]
 
 
+def pilots_with_tables(settings: Settings) -> list[str]:
+    """Return the pilots that were released, and those of the project that were run."""
+    runs = {run.partition("-")[2] for run in _folders(settings.confidential / "runs")}
+    known = runs & set(list_pilots(settings.project))
+    return sorted({*ReleaseStore(settings.releases).pilots(), *known})
+
+
 class _Looked:
     """A pilot's releases, reviews and runs."""
 
@@ -151,7 +159,8 @@ class _Looked:
 
     def _files(self, period: str, kind: str) -> Iterator[Path]:
         if kind == "reviews":
-            yield from _below(self.reviewed / period)
+            below = _below(self.reviewed / period)
+            yield from (path for path in below if path.name != ".lock")
             labels = self.reviewed / LABELS_FILE
             if labels.is_file() and period in _periods_of(labels):
                 yield labels

@@ -24,6 +24,7 @@ from mlstats.period import PeriodRange, ReferencePeriod
 from mlstats.produced import Arm
 from mlstats.production_arms import arms_of
 from mlstats.proposals import PROPOSED
+from mlstats.quality.audit_estimates import audit_design
 from mlstats.release_drift import released_periods
 from mlstats.release_tables import kept_table
 from mlstats.releases import ReleaseStore
@@ -188,8 +189,9 @@ def _with_audit(run: Run, data: Dataset, period: str) -> Dataset:
     """Add the coded audit of a period, of which nothing else is known."""
     pilot, roles = run.pilot, run.pilot.data.roles
     now = open_period(pilot.pilot, period, run.settings)
-    audit = coded_audit(now)
-    audit = audit[audit["truth"].notna()]
+    drawn = coded_audit(now)
+    coded = drawn["truth"].notna().to_numpy(dtype=bool)
+    audit = drawn[coded]
     if audit.empty:
         raise RefusedError(
             f"Nobody has coded the audit of {period}: there is nothing to test on",
@@ -197,15 +199,18 @@ def _with_audit(run: Run, data: Dataset, period: str) -> Dataset:
             hint=f"mlstats review export {pilot.pilot} {period} --coder NAME, or add "
             "the period to data.periods, with its truth",
         )
-    told = audit[["unit", "audit_weight"]].assign(code=audit["truth"])
+    # Who was coded stands for the others of the stratum that are not coded yet.
+    design = audit_design(drawn, coded)
+    told = audit[["unit"]].assign(code=audit["truth"])
     rows = _rows(pilot, data_of(now).frame, told, period, pilot.truth)
     if roles.target and roles.target != pilot.truth:
         rows[roles.target] = None  # nobody has coded it in the usual way
     cautions = [f"tested on the audit of {period}: {len(rows)} units"]
-    chance = told["audit_weight"].to_numpy(dtype=float)
+    if design.fault:
+        cautions.append(f"the audit of {period}: {design.fault}")
     if roles.weight:
-        rows[roles.weight] = rows[roles.weight].to_numpy(dtype=float) * chance
-    elif np.ptp(chance) > 0:
+        rows[roles.weight] = rows[roles.weight].to_numpy(dtype=float) * design.weight
+    elif np.ptp(design.weight) > 0:
         cautions.append("no role weight: its units count alike, however drawn")
     return _added(data, rows, "test", pilot, cautions)
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
-from mlstats.errors import RefusedError, ServiceError
-from mlstats.releases import ReleaseStore
+from mlstats.errors import RefusedError
+from mlstats.releases import Release, ReleaseStore
 from mlstats.review_claims import check_coder, given_out, record, take
-from mlstats.review_files import ReviewFile, ReviewFiles, checksum, folder_of
+from mlstats.review_files import ReviewFile, ReviewFiles, checksum, working_alone
 from mlstats.review_rows import CANDIDATES, Reviewing, data_of, shown, waiting
 from mlstats.review_search import CodeSearch
 from mlstats.review_store import Reviewed, ReviewStore, reviews_of, slot
@@ -28,7 +28,6 @@ __all__ = ["AT_ONCE", "ReviewDesk"]
 
 AT_ONCE: Final = 20  # units that a page takes; what it has not coded others wait for
 _ALIVE: Final = 300.0  # seconds between two signs of life
-_WAIT: Final = 60.0  # seconds for an export or import of the period to end
 _BESIDE: Final = ("suggestions", "reason")
 
 
@@ -126,8 +125,8 @@ class ReviewDesk:
         UsageError
             Where the code may not be given.
         RefusedError
-            Where the unit has another code by now, is not this coder's any more, or
-            the data have changed.
+            Where the unit has another code by now, is not this coder's any more, the
+            data have changed or the period was purged.
         ServiceError
             Where the database does not answer; nothing was kept then.
         """
@@ -179,6 +178,9 @@ class ReviewDesk:
     def close(self) -> None:
         """Give back what was not coded."""
         with self._lock, self._alone():
+            current = self._release()
+            if current is not None and current.without_records:
+                return  # what was given out went with the rest
             gone, _ = self._given_out("")
             own = self._file.export if self._file else ""
             record(self._now, [one for one in gone if one.export == own])
@@ -239,6 +241,7 @@ class ReviewDesk:
     def _keep(self, unit: _Unit, code: str, replaces: str) -> None:
         now = self._now
         with self._alone():
+            self._check_release()
             if not replaces:
                 self._check_held(unit)
             ReviewStore(now.settings.database).add_beside(
@@ -278,33 +281,22 @@ class ReviewDesk:
             self._signed = time.monotonic()
 
     def _check_release(self) -> None:
-        now = self._now
-        current = ReleaseStore(now.settings.releases).current(
-            now.pilot.pilot, now.period
-        )
-        digest = now.release.key.input_digest
+        current, digest = self._release(), self._now.release.key.input_digest
         if current is None or current.key.input_digest != digest:
             raise RefusedError("The data of the period have changed; start again")
+        current.refuse_purged()
+
+    def _release(self) -> Release | None:
+        now = self._now
+        store = ReleaseStore(now.settings.releases)
+        return store.current(now.pilot.pilot, now.period)
 
     # -- taking ------------------------------------------------------------------------
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep exports, imports and other pages of the period waiting."""
+    def _alone(self) -> AbstractContextManager[Path]:
+        """Keep exports, imports, purges and other pages of the period waiting."""
         now = self._now
-        folder = folder_of(now.settings, now.pilot.pilot, now.period)
-        lock = FileLock(folder / ".lock")
-        try:
-            lock.acquire(timeout=_WAIT)
-        except Timeout:
-            raise ServiceError(
-                "Another export or import of the period has not ended",
-                hint="wait until it has",
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+        return working_alone(now.settings, now.pilot.pilot, now.period)
 
     def _given_out(self, instead_of: str) -> tuple[list[ReviewFile], set[str]]:
         return given_out(
@@ -318,6 +310,7 @@ class ReviewDesk:
     def _take(self, instead_of: str) -> None:
         """Take units that nobody has, in an order that tells nothing of them."""
         with self._alone():
+            self._check_release()
             store = ReviewStore(self._now.settings.database)
             found = store.read(self._now.pilot.pilot, self._now.period)
             self._now = now = replace(self._now, reviewed=found)

@@ -11,7 +11,6 @@ from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from mlstats import io
 from mlstats.coding.classification import Classification
@@ -21,8 +20,8 @@ from mlstats.review_claims import check_coder, given_out, new_file, record
 from mlstats.review_files import (
     ReviewFile,
     checksum,
-    folder_of,
     keep_rows,
+    working_alone,
 )
 from mlstats.review_label_studio import config_of, write_tasks
 from mlstats.review_rows import (
@@ -140,8 +139,8 @@ def export(
     """
     check_coder(coder)
     now = open_period(name, period, settings)
-    folder = folder_of(settings, now.pilot.pilot, now.period)
-    with FileLock(folder / ".lock", timeout=60):
+    with working_alone(settings, now.pilot.pilot, now.period) as folder:
+        now = open_period(name, period, settings)  # what others did meanwhile counts
         gone, others = given_out(now, coder, second=second, instead_of=instead_of)
         found = waiting(now, second=second, without=others)
         if found.empty:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
+from filelock import FileLock, Timeout
 from sqlalchemy import Column, Integer, String, Table, insert, select
 
 from mlstats import io
@@ -30,6 +32,7 @@ __all__ = [
     "folder_of",
     "keep_rows",
     "kept_rows",
+    "working_alone",
 ]
 
 _TABLE = Table(
@@ -51,6 +54,7 @@ _TABLE = Table(
 )
 LABELS_FILE: Final = "labels.parquet"  # of a pilot, beside the folders of periods
 _NOT_TOLD: Final = ("id",)
+_WAIT: Final = 60.0  # seconds for an export or import of the period to end
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,35 @@ def folder_of(settings: Settings, pilot: str, period: str) -> Path:
             where=str(folder),
         ) from None
     return folder
+
+
+@contextmanager
+def working_alone(settings: Settings, pilot: str, period: str) -> Iterator[Path]:
+    """Keep exports, imports, pages and purges of a period waiting for each other.
+
+    Yields
+    ------
+    pathlib.Path
+        From :func:`folder_of`.
+
+    Raises
+    ------
+    ServiceError
+        Where another one has not ended within a minute.
+    """
+    folder = folder_of(settings, pilot, period)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=_WAIT)
+    except Timeout:
+        raise ServiceError(
+            "Another export or import of the period has not ended",
+            hint="wait until it has",
+        ) from None
+    try:
+        yield folder
+    finally:
+        lock.release()
 
 
 def keep_rows(settings: Settings, one: ReviewFile, rows: pd.DataFrame) -> None:

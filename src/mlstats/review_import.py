@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock
 
 from mlstats.coding.classification import Classification
 from mlstats.errors import ContractError, SourceError, nearest
@@ -32,8 +31,8 @@ from mlstats.review_files import (
     ReviewFile,
     ReviewFiles,
     checksum,
-    folder_of,
     kept_rows,
+    working_alone,
 )
 from mlstats.review_label_studio import Tasks, Tell
 from mlstats.review_rows import Reviewing, data_of, may_give, open_period
@@ -130,11 +129,8 @@ def import_file(
         :data:`PROBLEMS`.
     """
     now = open_period(name, period, settings)
-    folder = folder_of(settings, now.pilot.pilot, now.period)
-    with FileLock(folder / ".lock", timeout=60):
-        # What others brought while this one waited counts.
-        found = ReviewStore(settings.database).read(now.pilot.pilot, now.period)
-        now = replace(now, reviewed=found)
+    with working_alone(settings, now.pilot.pilot, now.period):
+        now = open_period(name, period, settings)  # what others did meanwhile counts
         problems = _Problems()
         came = Tasks(path) if path.suffix.lower() == ".json" else _Workbook(path)
         file = _recorded(now, path, came.about(problems.add), coder, problems)

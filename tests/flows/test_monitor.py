@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
@@ -493,6 +494,10 @@ def test_the_workspace_is_served_on_the_loopback(at_work: Settings) -> None:
         assert address.startswith("http://127.0.0.1:")
         found = json.loads(_read(f"{address}/api/projects"))
         assert [one["name"] for one in found] == ["diaries (synthetic data)"]
+        other = {"Host": "other.example"}  # a name that points to this machine
+        asked = urllib.request.Request(f"{address}/api/projects", headers=other)
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(asked, timeout=30)
     finally:
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=60)

@@ -371,6 +371,20 @@ def test_tables_of_runs_go_by_their_last_period(champion: Settings) -> None:
     ]  # fmt: skip
 
 
+def test_the_verb_finds_a_pilot_that_was_run_and_never_released(
+    champion: Settings,
+) -> None:
+    keep(champion.project, "retention: {runs: 12}\n")
+    assert ReleaseStore(champion.releases).pilots() == []
+    runs = champion.confidential / "runs"
+    for name in ("20250102T101010.001-diaries", "20250102T101010.001-gone"):
+        (runs / name).mkdir(parents=True)
+        (runs / name / "log.txt").write_text(NAME)
+    assert "of run 20250102T101010.001-diaries" in run("purge")
+    assert not (runs / "20250102T101010.001-diaries").exists()
+    assert (runs / "20250102T101010.001-gone").exists()  # its pilot says no months
+
+
 def test_a_record_of_a_purge_is_held_to_the_log(reviewed: Settings) -> None:
     """And cannot excuse that something published is missing."""
     release, store = current(reviewed), ReleaseStore(reviewed.releases)

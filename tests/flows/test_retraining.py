@@ -105,6 +105,31 @@ def test_beyond_the_data_the_audit_is_the_test(at_work: Settings) -> None:
     assert set(added["period"]) == set(AUDITED)
 
 
+def test_who_is_coded_stands_for_those_who_are_not_yet(at_work: Settings) -> None:
+    path = at_work.project / "configs/pilots/diaries.yaml"
+    text = path.read_text(encoding="utf-8")
+    shorter = text.replace("periods: 2026-01/2026-04", "periods: 2026-01/2026-02")
+    path.write_text(shorter, encoding="utf-8")
+    audit = pd.read_parquet(current(at_work, LAST).folder / AUDIT).set_index("unit")
+    strata = audit["audit_stratum"].value_counts()
+    most = audit.index[audit["audit_stratum"] == strata.index[0]]
+    coded = audit.drop(most[: len(most) // 2])
+    told = [Reviewed(h, "12.1.1.1", "kim", "audit") for h in coded["hash"]]
+    ReviewStore(at_work.database).add("diaries", LAST, told)
+    data = read(prepare("diaries", LAST, at_work))
+    judged = data.frame[data.frame["period"] == LAST].set_index("line_id")
+    assert set(judged.index) == set(coded.index)
+    source = pd.read_csv(at_work.project / f"data/products_{LAST}.csv", dtype=str)
+    weight = source.set_index("line_id")["budget_weight"].astype(float)[judged.index]
+    stands = pd.Series(judged["budget_weight"] / weight).groupby(
+        audit["audit_stratum"][judged.index]
+    )
+    whole = (1 / audit["inclusion"]).groupby(audit["audit_stratum"]).sum()
+    assert stands.sum().to_dict() == pytest.approx(whole.to_dict())
+    assert not [one for one in data.cautions if "no reviewed unit" in one]
+    assert len(strata) > 1
+
+
 @pytest.mark.soak
 def test_without_codes_it_says_so(at_work: Settings) -> None:
     run = prepare("diaries", AUDITED[0], at_work)

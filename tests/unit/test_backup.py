@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -287,6 +288,22 @@ def test_a_restore_that_breaks_off_leaves_nothing(
     assert read_all(other.database) == [[], [], [], []]
     monkeypatch.undo()
     assert restore(other, made).rows["decisions"] == 12
+
+
+def test_a_release_that_cannot_be_read_leaves_nothing_restored(
+    full: Settings, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = elsewhere(tmp_path / "other")
+    shutil.copytree(full.releases, other.releases, dirs_exist_ok=True)
+
+    def closed(_: Path) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(module.io, "sha256_file", closed)
+    with pytest.raises(SourceError, match="nothing was restored"):
+        restore(other, made)
+    monkeypatch.undo()
+    assert restore(other, made).missing == ()
 
 
 def test_rows_that_come_meanwhile_are_not_half_in_it(

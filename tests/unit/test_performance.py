@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlstats.audit_scorecard import judged_arms, released_accuracy
 from mlstats.config import Pilot
 from mlstats.performance import lost
 from mlstats.produced import Arm, Reason
@@ -15,9 +16,12 @@ CHAMPION = Arm("champion", "linear", "d" * 64, 3)
 CLASSES = ["01.1", "01.2", "02.1", "03.1"]
 
 
-def pilot(target: float) -> Pilot:
+def pilot(target: float, level: str = "full") -> Pilot:
     production = {"review": {"target_accuracy": target}}
-    return Pilot.model_validate({**PILOT, "production": production})
+    told = {"data": PILOT["data"] | {"uncodable": {"codes": ["98."]}}}
+    evaluate = PILOT.get("evaluate", {}) | {"level": level}
+    more = {"evaluate": evaluate, "production": production}
+    return Pilot.model_validate({**PILOT, **told, **more})
 
 
 def ancestor(codes: np.ndarray, level: str) -> np.ndarray:
@@ -86,6 +90,32 @@ def test_a_code_is_judged_as_deep_as_it_was_released() -> None:
     shallow = told.assign(value=told["value"].str[:2], depth="1")
     assert verdict(shallow) is None
     assert verdict(shallow.assign(depth="full")) is not None  # it is no full code
+
+
+def knows_groups(codes: np.ndarray, level: str) -> np.ndarray:
+    found = ancestor(codes, level)
+    found[[str(c).startswith("98.") for c in codes]] = None if level == "1" else "98.1"
+    return found
+
+
+def test_what_a_coder_calls_uncodable_was_wrong_to_code() -> None:
+    told = audit(np.random.default_rng(6), 0.7)
+    wrong = told["truth"] != told["value"]
+    told["truth"] = told["truth"].mask(wrong, "98.1")
+    found = lost(pilot(0.9, "1"), CHAMPION, "2026-02", told, knows_groups, ["1"])
+    assert found is not None
+    shallow = told.assign(value=told["value"].str[:2], depth="1")
+    assert (
+        lost(pilot(0.9, "1"), CHAMPION, "2026-02", shallow, knows_groups, ["1"])
+        == found
+    )
+    released = released_accuracy(pilot(0.9, "1"), told, knows_groups)
+    assert released.n == len(told)
+    assert released.value == pytest.approx(1 - wrong.mean())
+    both = told.assign(champion_code=told["value"], baseline_code="98.2")
+    arms = judged_arms(pilot(0.9, "1"), both, knows_groups)
+    assert arms["champion"].value == pytest.approx(1 - wrong.mean())
+    assert arms["baseline"].value == pytest.approx(wrong.mean())  # one cannot be coded
 
 
 def test_what_nobody_has_reviewed_is_not_wrong() -> None:

@@ -35,6 +35,7 @@ def look(
     alarm: bool = False,
     lost: Reason | None = None,
     fallback: Sequence[Mapping[str, Any]] = (),
+    units: int = 10_000,
 ) -> Look:
     key = ReleaseKey("demo", period, "i", "c", "d" * 64, "b" * 64)
     methods = {"champion": champion} if champion else {}
@@ -42,20 +43,18 @@ def look(
         "methods": methods | {"baseline": "index@b"},
         "alarm": alarm,
         "fallback": list(fallback),
+        "counts": {"units": units},
     }
     return Look(Release(Path("x"), 1, key, False, {}, facts), "", lost)
 
 
-def audit(period: str, right: int, n: int, units: int = 10_000) -> list[dict[str, Any]]:
+def audit(period: str, right: int, n: int) -> list[dict[str, Any]]:
     """Return the rows of an audit that found so many right."""
     value = right / n
     se = float(np.sqrt(value * (1 - value) / (n - 1)))
     found = {"value": value, "se": se, "df": float(n - 1), "n": n}
     shared = {"period": period, "status": "measured", "arm": "released"}
-    return [
-        shared | found | {"part": "performance", "indicator": "accuracy"},
-        shared | {"indicator": "in the review queue", "value": 0.1, "n": units},
-    ]
+    return [shared | found | {"part": "performance", "indicator": "accuracy"}]
 
 
 def gap(period: str, value: float, se: float, n: int = 400) -> dict[str, Any]:
@@ -164,6 +163,18 @@ def test_drift_from_the_training_data_that_stays_asks_for_another_version() -> N
     assert last(found, "2026-04")["more_audit"].since == "2026-02"
 
 
+def test_drift_from_what_an_earlier_version_was_trained_on_is_not_counted() -> None:
+    looks = [look(p, "linear v1@abc", alarm=True) for p in YEAR[:2]]
+    looks += [look(p, "linear v2@def", alarm=True) for p in YEAR[2:4]]
+    rows = [row for p in YEAR[:4] for row in alarms(p, 1)]
+    found = proposals(history(pilot(drifting=2, unaudited=12), looks, rows))
+    assert "retrain" in last(found, "2026-02")
+    assert set(last(found, "2026-03")) == {"more_audit"}
+    now = last(found, "2026-04")["retrain"]
+    assert now.since == "2026-03"
+    assert now.cause.startswith("2 periods")
+
+
 def test_drift_from_the_last_period_alone_is_no_cause_to_retrain() -> None:
     looks = [look(p, alarm=True) for p in YEAR[:3]]
     rows = [row for p in YEAR[:3] for row in alarms(p, 1, "last_accepted")]
@@ -218,6 +229,17 @@ def test_a_small_loss_is_found_by_some_periods_together() -> None:
     assert (told.lower, told.upper) == pytest.approx(ends)
     assert told.upper < 0.9
     assert "85.0%" in told.cause
+
+
+def test_periods_weigh_as_their_units() -> None:
+    """A purge leaves the figures of a period and the counts of its release."""
+    looks = [look("2026-01", units=30_000), look("2026-02", units=10_000)]
+    rows = [*audit("2026-01", 320, 400), *audit("2026-02", 380, 400)]
+    rows[0] |= {"df": np.nan}  # a scorecard does not hold it
+    told = last(proposals(history(pilot(), looks, rows)), "2026-02")["retrain"]
+    assert told.value == pytest.approx(0.75 * 0.8 + 0.25 * 0.95)
+    looks = [look("2026-01", units=10_000), look("2026-02", units=30_000)]
+    assert proposals(history(pilot(), looks, rows)) == []
 
 
 def test_an_estimate_below_the_target_alone_is_no_cause() -> None:

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mlstats import cli, review_claims
-from mlstats.errors import RefusedError, UsageError
+from mlstats import cli, review_claims, review_desk, review_export, review_files
+from mlstats.errors import RefusedError, ServiceError, UsageError
 from mlstats.identity import operating_system_user
+from mlstats.pilot_files import load_pilot
+from mlstats.purge import purge
+from mlstats.retention import due
 from mlstats.review_claims import EXPIRES, PAGE
 from mlstats.review_desk import AT_ONCE, ReviewDesk
 from mlstats.review_export import export
@@ -336,6 +339,97 @@ def test_other_data_are_not_coded(at_desk: Desk) -> None:
     with pytest.raises(RefusedError, match="have changed; start again"):
         kim.code(row, at_desk.codes[0])
     assert reviews(at_desk).empty
+
+
+def purged(at: Desk) -> None:
+    path = at.settings.project / "configs/pilots/texts.yaml"
+    told = path.read_text(encoding="utf-8")
+    kept = told.replace("production: {", "production: {retention: {reviews: 6}, ")
+    path.write_text(kept, encoding="utf-8")
+    pilot = load_pilot(NAME, project=at.settings.project)
+    found = due(pilot, at.settings, today=date(2028, 1, 1), force=True)
+    assert [one.kind for one in found] == ["reviews"]
+    purge(found, at.settings)
+
+
+def test_a_page_that_is_open_brings_nothing_back_after_a_purge(at_desk: Desk) -> None:
+    kim, lee = page(at_desk), page(at_desk, "lee")
+    kim.code(kim.state()["row"], at_desk.codes[0])
+    path = coded_file(at_desk)
+    purged(at_desk)
+    row = kim.state()["row"]
+    for _ in range(2):
+        with pytest.raises(RefusedError, match="was purged on"):
+            kim.code(row, at_desk.codes[0])
+    with pytest.raises(RefusedError, match="was purged on"):
+        import_file(NAME, PERIOD, path, at_desk.settings)
+    kim.close()
+    lee.close()
+    assert reviews(at_desk).empty
+    folder = at_desk.settings.confidential / "reviews" / NAME
+    assert not [p for p in folder.rglob("*") if p.is_file() and p.name != ".lock"]
+    pilot = load_pilot(NAME, project=at_desk.settings.project)
+    assert due(pilot, at_desk.settings, today=date(2028, 1, 1), force=True) == []
+
+
+def test_what_a_purge_overtakes_is_not_kept(
+    at_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page has looked whether the period was purged when the purge begins."""
+    kim = page(at_desk)
+    row, real = kim.state()["row"], review_desk.working_alone
+
+    def late(*given: Any) -> Any:
+        monkeypatch.setattr(review_desk, "working_alone", real)
+        purged(at_desk)
+        return real(*given)
+
+    monkeypatch.setattr(review_desk, "working_alone", late)
+    with pytest.raises(RefusedError, match="was purged on"):
+        kim.code(row, at_desk.codes[0])
+    assert reviews(at_desk).empty
+
+
+def test_what_others_coded_while_an_export_waited_is_not_in_it(
+    at_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = review_export.working_alone
+    wait = waiting(open_period(NAME, PERIOD, at_desk.settings))
+    mine, rest = wait[wait["kinds"] == "queue"], wait[wait["kinds"] != "queue"]
+
+    def late(*given: Any) -> Any:
+        told = [Reviewed(unit, at_desk.codes[0], "lee") for unit in mine["hash"]]
+        ReviewStore(at_desk.settings.database).add(NAME, PERIOD, told)
+        return real(*given)
+
+    monkeypatch.setattr(review_export, "working_alone", late)
+    made = export(NAME, PERIOD, at_desk.settings, coder="kim")
+    assert units_of(at_desk, made.file.export) == set(rest["hash"])
+
+
+@pytest.mark.parametrize("what", ["export", "import", "page", "purge"])
+def test_who_waits_too_long_for_another_is_told(
+    at_desk: Desk, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    settings, kim, path = at_desk.settings, page(at_desk), coded_file(at_desk)
+    monkeypatch.setattr(review_files, "_WAIT", 0.01)
+    doing = {
+        "export": lambda: export(NAME, PERIOD, settings, coder="lee"),
+        "import": lambda: import_file(NAME, PERIOD, path, settings),
+        "page": lambda: kim.code(kim.state()["row"], at_desk.codes[0]),
+        "purge": lambda: purged(at_desk),
+    }
+    with (
+        review_files.working_alone(settings, NAME, PERIOD),
+        pytest.raises(ServiceError, match="has not ended"),
+    ):
+        doing[what]()
+
+
+def coded_file(at: Desk) -> Path:
+    return export(NAME, PERIOD, at.settings, coder="mei", rows=5).path.rename(
+        at.settings.project / "mei.xlsx"
+    )
 
 
 # -- search ------------------------------------------------------------------------

@@ -34,9 +34,15 @@ def serve(folder: Path, tell: Callable[[str], None], *, port: int = 0) -> None:
     """
     port = _free(port)
     with quiet():
-        from evidently.ui.service.app import run_local
+        import uvicorn
+        from evidently.ui.service.app import create_app, get_config
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+        app = create_app(get_config(_LOOPBACK, port, str(folder)))
     tell(f"Evidently: http://{_LOOPBACK}:{port} (stop it with Ctrl-C)")
-    run_local(host=_LOOPBACK, port=port, workspace=str(folder))
+    # A page that somebody has open may let its own name point to this machine.
+    door = TrustedHostMiddleware(app, allowed_hosts=[_LOOPBACK, "localhost"])
+    uvicorn.run(door, host=_LOOPBACK, port=port)
 
 
 def _free(port: int) -> int:
