@@ -102,6 +102,8 @@ def compose(
     level = levels_of(pilot, classification)[0]
     units = _valued(pilot, data, spread, classification, level, now)
     units, audit = _audited(pilot, units, classification, level, now)
+    # Before clerks' codes: they have no confidence, and the rest is surer than all.
+    process = process_figures(units)
     units, closed = _reviewed(pilot, units, now)
     totals = code_totals(
         units,
@@ -117,7 +119,7 @@ def compose(
         totals,
         counts,
         confidential={"audit": audit, "queue": _queue(units, spread)},
-        tables={"process": process_figures(units), "scorecard": scorecard},
+        tables={"process": process, "scorecard": scorecard},
     )
 
 

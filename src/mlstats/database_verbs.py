@@ -62,7 +62,9 @@ def restore(
     for path in held.missing[:_SHOWN]:
         typer.echo(f"missing: {path}")
     if held.missing:
-        typer.echo("copy the folders releases, shadows and confidential beside it")
+        typer.echo(
+            "copy the folders releases, shadows, confidential and runs beside it"
+        )
 
 
 def purge(
@@ -92,6 +94,7 @@ def purge(
         found += due(held, settings, force=force)
     console.print(due_table(found))
     if dry_run:
+        typer.echo("A dry run: nothing was removed.")
         return
     for row in remove(found, settings):
         typer.echo(f"decision {row.number} on {row.pilot}: {row.reason}")

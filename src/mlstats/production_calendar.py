@@ -326,10 +326,11 @@ def _in_production(settings: Settings) -> list[str]:
 
 
 def _table(entries: Sequence[Entry]) -> Table:
-    table = Table(box=None)
+    table = Table(box=None, padding=(0, 1, 0, 0))
     for name in ("pilot", "period", "state", "scheduled", "due", "release", "tried"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("note")
+        whole = name in ("period", "release", "tried")
+        table.add_column(name, no_wrap=whole, overflow="fold")
+    table.add_column("note", overflow="fold")
     for entry in entries:
         colour = _COLOURS.get(entry.state, "yellow" if entry.release else "")
         state = f"[{colour}]{entry.state}[/]" if colour else entry.state

@@ -13,6 +13,8 @@ __all__ = ["FALLBACK", "drill", "produce"]
 
 FALLBACK = 6  # exit status: the baseline stood in for the champion
 _SHOWN = 20  # figures on the terminal
+_COUNTS = {"audit": "automatic in the audit", "audit_sample": "audit drawn"}
+_COLUMNS = ("figure", "as released", "champion less baseline", "since last period")
 
 
 def produce(
@@ -79,7 +81,9 @@ def _show(made: Produced, *, dry_run: bool) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    counts = ", ".join(f"{name} {n:,}" for name, n in made.counts.items() if n)
+    counts = ", ".join(
+        f"{_COUNTS.get(name, name)} {n:,}" for name, n in made.counts.items() if n
+    )
     console.print(f"{made.pilot} {made.period}: {counts or 'nothing is published'}")
     for one in made.reasons:
         told = f"fallback ({one.cause}): {one.said}"
@@ -89,12 +93,13 @@ def _show(made: Produced, *, dry_run: bool) -> None:
     shown = made.totals
     if len(shown):
         whole = shown[shown["domain"].astype(str) == ""].nlargest(_SHOWN, "estimate")
-        table = Table(box=None)
-        for name in ("figure", "released", "95 % interval", "- baseline", "- last"):
+        table = Table(box=None, padding=(0, 1, 0, 0))
+        for name in _COLUMNS:
             table.add_column(name, justify="left" if name == "figure" else "right")
         for row in whole.to_dict("records"):
             table.add_row(*_cells({str(k): v for k, v in row.items()}))
         console.print(table)
+        console.print("With 95 % intervals; changes of shares in points.", style="dim")
     if made.shadow is not None:
         facts = made.shadow.facts
         told = "answered" if facts["answered"] else f"did not answer: {facts['said']}"
@@ -109,21 +114,27 @@ def _show(made: Produced, *, dry_run: bool) -> None:
 
 
 def _cells(row: dict[str, object]) -> tuple[str, ...]:
+    """Return a figure and its changes, each with its interval; shares in percent."""
     from math import isfinite
 
     share = str(row["class"] or "") != ""
 
-    def told(name: str, sign: str = "") -> str:
+    def one(name: str, sign: str) -> str:
         value = float(str(row.get(name, "nan")))
         if not isfinite(value):
             return ""
-        return f"{100 * value:{sign}.2f} %" if share else f"{value:{sign},.5g}"
+        return f"{100 * value:{sign}.2f}" if share else f"{value:{sign},.5g}"
 
-    ends = [told("lower"), told("upper")]
+    def told(name: str, start: str = "", sign: str = "") -> str:
+        value, *ends = (
+            one(key, sign) for key in (name, f"{start}lower", f"{start}upper")
+        )
+        return f"{value} [{', '.join(ends)}]" if value and all(ends) else value
+
+    name, released = str(row["class"] or row["variable"]), told("estimate")
     return (
-        str(row["class"] or row["variable"]),
-        told("estimate"),
-        " to ".join(ends) if all(ends) else "",
-        told("difference", "+"),
-        told("last_period_change", "+"),
+        name,
+        f"{released} %" if released and share else released,
+        told("difference", "difference_", "+"),
+        told("last_period_change", "last_period_", "+"),
     )

@@ -230,16 +230,20 @@ def _shadow_plan(settings: Settings, pilot: str) -> ShadowPlan:
 
 
 def _table(rows: Sequence[Decision]) -> Table:
-    table = Table(box=None)
-    for name in ("#", "time", "pilot", "version", "kind", "step", "who", "role"):
-        table.add_column(name, no_wrap=True)
-    for name in ("reason", "evidence", "hash"):
-        table.add_column(name)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    # Eighty columns hold a row in a few lines: who did what must never be cut off.
+    widths = {
+        "#": 1, "time": 10, "pilot": 8, "version": 7, "step": 10, "who": 13,
+        "reason": 8, "evidence, hash": 9,
+    }  # fmt: skip
+    for name, least in widths.items():
+        whole = name in ("#", "version")
+        table.add_column(name, no_wrap=whole, overflow="fold", min_width=least)
     for row in rows:
         cells = (
-            str(row.number), row.time[:16], row.pilot, str(row.version), row.kind,
-            f"{row.stage_from} > {row.stage_to}", row.who, row.role, row.reason,
-            row.evidence[:8], row.hash[:8],
+            str(row.number), row.time[:16].replace("T", " "), row.pilot,
+            str(row.version), f"{row.kind}: {row.stage_from} > {row.stage_to}",
+            f"{row.who}, {row.role}", row.reason, f"{row.evidence[:8]} {row.hash[:8]}",
         )  # fmt: skip
         table.add_row(*map(_plain, cells))
     return table

@@ -96,7 +96,8 @@ def prepare(name: str, to: str, settings: Settings) -> Run:
     if champion is None:
         raise UsageError(
             f"No version of {pilot.pilot} is in production",
-            hint=f"mlstats run {pilot.pilot}",
+            expected="a champion to hold the new version to",
+            hint=f"mlstats run {pilot.pilot}, then mlstats promote {pilot.pilot}",
         )
     until = str(ReferencePeriod.parse(to))
     return replace(

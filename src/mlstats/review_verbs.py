@@ -106,7 +106,8 @@ def import_(
         else:
             typer.echo(
                 f"{path.name}: {made.coded} units coded by {made.file.coder}, "
-                f"{made.left} left; {made.file.added} reviews are new"
+                f"{made.left} left; {made.file.added} reviews are new (a unit of both "
+                "queue and audit counts in each)"
             )
         if made.by_others:
             typer.echo(f"{made.by_others} units were coded by others; theirs stands")
@@ -158,7 +159,7 @@ def status_(pilot: PilotName, period: OnePeriod = "") -> None:
 
     found = list(status(pilot, load_settings(), period=period))
     if not found:
-        typer.echo("No period has a release.")
+        typer.echo("No period has a release whose units are kept.")
         return
     _show(found)
 

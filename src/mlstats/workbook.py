@@ -138,6 +138,8 @@ def _opened(path: Path) -> Iterator[Any]:
             yield book
     except MlstatsError:
         raise
+    except FileNotFoundError:
+        raise SourceError("There is no such file", where=str(path)) from None
     except Exception as error:  # openpyxl lets KeyError, BadZipFile, ... through
         raise SourceError(
             f"The file is not a readable workbook ({type(error).__name__})",

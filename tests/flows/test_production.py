@@ -317,6 +317,13 @@ def test_a_release_is_final_once_its_queue_is_closed(champion: Settings) -> None
     assert set(found["method"]) == {"clerk"} == set(found["model_version"])
     assert set(found["flag"]) == {"reviewed"}
     assert (totals(whole.release)["open_share"] == 0).all()
+    # A code of a clerk has no confidence; the champion's mean is that of all units.
+    now, before = (
+        pd.read_parquet(release.folder / "process.parquet").set_index("variable")
+        for release in (whole.release, first.release)
+    )
+    shown = ["estimate", "lower", "upper", "n"]
+    pd.testing.assert_frame_equal(now[shown], before[shown])
 
 
 def test_every_unit_can_be_audited_and_its_chance_is_known(champion: Settings) -> None:

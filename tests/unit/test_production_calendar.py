@@ -243,6 +243,18 @@ def test_the_table_and_its_excel_twin(settings: Settings, tmp_path: Path) -> Non
     ]
 
 
+def test_eighty_columns_cut_nothing_off(settings: Settings) -> None:
+    release(settings, "2026-04", "model")
+    console = Console(record=True, width=80)
+    shown = show_calendar(settings, ["diary"], console, now=NOW)
+    said = console.export_text()
+    assert "…" not in said
+    for entry in shown:
+        assert entry.period in said
+    assert "2026-05-03" in said
+    assert "06:00" in said
+
+
 def test_pilots_that_nobody_expects_are_left_out(settings: Settings) -> None:
     console = Console(record=True, width=200)
     assert show_calendar(settings, [], console, now=NOW) == []

@@ -97,6 +97,11 @@ def test_a_damaged_workbook_is_refused(tmp_path: Path, content: bytes):
         read_sheet(path)
 
 
+def test_a_workbook_that_is_not_there_is_told(tmp_path: Path):
+    with pytest.raises(SourceError, match="There is no such file"):
+        read_sheet(tmp_path / "a.xlsx")
+
+
 def test_an_empty_sheet_is_refused(tmp_path: Path):
     with pytest.raises(SourceError, match="The sheet is empty") as caught:
         read_sheet(save(tmp_path / "a.xlsx", []))
