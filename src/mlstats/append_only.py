@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from sqlalchemy import Connection, Engine, MetaData, Table, event, text
+from sqlalchemy import Connection, Engine, MetaData, Table, event, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -72,12 +72,13 @@ class AppendOnly:
         with self._telling():
             with self._engine.connect() as connection:
                 found = revision(connection)
+                held = inspect(connection).has_table(self.table.name)
             if found is None:
                 return False
             if found != HEAD:
                 with self._writing():
-                    pass  # it is brought up to date, or told what to do
-            return True
+                    return True  # it is brought up to date, or told what to do
+            return held  # who holds copies of its rows tells that they are gone
 
     @contextmanager
     def _writing(self, *, asked: bool = False) -> Iterator[Connection]:
@@ -93,6 +94,12 @@ class AppendOnly:
             found = revision(connection)
             if found != HEAD:
                 self._bring_up(connection, found, asked)
+            if not inspect(connection).has_table(self.table.name):
+                raise ServiceError(
+                    f"{self.called} has lost its table {self.table.name}",
+                    where=f"{self.place}, of MLSTATS_DATABASE_URL",
+                    hint="restore the database from a copy: no row is added before",
+                )
             yield connection
 
     def _bring_up(self, connection: Connection, found: str | None, asked: bool) -> None:

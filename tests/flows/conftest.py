@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """Start one temporary Prefect server for all flows that run in this process."""
+    from prefect.events.worker import EventsWorker
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        # At its end it waits for events that were not sent, by itself without a limit.
+        within = partial(EventsWorker.drain_all, timeout=30)
+        patch.setattr(EventsWorker, "drain_all", within)
+        with prefect_test_harness(server_startup_timeout=120):
+            yield

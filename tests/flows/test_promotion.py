@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from mlstats import cli, decision_audit, io, model_store, promotion, tracking
 from mlstats.config import Pilot
 from mlstats.decision_audit import audit
+from mlstats.decision_log import DecisionLog
 from mlstats.errors import MlstatsError, RefusedError, ServiceError, UsageError
 from mlstats.identity import Identity, operating_system_user
 from mlstats.pilot_files import load_pilot
@@ -303,6 +304,15 @@ def test_tampering_is_told_by_doctor_and_never_repaired(
     with pytest.raises(ServiceError):
         desk(office, MEI).repair()
     assert registered(office) == before
+
+
+def test_no_decision_is_added_to_a_log_that_has_lost_its_table(
+    office: Settings,
+) -> None:
+    desk(office, MEI).promote("valid", reason=WHY, version=1)
+    change(office, "drop table decisions")
+    with pytest.raises(ServiceError, match="lost its table decisions"):
+        DecisionLog(office.database).append("diary", lambda rows: [])
 
 
 def test_a_copy_changed_by_hand_is_put_right(office: Settings) -> None:
