@@ -21,7 +21,7 @@ from mlstats.review_rows import open_period
 from mlstats.review_status import labels, status_of
 from mlstats.settings import Settings
 from tests.production_example import appoint, office
-from tests.reviewing_example import fill, of_units
+from tests.reviewing_example import fill, fix_key, of_units
 
 MARCH = "2026-03"
 ERRORS = {"kim": 0.03, "lee": 0.10}  # of codes that a coder gets wrong
@@ -38,6 +38,7 @@ def champion(
 
     monkeypatch.setattr(production_reading, "isolated", here)
     made = office(tmp_path)
+    fix_key(made.settings)
     path = tmp_path / "configs/pilots/diaries.yaml"
     told = path.read_text(encoding="utf-8")
     plan = "audit_sample: 200, double_code: 0.4"

@@ -36,7 +36,7 @@ from mlstats.review_status import PeriodStatus, status_of
 from mlstats.settings import Settings, load_settings
 from tests.flows.real_servers import REPOSITORY, surroundings
 from tests.production_example import appoint
-from tests.reviewing_example import fill, of_units
+from tests.reviewing_example import fill, fix_key, of_units
 
 pytestmark = [pytest.mark.xdist_group("six"), pytest.mark.slow]
 
@@ -120,7 +120,9 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Half]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLSTATS_DATA", raising=False)
         patch.setattr(production_reading, "isolated", here)
-        yield Half(load_settings(project=project), pd.concat(truth))
+        settings = load_settings(project=project)
+        fix_key(settings)
+        yield Half(settings, pd.concat(truth))
 
 
 METHODS = ("clerk", "index", "linear")
@@ -158,6 +160,15 @@ def reviewed(half: Half, period: str) -> Month:
     own = units[units["route"].isin(["automatic", "audit"])]
     last = produce(PILOT, period, settings).release
     assert last is not None
+    print(
+        period,
+        told.accuracy.value,
+        told.accuracy.lower,
+        told.accuracy.upper,
+        half.right(own).mean(),
+        told.agreement.lower,
+        told.agreement.upper,
+    )
     half.months[period] = Month(first, last, told, half.right(own).mean())
     return half.months[period]
 
