@@ -79,15 +79,18 @@ def purge(
     """Remove confidential tables older than production.retention says."""
     from rich.console import Console
 
-    from mlstats.pilot_files import load_pilot
+    from mlstats.pilot_files import list_pilots, load_pilot
     from mlstats.purge import purge as remove
     from mlstats.retention import due, due_table, pilots_with_tables
     from mlstats.settings import load_settings
 
     settings, console = load_settings(), Console(highlight=False)
     names = [pilot] if pilot else pilots_with_tables(settings)
-    found = []
+    there, found = list_pilots(settings.project), []
     for name in names:
+        if not pilot and name not in there:
+            typer.echo(f"{name}: all is kept, there is no file of this pilot")
+            continue
         held = load_pilot(name, project=settings.project)
         if not held.production.retention.model_dump(exclude_none=True):
             typer.echo(f"{held.pilot}: all is kept, production.retention is not set")

@@ -6,7 +6,6 @@ out is taken from it. A period without an audit is not measured, and says so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,23 +13,20 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from mlstats.audit_scorecard import ARMS, judged_arms, with_arms
+from mlstats.audit_scorecard import ARMS
 from mlstats.config import Pilot
 from mlstats.errors import SourceError
+from mlstats.monitor_performance import as_published, performance, unmeasured
 from mlstats.pilot_files import load_pilot
-from mlstats.produced import Arm, Reason
-from mlstats.production_plan import theme_of
+from mlstats.produced import Reason
 from mlstats.quality.accuracy import RatioEstimate, proportion_interval, ratio
 from mlstats.quality.drift import ALARMS
 from mlstats.quality.drift_section import gravest
-from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.figures import as_text
-from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
+from mlstats.quality.report_tables import LEAST_UNITS
 from mlstats.release_drift import released_periods
 from mlstats.release_tables import kept_table
 from mlstats.releases import Release, ReleaseStore
-from mlstats.review_rows import open_period
-from mlstats.review_status import classification_of, coded_audit, status_of
 from mlstats.review_store import ReviewStore
 from mlstats.settings import Settings
 
@@ -57,7 +53,6 @@ HISTORY: Final[Mapping[str, str]] = {
     "note": "str",
 }
 _COUNTED: Final = "a count of the period, not an estimate"
-_LABEL: Final = re.compile(r"^(?P<method>.+?)(?: v(?P<version>\d+))?@(?P<digest>.+)$")
 _UNITS: Final = (
     *("unit", "route", "flag", "value", "weight", "stratum", "cluster"),
     *(f"{role}_code" for role in ARMS),
@@ -153,14 +148,14 @@ def _period(
     digest = ReviewStore.digest(reviewed)
     if pilot.theme != "coding":
         rows += _counts(release)
-        rows += _unmeasured("the accuracy of a period is measured for codes")
+        rows += unmeasured("the accuracy of a period is measured for codes")
         return Look(release, digest), rows
     rows += _process(release)
     if release.without_records:
-        return Look(release, digest), [*rows, *_as_published(release)]
+        return Look(release, digest), [*rows, *as_published(release)]
     units = _units(release)
     rows += _routes(units)
-    found, lost = _performance(name, pilot, settings, release, units)
+    found, lost = performance(name, pilot, settings, release, units)
     return Look(release, digest, lost), [*rows, *found]
 
 
@@ -321,127 +316,3 @@ def _counts(release: Release) -> Iterator[dict[str, Any]]:
             "status": "measured",
             "note": _COUNTED,
         }
-
-
-# -- performance -------------------------------------------------------------------
-
-
-def _performance(
-    name: str, pilot: Pilot, settings: Settings, release: Release, units: pd.DataFrame
-) -> tuple[list[dict[str, Any]], Reason | None]:
-    """Return what the audit and the double-coded units say, and whether it is lost."""
-    now = open_period(name, release.key.period, settings)
-    state = status_of(now)
-    coded = coded_audit(now)
-    rows = [
-        _told("performance", "accuracy", "released", state.accuracy),
-        _told("coders", "double_coding_agreement", "", _kept_back(state.agreement)),
-        _told("coders", "double_coding_kappa", "", _kept_back(state.kappa)),
-    ]
-    if not coded["truth"].notna().any():
-        found = dict.fromkeys(
-            (*ARMS, "difference"),
-            absent("not_measured", "no unit of the audit was coded"),
-        )
-        return [*_arms(found), *rows], None
-    classification = classification_of(now, coded)
-    judged = with_arms(coded, units)
-    rows = [*_arms(judged_arms(pilot, judged, classification.ancestor)), *rows]
-    champion = _champion(release)
-    lost = None
-    if champion is not None:
-        of = theme_of(pilot).lost
-        lost = of(pilot, settings, champion, release.key.period, judged)
-    return rows, lost
-
-
-def _as_published(release: Release) -> Iterator[dict[str, Any]]:
-    """Yield what the scorecard of a purged period tells of its audit."""
-    gone = f"its records were purged on {release.purged_on}"
-    card = kept_table(release.folder / "scorecard.parquet")
-    if card is None or card.empty:
-        yield from _unmeasured(gone)
-        return
-    labels = release.facts.get("methods", {})
-    methods = {role: _method_of(labels.get(role, "")) for role in ARMS}
-    rows = {(row["indicator"], row["method"]): row for row in card.to_dict("records")}
-    for role, method in methods.items():
-        row = rows.get(("accuracy", method))
-        if row is None:
-            continue
-        yield _published("accuracy", role, row, "", gone)
-        if pd.notna(row["difference"]):
-            gap = _published("accuracy_difference", role, row, "difference", gone)
-            yield gap | {"reference": "baseline"}
-    for (indicator, _), row in rows.items():
-        if indicator == "automation_error":
-            error = _published("accuracy", "released", row, "", gone)
-            limits = {"lower": 1 - error["upper"], "upper": 1 - error["lower"]}
-            yield error | {"value": 1 - error["value"]} | limits
-
-
-def _kept_back(found: Estimate) -> Estimate:
-    """Tell nothing of fewer than ten units."""
-    few = found.status == "measured" and found.n < LEAST_UNITS
-    return absent("not_measured", KEPT_BACK, found.n) if few else found
-
-
-def _arms(found: Mapping[str, Estimate]) -> Iterator[dict[str, Any]]:
-    for role in ARMS:
-        yield _told("performance", "accuracy", role, found[role])
-    gap = _told("performance", "accuracy_difference", "champion", found["difference"])
-    yield gap | {"reference": "baseline"}
-
-
-def _unmeasured(why: str) -> Iterator[dict[str, Any]]:
-    yield from _arms(dict.fromkeys((*ARMS, "difference"), absent("not_measured", why)))
-
-
-def _told(part: str, indicator: str, arm: str, found: Estimate) -> dict[str, Any]:
-    return {
-        "part": part,
-        "indicator": indicator,
-        "arm": arm,
-        "value": found.value,
-        "se": found.se,
-        "df": found.df,
-        "lower": found.lower,
-        "upper": found.upper,
-        "n": found.n,
-        "status": found.status,
-        "note": found.note,
-    }
-
-
-def _published(
-    indicator: str, arm: str, row: Mapping[Any, Any], of: str, note: str
-) -> dict[str, Any]:
-    """Return a figure of a scorecard as a row of the history."""
-    at = f"{of}_" if of else ""
-    return {
-        "part": "performance",
-        "indicator": indicator,
-        "arm": arm,
-        "value": row[of or "value"],
-        "se": row[f"{at}se"],
-        "lower": row[f"{at}lower"],
-        "upper": row[f"{at}upper"],
-        "n": row["n"],
-        "status": row["status"],
-        "note": note,
-    }
-
-
-def _method_of(label: str) -> str:
-    told = _LABEL.match(label)
-    return told["method"] if told else ""
-
-
-def _champion(release: Release) -> Arm | None:
-    """Return the version that was in production, as the release's provenance has it."""
-    label = release.facts.get("methods", {}).get("champion")
-    told = _LABEL.match(label) if label else None
-    if told is None:
-        return None
-    version = int(told["version"] or 0)
-    return Arm("champion", told["method"], told["digest"], version)

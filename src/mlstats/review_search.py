@@ -66,6 +66,16 @@ class CodeSearch:
         self._entries = [Entry(c, t) for c, t in titles.items() if allowed[c]]
         self.codes = [one.code for one in self._entries]
         self._known = set(self.codes)
+        # Codes above others: as a title fits both, the one that says more comes first.
+        above = {
+            str(group)
+            for code, row in zip(
+                classification.codes, classification.ancestors, strict=True
+            )
+            for group in row
+            if group is not None and group != code
+        }
+        self._above = np.array([code in above for code in self.codes], dtype=bool)
         self._folded = [folded(one.title) for one in self._entries]
 
     def check(self, code: str) -> None:
@@ -92,7 +102,8 @@ class CodeSearch:
             What was typed.
         limit : int
             Entries at most, the best first: codes that begin so, then titles in which
-            each word begins a word.
+            each word begins a word; of titles that fit alike codes without others
+            below them.
         """
         typed = folded(words).split()
         if not typed:
@@ -102,10 +113,11 @@ class CodeSearch:
             zip(self._entries, self._folded, strict=True)
         ):
             if one.code.casefold().startswith("".join(typed)):
-                ranks.append((0, len(one.code), place))
+                ranks.append((0, False, len(one.code), place))
             elif all(word in title for word in typed):
                 begins = all(f" {word}" in f" {title}" for word in typed)
-                ranks.append((1 if begins else 2, len(title), place))
+                above = bool(self._above[place])
+                ranks.append((1 if begins else 2, above, len(title), place))
         found = [place for *_, place in sorted(ranks)[:limit]]
         return [self._entries[k] for k in found or self._similar(typed, limit)]
 
@@ -117,7 +129,7 @@ class CodeSearch:
         scores = process.cdist(
             [" ".join(typed)], self._folded, scorer=fuzz.partial_ratio
         )[0]
-        order = np.argsort(-scores, kind="stable")[:limit]
+        order = np.lexsort((self._above, -scores))[:limit]
         return [int(k) for k in order if scores[k] >= _CLOSE]
 
 

@@ -22,6 +22,7 @@ from mlstats.pilot_files import load_pilot
 from mlstats.quality.design import Design
 from mlstats.quality.double_coding import coder_agreement
 from mlstats.quality.estimate import Estimate, absent
+from mlstats.quality.report_tables import KEPT_BACK, LEAST_UNITS
 from mlstats.releases import ReleaseStore
 from mlstats.review_files import LABELS_FILE, ReviewFiles
 from mlstats.review_rows import Reviewing, data_of, open_period
@@ -70,7 +71,8 @@ class PeriodStatus:
     pairs, pairs_drawn : int
         Double-coded units that both coders have coded, and all of them.
     agreement, kappa : Estimate
-        Of the two coders, at the level of the pilot's evaluation.
+        Of the two coders, at the level of the pilot's evaluation; not measured with
+        fewer than ten pairs.
     accuracy : Estimate
         Share of right codes among all that were released without a clerk, at the same
         level, by the audit.
@@ -166,7 +168,14 @@ def _agreement(
             levels=[pilot.evaluate.level],
         )
     }
-    return found["double_coding_agreement"], found["double_coding_kappa"]
+    agreement, kappa = (found[f"double_coding_{one}"] for one in ("agreement", "kappa"))
+    return _kept_back(agreement), _kept_back(kappa)
+
+
+def _kept_back(found: Estimate) -> Estimate:
+    """Tell nothing of fewer than ten units."""
+    few = found.status == "measured" and found.n < LEAST_UNITS
+    return absent("not_measured", KEPT_BACK, found.n) if few else found
 
 
 def coded_audit(now: Reviewing) -> pd.DataFrame:

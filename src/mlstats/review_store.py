@@ -146,8 +146,7 @@ class ReviewStore(AppendOnly):
         told = [_TABLE.c[f.name] for f in fields(Reviewed)]
         query = (
             select(*told)
-            .where(_TABLE.c.pilot == pilot, _TABLE.c.period == period)
-            .where(_TABLE.c.unit == unit)
+            .where(*_of(pilot, period), _TABLE.c.unit == unit)
             .order_by(_TABLE.c.id)
         )
         with self._telling(), self._writing() as connection:

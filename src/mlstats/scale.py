@@ -30,12 +30,16 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from mlstats.errors import ConfigError, MethodError, MlstatsError, TimeBudgetError
+from mlstats.settings import Settings
 
-__all__ = ["isolated", "map_blocks", "progress", "row_blocks"]
+__all__ = ["LOCAL", "Scale", "isolated", "map_blocks", "progress", "row_blocks"]
+
+LOCAL: Final = "local"
 
 _Block = TypeVar("_Block")
 _Result = TypeVar("_Result")
@@ -43,6 +47,27 @@ _Result = TypeVar("_Result")
 _LOG = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 60.0
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where blocks are worked on: by processes of this machine, or by a Dask cluster.
+
+    Parameters
+    ----------
+    address : str, default="local"
+        ``local``, or the address of a Dask scheduler (``tcp://``, ``tls://``).
+    workers : int, default=1
+        Processes of this machine; a cluster has as many as it has.
+    """
+
+    address: str = LOCAL
+    workers: int = 1
+
+    @classmethod
+    def of(cls, settings: Settings) -> Scale:
+        """Return the scale of the settings ``MLSTATS_SCALE`` and ``MLSTATS_WORKERS``."""
+        return cls(settings.scale, settings.workers)
 
 
 def map_blocks(

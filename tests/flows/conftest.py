@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 HERE = Path(__file__).parent
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SETTINGS = ("MLSTATS_", "PREFECT_", "MLFLOW_")
 PATHS = [path for path in [os.environ.get("PYTHONPATH")] if path]
 
@@ -188,3 +191,24 @@ def prefect_server() -> Iterator[None]:
         patch.setattr(EventsWorker, "drain_all", within)
         with prefect_test_harness(server_startup_timeout=120):
             yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start Chromium, or skip."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="no playwright package"
+    )
+    found = filter(None, map(shutil.which, CHROMIUM))
+    program = next(found, None)
+    if program is None:
+        pytest.skip(f"none of {', '.join(CHROMIUM)} was found")
+    with playwright.sync_playwright() as driver:
+        # Chromium's sandbox needs a user other than root.
+        root = hasattr(os, "geteuid") and os.geteuid() == 0
+        made = driver.chromium.launch(
+            executable_path=program,
+            args=["--disable-gpu", *(["--no-sandbox"] if root else [])],
+        )
+        yield made
+        made.close()

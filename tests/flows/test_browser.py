@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +10,6 @@ from mlstats.quality.evidently import write_drift_report
 from mlstats.quality.report import write_html
 from tests.flows.test_evidently_report import COLUMNS, safe_view, verdicts
 from tests.report_example import example_report, nasty_report
-
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright package")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome found"
-)
 
 
 class Visit:
@@ -48,19 +36,6 @@ class Visit:
         return self.page.evaluate(
             "document.documentElement.scrollWidth > window.innerWidth"
         )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with playwright.sync_playwright() as driver:
-        # Chromium's sandbox needs a user other than root.
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        found = driver.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--disable-gpu", *(["--no-sandbox"] if root else [])],
-        )
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

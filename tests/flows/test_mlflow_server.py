@@ -119,21 +119,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def office(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Run a pilot with the server for its record."""
-    for name in ("configs/pilots", "configs/classifications"):
-        (tmp_path / name).mkdir(parents=True)
-    diaries().to_csv(tmp_path / "diaries.csv", index=False)
-    (tmp_path / "configs/pilots/canary.yaml").write_text(
-        PILOT.replace("ME", operating_system_user().name)
-    )
-    (tmp_path / "configs/classifications/canary.csv").write_text(
-        "code,title,parent\n01,food,\n03,clothes,\n"
-        "01.1,food,01\n01.2,drinks,01\n03.1,clothing,03\n"
-    )
+    write_pilot(tmp_path)
     monkeypatch.setenv("MLSTATS_TRACKING_URI", server.uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     settings = load_settings(project=tmp_path)
     run_pilot(settings)
     return settings
+
+
+def write_pilot(project: Path) -> None:
+    """Write the planted pilot, its data and its classification."""
+    for name in ("configs/pilots", "configs/classifications"):
+        (project / name).mkdir(parents=True)
+    diaries().to_csv(project / "diaries.csv", index=False)
+    (project / "configs/pilots/canary.yaml").write_text(
+        PILOT.replace("ME", operating_system_user().name)
+    )
+    (project / "configs/classifications/canary.csv").write_text(
+        "code,title,parent\n01,food,\n03,clothes,\n"
+        "01.1,food,01\n01.2,drinks,01\n03.1,clothing,03\n"
+    )
 
 
 def run_pilot(settings: Settings) -> None:

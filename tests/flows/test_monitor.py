@@ -29,6 +29,8 @@ from mlstats.proposals import proposals
 from mlstats.purge import purge
 from mlstats.releases import Release, ReleaseStore
 from mlstats.retention import due
+from mlstats.review_rows import open_period
+from mlstats.review_status import status_of
 from mlstats.review_store import Reviewed, ReviewStore
 from mlstats.settings import Settings, load_settings
 from tests.flows.canary import find
@@ -151,6 +153,7 @@ def test_a_purged_period_keeps_the_figures_that_were_published(
         pd.testing.assert_series_equal(
             after[figures], before[figures], check_names=False
         )
+        assert after["df"] == before["df"] or indicator != "accuracy"
         assert "records were purged on" in after["note"]
     gone = row(rows, second, "accuracy", "champion")  # no scorecard was made of it
     assert gone["status"] == "not_measured"
@@ -272,6 +275,9 @@ def test_fewer_than_ten_pairs_are_not_told(at_work: Settings) -> None:
                 for h, code in zip(few["hash"], given, strict=False)
             ],
         )
+    told = status_of(open_period("diaries", period, at_work))
+    assert told.pairs == 9
+    assert {told.agreement.status, told.kappa.status} == {"not_measured"}
     rows = history_of("diaries", at_work).rows
     for name in ("double_coding_agreement", "double_coding_kappa"):
         found = row(rows, period, name)

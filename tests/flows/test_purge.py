@@ -385,6 +385,17 @@ def test_the_verb_finds_a_pilot_that_was_run_and_never_released(
     assert (runs / "20250102T101010.001-gone").exists()  # its pilot says no months
 
 
+def test_a_pilot_whose_file_is_gone_keeps_all_and_stops_nobody(
+    reviewed: Settings,
+) -> None:
+    place = reviewed.releases / "abandoned"
+    shutil.copytree(reviewed.releases / "diaries", place)
+    said = run("purge", "--dry-run")
+    assert "abandoned: all is kept, there is no file of this pilot" in said
+    assert "diaries" in said
+    assert place.is_dir()
+
+
 def test_a_record_of_a_purge_is_held_to_the_log(reviewed: Settings) -> None:
     """And cannot excuse that something published is missing."""
     release, store = current(reviewed), ReleaseStore(reviewed.releases)

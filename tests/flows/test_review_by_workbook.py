@@ -21,7 +21,7 @@ from mlstats.review_rows import open_period
 from mlstats.review_status import labels, status_of
 from mlstats.settings import Settings
 from tests.production_example import appoint, office
-from tests.reviewing_example import fill, fix_key, of_units
+from tests.review_example import fill, fix_key, of_units
 
 MARCH = "2026-03"
 ERRORS = {"kim": 0.03, "lee": 0.10}  # of codes that a coder gets wrong

@@ -28,17 +28,7 @@ from mlstats.settings import load_settings
 from tests.flows.canary import find, publishable
 from tests.review_example import NAME, PERIOD, Desk, desk
 
-playwright = pytest.importorskip("playwright.sync_api", reason="no playwright package")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-    None,
-)
-pytestmark = [
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome found"
-    ),
-    pytest.mark.xdist_group("review page"),
-]
+pytestmark = pytest.mark.xdist_group("review page")
 REPOSITORY = Path(__file__).parents[2]
 WORDS = ["açúcar", "ржаной", "القمح", "全麥麵包", "रोटी", "unit-0", "=sum(a1"]
 
@@ -162,19 +152,6 @@ class Visit:
         self.press("/")
         self.page.keyboard.type(code)
         self.press("Enter")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        # Chromium's sandbox needs a user other than root.
-        root = hasattr(os, "geteuid") and os.geteuid() == 0
-        found = driver.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--disable-gpu", *(["--no-sandbox"] if root else [])],
-        )
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ from mlstats.review_status import PeriodStatus, status_of
 from mlstats.settings import Settings, load_settings
 from tests.flows.real_servers import REPOSITORY, surroundings
 from tests.production_example import appoint
-from tests.reviewing_example import fill, fix_key, of_units
+from tests.review_example import fill, fix_key, of_units
 
 pytestmark = [pytest.mark.xdist_group("six"), pytest.mark.slow]
 

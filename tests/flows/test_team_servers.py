@@ -24,7 +24,6 @@ from mlstats.backup import backup, restore
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import faults
 from mlstats.errors import ServiceError
-from mlstats.identity import operating_system_user
 from mlstats.pilot_files import load_pilot
 from mlstats.production_calendar import calendar
 from mlstats.production_log import ProductionLog
@@ -32,10 +31,9 @@ from mlstats.registry import read_registry
 from mlstats.releases import ReleaseStore
 from mlstats.review_files import folder_of
 from mlstats.settings import Settings, load_settings
-from tests.flows.conftest import diaries
 from tests.flows.promoting import ADA, MEI, WHY, desk
 from tests.flows.real_servers import free_port, serving
-from tests.flows.test_mlflow_server import PILOT, copied, run_pilot
+from tests.flows.test_mlflow_server import copied, run_pilot, write_pilot
 from tests.postgresql_cluster import cluster, needs_postgresql, new_database
 from tests.production_example import appoint
 from tests.production_example import office as producing
@@ -162,16 +160,7 @@ def log_in(patch: pytest.MonkeyPatch, user: tuple[str, str] | None) -> None:
 @pytest.fixture
 def office(team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Make a project whose settings name the servers."""
-    for name in ("configs/pilots", "configs/classifications"):
-        (tmp_path / name).mkdir(parents=True)
-    diaries().to_csv(tmp_path / "diaries.csv", index=False)
-    (tmp_path / "configs/pilots/canary.yaml").write_text(
-        PILOT.replace("ME", operating_system_user().name)
-    )
-    (tmp_path / "configs/classifications/canary.csv").write_text(
-        "code,title,parent\n01,food,\n03,clothes,\n"
-        "01.1,food,01\n01.2,drinks,01\n03.1,clothing,03\n"
-    )
+    write_pilot(tmp_path)
     monkeypatch.setenv("MLSTATS_TRACKING_URI", team.mlflow)
     monkeypatch.setenv("MLSTATS_DATABASE_URL", team.database)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -453,6 +453,16 @@ def test_codes_come_before_words_and_words_before_parts(search: CodeSearch) -> N
     assert begins[0]
 
 
+@pytest.mark.parametrize("words", ["milk", "milc", "bread"])
+def test_a_title_that_fits_alike_gives_the_code_that_says_more(
+    search: CodeSearch, words: str
+) -> None:
+    found = [one.code for one in search.find(words)]
+    assert len(found[0].split(".")) == 4
+    with_others_below = [code for code in found if len(code.split(".")) < 4]
+    assert with_others_below  # it is offered too
+
+
 @pytest.mark.parametrize("words", ["chese", "CHEESE", "chèese", "  cheese "])
 def test_misspellings_case_and_accents_find_the_code(
     search: CodeSearch, words: str
