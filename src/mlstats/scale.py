@@ -66,7 +66,7 @@ class Scale:
 
     @classmethod
     def of(cls, settings: Settings) -> Scale:
-        """Return the scale of the settings ``MLSTATS_SCALE`` and ``MLSTATS_WORKERS``."""
+        """Return what ``MLSTATS_SCALE`` and ``MLSTATS_WORKERS`` say."""
         return cls(settings.scale, settings.workers)
 
 
