@@ -22,8 +22,11 @@ from mlstats.settings import Settings
 
 __all__ = [
     "Dataset",
+    "ROW_NUMBER",
     "Source",
+    "code_columns",
     "finder",
+    "in_periods",
     "load",
     "part",
     "read_double_codes",
@@ -226,23 +229,27 @@ def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
 
 
 def _read(pilot: Pilot, path: str, text_columns: Sequence[str]) -> io.Table:
-    roles, read = pilot.data.roles, pilot.data.read
-    text = {*roles.codes(), *text_columns, *(r.of for r in pilot.data.recode.values())}
-    text |= {pilot.truth} if pilot.theme == "coding" else set()
-    text |= {second} if (second := pilot.evaluate.second_coder) else set()
-    text |= {
-        str(spec.params["column"])
-        for spec in pilot.methods.values()
-        if spec.use == "mlstats.Incumbent" and "column" in spec.params
-    }
+    read = pilot.data.read
     return io.read_table(
         path,
-        text_columns=text,
+        text_columns={*code_columns(pilot), *text_columns},
         sheet=read.sheet,
         encoding=read.encoding,
         separator=read.separator,
         decimal=read.decimal,
     )
+
+
+def code_columns(pilot: Pilot) -> set[str]:
+    """Return the columns that are read as strings, whatever they look like."""
+    text = {*pilot.data.roles.codes(), *(r.of for r in pilot.data.recode.values())}
+    text |= {pilot.truth} if pilot.theme == "coding" else set()
+    text |= {second} if (second := pilot.evaluate.second_coder) else set()
+    return text | {
+        str(spec.params["column"])
+        for spec in pilot.methods.values()
+        if spec.use == "mlstats.Incumbent" and "column" in spec.params
+    }
 
 
 def _together(pilot: Pilot, tables: Sequence[tuple[str, io.Table]]) -> pd.DataFrame:
@@ -261,7 +268,7 @@ def _together(pilot: Pilot, tables: Sequence[tuple[str, io.Table]]) -> pd.DataFr
         frames.append(frame)
     together = pd.concat(frames, ignore_index=True)
     if column in together and pilot.data.frequency is not None:
-        together[column] = _in_periods(together[column], pilot.data.frequency)
+        together[column] = in_periods(together[column], pilot.data.frequency)
     if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in together:
         together[ROW_NUMBER] = [str(row) for row in range(1, len(together) + 1)]
     return together
@@ -270,7 +277,7 @@ def _together(pilot: Pilot, tables: Sequence[tuple[str, io.Table]]) -> pd.DataFr
 _MONTHS = {"M": 1, "Q": 3, "S": 6}
 
 
-def _in_periods(values: pd.Series, frequency: str) -> pd.Series:
+def in_periods(values: pd.Series, frequency: str) -> pd.Series:
     """Return the reference period of each day; what is no day stays as it is."""
     text = values.astype("str")
     parts = text.str.extract(r"^(\d{4})-(\d{2})-\d{2}$")

@@ -80,9 +80,21 @@ def assign(
     return folds, notes
 
 
-def cluster_ids(frame: pd.DataFrame, column: str | None) -> pd.Series:
-    """Return a label per row that is equal within a cluster and nowhere else."""
-    own = pd.Series(np.arange(len(frame)), index=frame.index).astype(str)
+def cluster_ids(
+    frame: pd.DataFrame, column: str | None, first: int = 0
+) -> pd.Series:
+    """Return a label per row that is equal within a cluster and nowhere else.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        A table, or a part of one.
+    column : str or None
+        Of the cluster; a row without one is its own.
+    first : int
+        Number of the first row of the part.
+    """
+    own = pd.Series(np.arange(first, first + len(frame)), index=frame.index).astype(str)
     if column is None:
         return "row " + own
     named = frame[column]
