@@ -15,7 +15,13 @@ import pandas as pd
 
 from mlstats.coding.classification import Classification
 from mlstats.coding.uncodable import UncodableTexts
-from mlstats.coding_production import CANDIDATES, Codes, Question, known_codes, question_of
+from mlstats.coding_production import (
+    CANDIDATES,
+    Codes,
+    Question,
+    known_codes,
+    question_of,
+)
 from mlstats.coding_release import (
     Limits,
     Rows,
@@ -83,8 +89,8 @@ class PartSums:
         pool = before[(before["route"] != "uncodable") & ~before["unit"].duplicated()]
         cells = audit_cells(pool, classification.ancestor, level, BANDS, "value")
         rows = smallest_ranks(pool["unit"], cells, size=how.audit, seed=how.seed)
-        texts = dict.fromkeys(pool.columns.intersection(_DRAWN), object)
-        texts |= {"weight": float, "confidence": float}
+        kinds: dict[str, type] = dict.fromkeys(_DRAWN, object)
+        kinds |= {"weight": float, "confidence": float}
         return cls(
             CodeSums.of(
                 units,
@@ -94,7 +100,7 @@ class PartSums:
                 process=before,
             ),
             Counter(cells),
-            pool.iloc[rows][[*_DRAWN]].astype(texts),
+            pool.iloc[rows][[*_DRAWN]].astype(kinds),
             [cells[row] for row in rows],
             counts_of(units, pool.iloc[:0], int((units["flag"] == "reviewed").sum())),
         )
@@ -184,7 +190,9 @@ class CodePart:
             seconds[role] = perf_counter() - began
         units, queue = self._units(part, frame, asked, answers)
         sums = PartSums.of(units, self)
-        return CodedPart(as_parquet(units), as_parquet(queue), sums, seconds, worker=_name())
+        return CodedPart(
+            as_parquet(units), as_parquet(queue), sums, seconds, worker=_name()
+        )
 
     def _answer(
         self, role: str, model: PackedModel | str, asked: Question, frame: pd.DataFrame

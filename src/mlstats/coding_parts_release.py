@@ -36,7 +36,7 @@ from mlstats.scale import map_blocks, progress
 
 __all__ = ["QUEUE_ROWS", "StagedUnits", "compose_parts"]
 
-# Rows of the queue that a release lists, the least sure: clerks see no more in a period.
+# Rows of the queue that a release lists, the least sure: more than clerks can code.
 QUEUE_ROWS: Final = 1_000_000
 
 
@@ -180,9 +180,7 @@ def _key(data: PeriodData, asked: PartedData, how: CodePart) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 
-def _coded(
-    pilot: Pilot, asked: PartedData, how: CodePart, folder: Path
-) -> PartSums:
+def _coded(pilot: Pilot, asked: PartedData, how: CodePart, folder: Path) -> PartSums:
     """Code the parts that are not staged, and add all up in their order."""
     parts = asked.table.partitions
     units, queue = folder / "units", folder / "queue"
@@ -213,7 +211,9 @@ def _coded(
 
 def _is_staged(folder: Path, number: int) -> bool:
     # The units are written last.
-    return staged(folder / "units", number).is_file() or _empty(folder, number).is_file()
+    return (
+        staged(folder / "units", number).is_file() or _empty(folder, number).is_file()
+    )
 
 
 def _empty(folder: Path, number: int) -> Path:

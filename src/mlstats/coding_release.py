@@ -15,12 +15,7 @@ from mlstats.coding.classification import Classification
 from mlstats.coding_production import (
     Codes,
     Question,
-    answer,
-    files,
     known_codes,
-    load,
-    of_column,
-    question,
     refused,
 )
 from mlstats.coding_totals import code_totals, process_figures
@@ -30,7 +25,7 @@ from mlstats.errors import MethodError
 from mlstats.evaluate import keyed, levels_of
 from mlstats.performance import lost
 from mlstats.period_source import unit_design
-from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
+from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation
 from mlstats.quality.routing import Routing, route
 from mlstats.quality.summaries import UNCODED
 from mlstats.review import draw_audit, hash_of
@@ -344,6 +339,7 @@ def reviewed_units(
 
 
 def counts_of(units: pd.DataFrame, audit: pd.DataFrame, closed: int) -> dict[str, int]:
+    """Return the units by route, and how many of the queue are open and closed."""
     by_route = units["route"].value_counts()
     return {
         "units": len(units),
@@ -392,6 +388,7 @@ def lost_of(
     period: str,
     audit: pd.DataFrame,
 ) -> Reason | None:
+    """Return the reason where an audit says that the champion is not good enough."""
     spec = pilot.data.classification
     assert spec is not None
     classification = arm.read_classification(spec, finder(settings))

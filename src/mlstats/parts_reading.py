@@ -119,7 +119,6 @@ class _ReadPart:
             part.rows - len(own),
         )
 
-
     def _counted(self, watched: pd.DataFrame) -> Summary | None:
         if self.reference is None or watched.empty:
             return None

@@ -18,7 +18,15 @@ from mlstats.recoding import recoded
 from mlstats.scale import Scale
 from mlstats.settings import Settings
 
-__all__ = ["PartReader", "PartedData", "parted"]
+__all__ = [
+    "PartReader",
+    "PartedData",
+    "as_parquet",
+    "parted",
+    "row_hashes",
+    "staged",
+    "write_staged",
+]
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,11 @@ def staged(folder: Path, number: int) -> Path:
 def write_staged(folder: Path, number: int, content: bytes) -> None:
     """Write a part, whole or not at all."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    io.write_atomic(staged(folder, number), lambda path: path.write_bytes(content))
+
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    io.write_atomic(staged(folder, number), write)
 
 
 def as_parquet(frame: pd.DataFrame) -> bytes:

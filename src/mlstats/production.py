@@ -20,7 +20,7 @@ from mlstats.config import Pilot
 from mlstats.errors import ContractError, MlstatsError, ServiceError
 from mlstats.evaluate import project_key
 from mlstats.period_parts import PartedData
-from mlstats.produced import ArmFailed, Composed, Produced, Reason, Situation
+from mlstats.produced import Arm, ArmFailed, Composed, Produced, Reason, Situation
 from mlstats.production_plan import Plan, prepare, values_digest, working
 from mlstats.production_reading import (
     Answered,
@@ -293,14 +293,15 @@ def keep_shadow(
 ) -> Release | None:
     """Keep what the version in the shadow answered, beside the releases."""
     found = answers["shadow"]
-    if found.arm is None or plan.dry_run:
+    arm = found.arm
+    if arm is None or plan.dry_run:
         return None
-    composed, found = _shadow_composed(plan, taken, answers, found)
+    composed, found = _shadow_composed(plan, taken, answers, arm)
     facts: dict[str, Any] = {
         "pilot": plan.pilot.pilot,
         "period": str(plan.period),
-        "shadow_version": found.arm.version,
-        "shadow_model": found.arm.digest,
+        "shadow_version": arm.version,
+        "shadow_model": arm.digest,
         "answered": found.answer is not None,
         "said": found.reason.said if found.reason else "",
     }
@@ -316,22 +317,22 @@ def keep_shadow(
         str(plan.period),
         taken.data.digest,
         values_digest(plan),
-        f"{'' if found.answer is not None else 'failed '}{found.arm.label}"
-        f" {found.arm.digest}",
+        f"{'' if found.answer is not None else 'failed '}{arm.label} {arm.digest}",
         plan.arms.baseline.digest,
     )
     return ReleaseStore(plan.settings.shadows).publish(key, write, facts=facts)
 
 
 def _shadow_composed(
-    plan: Plan, taken: Taken, answers: Mapping[str, Answered], found: Answered
+    plan: Plan, taken: Taken, answers: Mapping[str, Answered], arm: Arm
 ) -> tuple[Composed | None, Answered]:
     """Return what the shadow would have released, and its answer or why it has none."""
-    if found.answer is None or found.arm is None:
+    found = answers["shadow"]
+    if found.answer is None:
         return None, found
     situation = Situation(
         str(plan.period),
-        found.arm,
+        arm,
         plan.arms.baseline,
         cause="",
         classes={},
@@ -343,4 +344,4 @@ def _shadow_composed(
     try:
         return _composed(plan, taken, both, situation), found
     except ArmFailed as failed:
-        return None, Answered(found.arm, reason=failed.reason)
+        return None, Answered(arm, reason=failed.reason)

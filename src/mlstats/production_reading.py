@@ -12,8 +12,8 @@ import pandas as pd
 
 from mlstats.contract import ContractResult
 from mlstats.errors import MlstatsError, ServiceError, TimeBudgetError
-from mlstats.performance import audited, together
 from mlstats.parts_reading import StagedWatched, read_parts, watched_columns
+from mlstats.performance import audited, together
 from mlstats.period_parts import PartedData, parted
 from mlstats.produced import Arm, InParts, Parts, PeriodData, Produced, Reason
 from mlstats.production_plan import Plan, values_digest

@@ -42,7 +42,7 @@ def part_files(path: Path) -> tuple[Path, ...]:
 def table_or_parts(
     path: Path, columns: Sequence[str] | None = None
 ) -> pd.DataFrame | None:
-    """Return columns of a table of a release, in one file or in parts; None: it has none.
+    """Return columns of a table of a release, in one file or in parts, if it has any.
 
     Raises
     ------

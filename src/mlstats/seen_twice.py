@@ -32,10 +32,7 @@ def hashed(values: pd.Series) -> np.ndarray:
     """
     texts = values.astype("str").to_numpy(dtype=object)
     return np.column_stack(
-        [
-            pd.util.hash_array(texts, hash_key=key, categorize=False)
-            for key in _KEYS
-        ]
+        [pd.util.hash_array(texts, hash_key=key, categorize=False) for key in _KEYS]
     )
 
 

@@ -80,9 +80,7 @@ def assign(
     return folds, notes
 
 
-def cluster_ids(
-    frame: pd.DataFrame, column: str | None, first: int = 0
-) -> pd.Series:
+def cluster_ids(frame: pd.DataFrame, column: str | None, first: int = 0) -> pd.Series:
     """Return a label per row that is equal within a cluster and nowhere else.
 
     Parameters

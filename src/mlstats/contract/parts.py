@@ -33,8 +33,6 @@ from mlstats.contract.rules import (
 
 __all__ = ["PartFindings", "merged"]
 
-_OF_THE_WHOLE = frozenset({EMPTY, ALL_ZERO, ONE_CLUSTER, REPEATED})
-
 
 @dataclass(frozen=True)
 class _Stratum:
@@ -75,9 +73,7 @@ class PartFindings:
     strata: Mapping[str, _Stratum]
 
     @classmethod
-    def of(
-        cls, frame: pd.DataFrame, data: Data, numbers: np.ndarray
-    ) -> PartFindings:
+    def of(cls, frame: pd.DataFrame, data: Data, numbers: np.ndarray) -> PartFindings:
         """Hold a part against the rules that rows can break.
 
         Parameters
@@ -115,27 +111,21 @@ def merged(
         return result_of([Finding("", NO_ROWS, 0)])
     rows = sum(part.rows for part in known)
     by_rule: dict[tuple[str, str], list[Finding]] = {}
+    strata: dict[str, _Stratum] = {}
     for part in known:
         for one in _completed(part, data):
             by_rule.setdefault((one.column, one.rule), []).append(one)
-    strata: dict[str, _Stratum] = {}
-    for part in known:
         for name, more in part.strata.items():
             strata[name] = strata[name].with_more(more) if name in strata else more
-    alone = [name for _, name in by_rule if name == DIFFERS_ALONE]
+    alone = [rule for _, rule in by_rule if rule == DIFFERS_ALONE]
     if not data.roles.stratum and not alone and _differ(strata):
         one = Finding(str(data.roles.fraction), DIFFERS_ALONE, 0, (), 1)
         by_rule[one.column, one.rule] = [one]
-    told = []
-    for found in by_rule.values():
-        one = _together(found, rows)
-        if one.rule in _OF_THE_WHOLE:
-            one = _of_whole(one, repeated, strata)
-        elif one.rule in (DIFFERS, DIFFERS_ALONE):
-            one = _differing(one, strata)
-        if one.rule != EMPTY or one.count == rows:
-            told.append(one)
-    return result_of(told)
+    whole = (
+        _of_whole(_together(found, rows), repeated, strata)
+        for found in by_rule.values()
+    )
+    return result_of([one for one in whole if one.rule != EMPTY or one.count == rows])
 
 
 def _completed(part: PartFindings, data: Data) -> list[Finding]:
@@ -165,14 +155,17 @@ def _together(found: Sequence[Finding], rows: int) -> Finding:
 def _of_whole(
     one: Finding, repeated: Sequence[int], strata: Mapping[str, _Stratum]
 ) -> Finding:
+    """Return what a rule found, as all parts together break it."""
     if one.rule == REPEATED:
         rows = tuple(repeated[:ROWS_TOLD])
         return replace(one, count=len(repeated), rows=rows)
     if one.rule == ONE_CLUSTER:
         alone = sorted(s.first for s in strata.values() if s.clusters == 1)
         return replace(one, count=len(alone), rows=tuple(alone[:ROWS_TOLD]))
-    if one.count < one.size:  # so of a part, and not of the whole
-        return replace(one, count=0, rows=())
+    if one.rule in (DIFFERS, DIFFERS_ALONE):
+        return _differing(one, strata)
+    if one.rule in (EMPTY, ALL_ZERO) and one.count < one.size:
+        return replace(one, count=0, rows=())  # so of a part, and not of the whole
     return one
 
 

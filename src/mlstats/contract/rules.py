@@ -14,7 +14,14 @@ from mlstats.config import Data, Roles
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.period import ReferencePeriod
 
-__all__ = ["ContractResult", "Finding", "check", "findings", "result_of", "without_value"]
+__all__ = [
+    "ContractResult",
+    "Finding",
+    "check",
+    "findings",
+    "result_of",
+    "without_value",
+]
 
 ROWS_TOLD = 5
 _RULES_TOLD = 3
@@ -240,7 +247,9 @@ def _unit_ids(frame: pd.DataFrame, name: str) -> Iterator[Finding]:
 
 
 def _texts(frame: pd.DataFrame, data: Data) -> Iterator[Finding]:
-    blanks = {name: without_value(frame[name]) for name in data.roles.text if name in frame}
+    blanks = {
+        name: without_value(frame[name]) for name in data.roles.text if name in frame
+    }
     for name, blank in blanks.items():
         yield from _not_strings(frame, name)
         if blank.all():
@@ -295,9 +304,7 @@ def _weights(frame: pd.DataFrame, name: str | None) -> Iterator[Finding]:
     weights = column.to_numpy(dtype=float, na_value=np.nan)
     yield from _broken(name, "is missing or infinite", ~np.isfinite(weights))
     yield from _broken(name, "is negative", weights < 0)
-    yield from _broken(
-        name, ALL_ZERO, np.tile(~weights.any(), len(frame))
-    )
+    yield from _broken(name, ALL_ZERO, np.tile(~weights.any(), len(frame)))
 
 
 def _periods(frame: pd.DataFrame, data: Data) -> Iterator[Finding]:
