@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from threading import Timer
 from time import perf_counter
 from typing import Any
 
@@ -162,6 +164,9 @@ class CodePart:
         As for :func:`mlstats.coding_release.compose`.
     audit, seed : int
         Size and seed of the audit.
+    budget : float
+        Seconds after which a worker whose champion has not answered for a part ends
+        itself: nothing else ends a call that does not return.
     """
 
     reader: PartReader
@@ -172,6 +177,7 @@ class CodePart:
     now: Situation
     audit: int
     seed: int
+    budget: float
 
     def __call__(self, part: Partition) -> CodedPart:
         """Code a part by each arm, route it, count it."""
@@ -184,7 +190,8 @@ class CodePart:
         for role, model in self.models.items():
             began = perf_counter()
             try:
-                answers[role] = self._answer(role, model, asked, frame)
+                with _within(self.budget if role != "baseline" else 100 * self.budget):
+                    answers[role] = self._answer(role, model, asked, frame)
             except MlstatsError as error:
                 return CodedPart(failed={role: error.title})
             seconds[role] = perf_counter() - began
@@ -242,6 +249,18 @@ def trimmed(found: PartSums, how: CodePart) -> PartSums:
     )
     kept = found.drawn.iloc[rows].reset_index(drop=True)
     return replace(found, drawn=kept, drawn_cells=[found.drawn_cells[k] for k in rows])
+
+
+@contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """End this process where the body takes longer."""
+    timer = Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _name() -> str:

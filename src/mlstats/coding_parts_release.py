@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 import numpy as np
@@ -154,6 +155,7 @@ def _work(
         now,
         pilot.production.review.audit_sample * (2 if now.alarm else 1),
         pilot.evaluate.seed + hash_of(now.period),
+        pilot.production.time_budget,
     )
 
 
@@ -186,7 +188,7 @@ def _coded(pilot: Pilot, asked: PartedData, how: CodePart, folder: Path) -> Part
     units, queue = folder / "units", folder / "queue"
     missing = [n for n in range(len(parts)) if not _is_staged(folder, n)]
     work = (parts[number] for number in missing)
-    done = _guarded(map_blocks(how, work, workers=asked.scale), how)
+    done = _guarded(map_blocks(how, work, workers=asked.scale, apart=True), how)
     total: PartSums | None = None
     seconds: dict[str, float] = {}
     workers: set[str] = set()
@@ -232,12 +234,20 @@ def _staged_sums(folder: Path, number: int, how: CodePart) -> PartSums | None:
 
 def _guarded(done: Iterator[CodedPart], how: CodePart) -> Iterator[CodedPart]:
     """Yield the results; a worker that ended takes the champion's answer with it."""
-    try:
-        yield from done
-    except MethodError as error:
-        if "champion" not in how.models:
-            raise
-        raise ArmFailed("champion", Reason("crash", error.title)) from None
+    last = monotonic()
+    while True:
+        try:
+            yield next(done)
+        except StopIteration:
+            return
+        except MethodError as error:
+            if "champion" not in how.models:
+                raise
+            cause, said = "crash", error.title
+            if monotonic() - last >= how.budget:
+                cause, said = "time", _longer("champion", how.budget)
+            raise ArmFailed("champion", Reason(cause, said)) from None
+        last = monotonic()
 
 
 def _check(
@@ -252,8 +262,11 @@ def _check(
         seconds[role] = seconds.get(role, 0.0) + took
         limit = budget if role != "baseline" else 100 * budget
         if seconds[role] / len(workers) > limit:
-            said = f"the {role} took longer than {limit:g} seconds"
-            raise ArmFailed(role, Reason("time", said))
+            raise ArmFailed(role, Reason("time", _longer(role, limit)))
+
+
+def _longer(role: str, seconds: float) -> str:
+    return f"the {role} took longer than {seconds:g} seconds"
 
 
 def _audit(how: CodePart, found: PartSums, now: Situation) -> pd.DataFrame:

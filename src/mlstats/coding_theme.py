@@ -22,6 +22,7 @@ from mlstats.config import Pilot
 from mlstats.dataset import finder
 from mlstats.errors import MlstatsError, ServiceError
 from mlstats.model_store import PackedModel, packed
+from mlstats.period_parts import parted
 from mlstats.produced import Arm, InParts, PeriodData, Theme
 from mlstats.settings import Settings
 from mlstats.watching import TRAINED, VOCABULARY
@@ -56,5 +57,5 @@ THEME = Theme(
     compose=compose,
     lost=lost_of,
     files=files,
-    in_parts=InParts(_load, _ready, compose_parts),
+    in_parts=InParts(parted, _load, _ready, compose_parts),
 )

@@ -24,7 +24,7 @@ from mlstats.period_parts import (
     PartedData,
     PartReader,
     as_parquet,
-    row_hashes,
+    part_digest,
     write_staged,
 )
 from mlstats.period_source import has_own_files, without_target
@@ -115,7 +115,7 @@ class _ReadPart:
             ids,
             numbers,
             clusters,
-            hashlib.sha256(row_hashes(own).tobytes()).digest(),
+            part_digest(own),
             part.rows - len(own),
         )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mlstats import io
@@ -15,7 +15,7 @@ from mlstats.dataset import ROW_NUMBER, code_columns, finder, in_periods
 from mlstats.partitions import Partition, PartitionedTable, is_partitioned
 from mlstats.period_source import has_own_files, of_period
 from mlstats.recoding import recoded
-from mlstats.scale import Scale
+from mlstats.scale import Scale, progress
 from mlstats.settings import Settings
 
 __all__ = [
@@ -23,7 +23,8 @@ __all__ = [
     "PartedData",
     "as_parquet",
     "parted",
-    "row_hashes",
+    "part_digest",
+    "rows_of",
     "staged",
     "write_staged",
 ]
@@ -111,12 +112,37 @@ def parted(
         See :class:`PartedData`.
     """
     source = of_period(pilot, period).data.source
-    place = str(finder(settings)(source))
+    folder = settings.data_path(source)  # until sources are merged
+    place = str(folder if folder.is_dir() else finder(settings)(source))
     if not is_partitioned(place):
         return None
     table = PartitionedTable.open(place)
     reader = PartReader(pilot, period, tuple(_needed(pilot, table.columns)))
     return PartedData(reader, table, Scale.of(settings), staging)
+
+
+def rows_of(data: PartedData, units: Collection[str]) -> tuple[pd.DataFrame, str]:
+    """Return the rows of some units, numbered from 0, and the digest of all rows.
+
+    The digest is that of :func:`mlstats.parts_reading.read_parts`.
+    """
+    wanted, column = set(units), data.reader.pilot.data.roles.unit_id
+    found, rows, left_out = [], hashlib.sha256(), 0
+    for part in progress(
+        data.table.partitions, len(data.table.partitions), "Reading the parts"
+    ):
+        frame = data.reader(part)
+        left_out += part.rows - len(frame)
+        rows.update(part_digest(frame))
+        found.append(frame[frame[column].isin(wanted)])
+    digest = rows.hexdigest() if left_out else data.table.digest(data.scale)
+    return pd.concat(found, ignore_index=True), digest
+
+
+def part_digest(frame: pd.DataFrame) -> bytes:
+    """Return the sha256 of the rows of a part, of all columns that were read."""
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return hashlib.sha256(hashes.tobytes()).digest()
 
 
 def _needed(pilot: Pilot, there: Sequence[str]) -> list[str]:
@@ -153,8 +179,3 @@ def as_parquet(frame: pd.DataFrame) -> bytes:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     pq.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())
-
-
-def row_hashes(frame: pd.DataFrame) -> np.ndarray:
-    """Return a hash of each row, of all columns that were read."""
-    return pd.util.hash_pandas_object(frame, index=False).to_numpy()

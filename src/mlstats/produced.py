@@ -245,6 +245,9 @@ class InParts:
 
     Parameters
     ----------
+    open : callable
+        ``(pilot, settings, period, staging) -> parts or None``: None where the data are
+        one small table.
     load : callable
         ``(pilot, settings, digest, cautions) -> PeriodData`` without rows.
     ready : callable
@@ -254,6 +257,7 @@ class InParts:
         ``(pilot, data, parts, answers by role, situation) -> Composed``.
     """
 
+    open: Callable[..., Any]
     load: Callable[..., PeriodData]
     ready: Callable[..., Any]
     compose: Callable[..., Composed]

@@ -14,7 +14,7 @@ from mlstats.contract import ContractResult
 from mlstats.errors import MlstatsError, ServiceError, TimeBudgetError
 from mlstats.parts_reading import StagedWatched, read_parts, watched_columns
 from mlstats.performance import audited, together
-from mlstats.period_parts import PartedData, parted
+from mlstats.period_parts import PartedData
 from mlstats.produced import Arm, InParts, Parts, PeriodData, Produced, Reason
 from mlstats.production_plan import Plan, values_digest
 from mlstats.quality.drift import DriftResult
@@ -95,7 +95,8 @@ def read(plan: Plan) -> Taken:
     """
     pilot, settings = plan.pilot, plan.settings
     if plan.theme.in_parts is not None:
-        parts = parted(pilot, settings, str(plan.period), _staging(plan))
+        given = pilot, settings, str(plan.period), _staging(plan)
+        parts = plan.theme.in_parts.open(*given)
         if parts is not None:
             return _read_parts(plan, plan.theme.in_parts, parts)
     data, checked = plan.theme.load(pilot, settings, str(plan.period))
@@ -146,6 +147,8 @@ def _read_parts(plan: Plan, theme: InParts, parts: PartedData) -> Taken:
 
 def _staging(plan: Plan) -> Path:
     """Return where parts lie until they are released; a dry run has its own place."""
+    if plan.releases.folder != plan.settings.releases:  # a drill
+        return plan.releases.folder / ".parts"
     root = plan.settings.confidential / "parts" / plan.pilot.pilot
     name = str(plan.period)
     return root / (f"{name}-dry-{os.getpid()}" if plan.dry_run else name)

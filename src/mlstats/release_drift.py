@@ -33,6 +33,7 @@ __all__ = [
     "counted_into",
     "drift_of_period",
     "earlier_releases",
+    "is_watched",
     "references_of",
     "released_periods",
     "vocabulary_of",
@@ -42,6 +43,11 @@ __all__ = [
 KEPT: Final = "confidential/watched.parquet"
 _PANEL: Final = 0.5
 _NOT_WATCHED: Final = {UNIT, WEIGHT, CLUSTER}
+
+
+def is_watched(name: str) -> bool:
+    """Return whether a file of a release is what later periods are compared with."""
+    return name == KEPT or name.startswith(f"{KEPT.removesuffix('.parquet')}/")
 
 
 def vocabulary_of(one: Arm | None, settings: Settings) -> pd.DataFrame | None:

@@ -86,6 +86,7 @@ def map_blocks(
     *,
     workers: int | Scale = 1,
     ordered: bool = True,
+    apart: bool = False,
 ) -> Iterator[_Result]:
     """Yield `function` of every block.
 
@@ -106,6 +107,8 @@ def map_blocks(
         numerical libraries of each process use one thread.
     ordered : bool, default=True
         Results in the order of the blocks, else as they are ready.
+    apart : bool, default=False
+        Whether one worker too is a process of its own, whose end is not the caller's.
 
     Yields
     ------
@@ -130,7 +133,7 @@ def map_blocks(
         from mlstats.scale_dask import map_on_dask
 
         return map_on_dask(function, blocks, scale.address, ordered=ordered)
-    if scale.workers == 1:
+    if scale.workers == 1 and not apart:
         return (guarded(function, block) for block in blocks)
     return _map_in_processes(function, blocks, scale.workers, ordered)
 
