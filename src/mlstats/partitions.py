@@ -31,7 +31,13 @@ from mlstats.parquet_types import as_frame, one_schema, schema_of
 from mlstats.scale import Scale, map_blocks
 from mlstats.table import Table, check_has_columns, column_names, finish_table
 
-__all__ = ["MANIFEST", "Partition", "PartitionedTable", "is_partitioned"]
+__all__ = [
+    "MANIFEST",
+    "Partition",
+    "PartitionedTable",
+    "digest_of",
+    "is_partitioned",
+]
 
 BLOCK_ROWS: Final = 1_000_000
 _SUFFIX: Final = ".parquet"
@@ -96,6 +102,8 @@ class Partition:
         with _parquet(self.path) as file:
             names = _names(file, self.path)
             wanted = list(names if columns is None else columns)
+            if not wanted:
+                return pd.DataFrame(index=pd.RangeIndex(self.rows))
             check_has_columns(names, wanted, self.path)
             stored = [file.schema_arrow.names[names.index(name)] for name in wanted]
             if self.first_group + self.groups > file.metadata.num_row_groups:
@@ -246,6 +254,19 @@ def is_partitioned(source: str) -> bool:
     with _parquet(source) as file:
         sizes = _group_rows(file.metadata)
     return len(list(_runs(sizes, BLOCK_ROWS))) > 1
+
+
+def digest_of(source: str) -> str:
+    """Return the digest of a table of partitions, or of any other file.
+
+    Raises
+    ------
+    SourceError, ServiceError, ConfigError
+        As :meth:`PartitionedTable.open` and :meth:`PartitionedTable.digest`.
+    """
+    if is_partitioned(source):
+        return PartitionedTable.open(source).digest()
+    return sha256_of(source)
 
 
 @dataclass(frozen=True)

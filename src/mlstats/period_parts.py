@@ -11,12 +11,12 @@ import pandas as pd
 
 from mlstats import io
 from mlstats.config import Pilot
-from mlstats.dataset import ROW_NUMBER, code_columns, finder, in_periods
 from mlstats.partitions import Partition, PartitionedTable, is_partitioned
 from mlstats.period_source import has_own_files, of_period
 from mlstats.recoding import recoded
 from mlstats.scale import Scale, progress
 from mlstats.settings import Settings
+from mlstats.sources import ROW_NUMBER, code_columns, in_periods, source_finder
 
 __all__ = [
     "PartReader",
@@ -112,8 +112,7 @@ def parted(
         See :class:`PartedData`.
     """
     source = of_period(pilot, period).data.source
-    folder = settings.data_path(source)  # until sources are merged
-    place = str(folder if folder.is_dir() else finder(settings)(source))
+    place = source_finder(settings)(source)
     if not is_partitioned(place):
         return None
     table = PartitionedTable.open(place)

@@ -201,7 +201,7 @@ def unit_design(
         if roles.weight
         else np.ones(n),
         "stratum": frame[roles.stratum].fillna("").to_numpy() if roles.stratum else "",
-        "cluster": split.cluster_ids(frame, roles.cluster, first).to_numpy(),
+        "cluster": split.cluster_ids(frame, roles.cluster, first=first).to_numpy(),
         "fraction": frame[roles.fraction].to_numpy(dtype=float)
         if roles.fraction
         else 0.0,

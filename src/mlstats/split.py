@@ -80,19 +80,15 @@ def assign(
     return folds, notes
 
 
-def cluster_ids(frame: pd.DataFrame, column: str | None, first: int = 0) -> pd.Series:
+def cluster_ids(
+    frame: pd.DataFrame, column: str | None, *, first: int = 0
+) -> pd.Series:
     """Return a label per row that is equal within a cluster and nowhere else.
 
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        A table, or a part of one.
-    column : str or None
-        Of the cluster; a row without one is its own.
-    first : int
-        Number of the first row of the part.
+    Of a part of a table, `first` is the number of its first row in the table.
     """
-    own = pd.Series(np.arange(first, first + len(frame)), index=frame.index).astype(str)
+    numbers = np.arange(first, first + len(frame))
+    own = pd.Series(numbers, index=frame.index).astype(str)
     if column is None:
         return "row " + own
     named = frame[column]

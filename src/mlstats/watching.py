@@ -121,7 +121,7 @@ def _watched(
     if roles.weight:
         columns[WEIGHT] = frame[roles.weight]
     if roles.cluster:
-        columns[CLUSTER] = split.cluster_ids(frame, roles.cluster, first)
+        columns[CLUSTER] = split.cluster_ids(frame, roles.cluster, first=first)
     return pd.DataFrame(columns, index=frame.index).reset_index(drop=True)
 
 
