@@ -5,41 +5,28 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from threading import Timer
-from time import perf_counter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mlstats.coding.classification import Classification
-from mlstats.coding.uncodable import UncodableTexts
+from mlstats.coding_models import CodingModels
 from mlstats.coding_production import (
-    CANDIDATES,
     Codes,
     Question,
     known_codes,
-    question_of,
 )
 from mlstats.coding_release import (
-    Limits,
-    Rows,
     counts_of,
-    of_units,
     published_columns,
     queue_of,
     reviewed_units,
     valued_units,
 )
 from mlstats.coding_sums import CodeSums
-from mlstats.errors import MlstatsError
 from mlstats.evaluate import levels_of
-from mlstats.guard import method_guard
-from mlstats.method import Incumbent, predict_top
-from mlstats.model_store import PackedModel
 from mlstats.partitions import Partition
 from mlstats.period_parts import PartReader, as_parquet
 from mlstats.produced import PeriodData, Situation
@@ -127,11 +114,9 @@ class CodedPart:
     units, queue : bytes
         Parquet: a row per unit, with :data:`STAGED`; what clerks are shown.
     sums : PartSums or None
-        None where an arm failed, or no row is of the period.
+        None where no row is of the period.
     seconds : mapping of str to float
         By role, what the answer took.
-    failed : mapping of str to str
-        By role, why it did not answer.
     worker : str
         Which worker.
     """
@@ -140,7 +125,6 @@ class CodedPart:
     queue: bytes = b""
     sums: PartSums | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
-    failed: Mapping[str, str] = field(default_factory=dict)
     worker: str = ""
 
 
@@ -152,68 +136,33 @@ class CodePart:
     ----------
     reader : PartReader
         Reads a part.
-    models : mapping of str to PackedModel or str
-        By role; a text is the name of a method that is a column.
-    limits : mapping of str to Limits
-        By role.
+    models : CodingModels
+        Who is asked.
     classification : Classification
         With the codes that clerks gave.
-    uncodable : UncodableTexts or None
-        Texts that cannot be coded.
     now : Situation
         As for :func:`mlstats.coding_release.compose`.
     audit, seed : int
         Size and seed of the audit.
-    budget : float
-        Seconds after which a worker whose champion has not answered for a part ends
-        itself: nothing else ends a call that does not return.
     """
 
     reader: PartReader
-    models: Mapping[str, PackedModel | str]
-    limits: Mapping[str, Limits]
+    models: CodingModels
     classification: Classification
-    uncodable: UncodableTexts | None
     now: Situation
     audit: int
     seed: int
-    budget: float
 
     def __call__(self, part: Partition) -> CodedPart:
-        """Code a part by each arm, route it, count it."""
+        """Code a part by each arm, route it, count it; ArmFailed where one does not."""
         frame = self.reader(part).reset_index(drop=True)
         if frame.empty:
             return CodedPart()
-        asked = question_of(frame, self.reader.pilot, self.uncodable)
-        answers: dict[str, Codes] = {}
-        seconds: dict[str, float] = {}
-        for role, model in self.models.items():
-            began = perf_counter()
-            try:
-                with _within(self.budget if role != "baseline" else 100 * self.budget):
-                    answers[role] = self._answer(role, model, asked, frame)
-            except MlstatsError as error:
-                return CodedPart(failed={role: error.title})
-            seconds[role] = perf_counter() - began
+        asked, answers, seconds = self.models.answers(frame)
         units, queue = self._units(part, frame, asked, answers)
         sums = PartSums.of(units, self)
-        return CodedPart(
-            as_parquet(units), as_parquet(queue), sums, seconds, worker=_name()
-        )
-
-    def _answer(
-        self, role: str, model: PackedModel | str, asked: Question, frame: pd.DataFrame
-    ) -> Codes:
-        if isinstance(model, str):
-            method = Incumbent(**self.reader.pilot.methods[model].params)
-            with method_guard(model):
-                return Codes(*method.predict_top(frame, CANDIDATES), distinct=False)
-        with method_guard(role):
-            stored = model.unpacked()
-            inputs = asked.distinct[stored.columns]
-            codes, scores = predict_top(stored.method, inputs, CANDIDATES)
-        codes[asked.rejected], scores[asked.rejected] = None, np.nan
-        return Codes(codes, scores)
+        told = as_parquet(units), as_parquet(queue)
+        return CodedPart(*told, sums, seconds, worker=_name())
 
     def _units(
         self,
@@ -224,10 +173,7 @@ class CodePart:
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         pilot = self.reader.pilot
         classification = known_codes(self.classification, pilot, [*answers.values()])
-        spread: dict[str, Rows] = {
-            role: of_units(found, asked, pilot, classification, self.limits[role])
-            for role, found in answers.items()
-        }
+        spread = self.models.spread(asked, answers, classification)
         level = levels_of(pilot, classification)[0]
         data = PeriodData(frame, "", [], classification, part.start)
         units = valued_units(pilot, data, spread, classification, level, self.now)
@@ -249,18 +195,6 @@ def trimmed(found: PartSums, how: CodePart) -> PartSums:
     )
     kept = found.drawn.iloc[rows].reset_index(drop=True)
     return replace(found, drawn=kept, drawn_cells=[found.drawn_cells[k] for k in rows])
-
-
-@contextmanager
-def _within(seconds: float) -> Iterator[None]:
-    """End this process where the body takes longer."""
-    timer = Timer(seconds, os._exit, (1,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _name() -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.audit_scorecard import scorecard_of
+from mlstats.coding_models import CodingModels
 from mlstats.coding_parts import (
     STAGED,
     CodedPart,
@@ -146,16 +147,15 @@ def _work(
     named = {"champion": now.champion, "baseline": now.baseline}
     assert data.more is not None
     classification, uncodable = data.more
+    limits = {role: limits_of(named[role]) for role in answers}
+    budget = pilot.production.time_budget
     return CodePart(
         asked.reader,
-        dict(answers),
-        {role: limits_of(named[role]) for role in answers},
+        CodingModels(pilot, dict(answers), limits, uncodable, budget),
         classification.extended(told.astype(str).str.strip()),
-        uncodable,
         now,
         pilot.production.review.audit_sample * (2 if now.alarm else 1),
         pilot.evaluate.seed + hash_of(now.period),
-        pilot.production.time_budget,
     )
 
 
@@ -164,10 +164,10 @@ def _key(data: PeriodData, asked: PartedData, how: CodePart) -> str:
     now = how.now
     models = {
         role: model if isinstance(model, str) else model.digest
-        for role, model in how.models.items()
+        for role, model in how.models.models.items()
     }
     parts = [(p.path, p.first_group, p.groups) for p in asked.table.partitions]
-    limits = {role: one.table.to_csv() for role, one in how.limits.items()}
+    limits = {role: one.table.to_csv() for role, one in how.models.limits.items()}
     told = (
         asked.reader.pilot.model_dump_json(),
         data.digest,
@@ -240,12 +240,14 @@ def _guarded(done: Iterator[CodedPart], how: CodePart) -> Iterator[CodedPart]:
             yield next(done)
         except StopIteration:
             return
+        except ArmFailed:
+            raise
         except MethodError as error:
-            if "champion" not in how.models:
+            if "champion" not in how.models.models:
                 raise
             cause, said = "crash", error.title
-            if monotonic() - last >= how.budget:
-                cause, said = "time", _longer("champion", how.budget)
+            if monotonic() - last >= how.models.budget:
+                cause, said = "time", _longer("champion", how.models.budget)
             raise ArmFailed("champion", Reason(cause, said)) from None
         last = monotonic()
 
@@ -253,9 +255,7 @@ def _guarded(done: Iterator[CodedPart], how: CodePart) -> Iterator[CodedPart]:
 def _check(
     coded: CodedPart, pilot: Pilot, seconds: dict[str, float], workers: set[str]
 ) -> None:
-    """Raise where an arm failed, or has taken longer than it may."""
-    for role, said in coded.failed.items():
-        raise ArmFailed(role, Reason("crash", said))
+    """Raise where an arm has taken longer than it may."""
     workers.add(coded.worker)
     budget = pilot.production.time_budget
     for role, took in coded.seconds.items():

@@ -22,6 +22,7 @@ __all__ = [
     "PartReader",
     "PartedData",
     "as_parquet",
+    "needed_columns",
     "parted",
     "part_digest",
     "rows_of",
@@ -50,15 +51,8 @@ class PartReader:
 
     def __call__(self, part: Partition) -> pd.DataFrame:
         """Return the part's rows of the period, with their numbers in the table."""
-        pilot = self.pilot
-        frame = part.read(self.columns, text_columns=code_columns(pilot))
-        frame.index = pd.RangeIndex(part.start, part.start + len(frame))
-        roles, column = pilot.data.roles, pilot.data.roles.period
-        if roles.unit_id == ROW_NUMBER and ROW_NUMBER not in frame:
-            frame[ROW_NUMBER] = (frame.index + 1).astype(str).to_numpy(dtype=object)
-        if column in frame and pilot.data.frequency is not None:
-            frame[column] = in_periods(frame[column], pilot.data.frequency)
-        frame = recoded(frame, pilot.data.recode)
+        pilot, column = self.pilot, self.pilot.data.roles.period
+        frame = self.rows(part)
         if column is None:
             return frame
         if column not in frame:
@@ -66,6 +60,17 @@ class PartReader:
             own = has_own_files(pilot)
             return frame.assign(**{column: self.period}) if own else frame
         return frame[(frame[column].astype("str") == self.period).to_numpy()]
+
+    def rows(self, part: Partition) -> pd.DataFrame:
+        """Return all rows of the part, with their numbers in the table."""
+        pilot, column = self.pilot, self.pilot.data.roles.period
+        frame = part.read(self.columns, text_columns=code_columns(pilot))
+        frame.index = pd.RangeIndex(part.start, part.start + len(frame))
+        if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in frame:
+            frame[ROW_NUMBER] = (frame.index + 1).astype(str).to_numpy(dtype=object)
+        if column in frame and pilot.data.frequency is not None:
+            frame[column] = in_periods(frame[column], pilot.data.frequency)
+        return recoded(frame, pilot.data.recode)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +121,7 @@ def parted(
     if not is_partitioned(place):
         return None
     table = PartitionedTable.open(place)
-    reader = PartReader(pilot, period, tuple(_needed(pilot, table.columns)))
+    reader = PartReader(pilot, period, tuple(needed_columns(pilot, table.columns)))
     return PartedData(reader, table, Scale.of(settings), staging)
 
 
@@ -144,7 +149,7 @@ def part_digest(frame: pd.DataFrame) -> bytes:
     return hashlib.sha256(hashes.tobytes()).digest()
 
 
-def _needed(pilot: Pilot, there: Sequence[str]) -> list[str]:
+def needed_columns(pilot: Pilot, there: Sequence[str]) -> list[str]:
     """Return the columns that a production reads, in the order of the table."""
     named = set(pilot.data.roles.columns())
     named |= {recode.of for recode in pilot.data.recode.values()}

@@ -71,6 +71,9 @@ class ArmFailed(MethodError):
         self.role = role
         self.reason = reason
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return (ArmFailed, (self.role, self.reason))
+
 
 @dataclass(frozen=True)
 class Arm:
