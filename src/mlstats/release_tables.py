@@ -52,12 +52,16 @@ def table_or_parts(
     files = [path] if path.is_file() else [*part_files(path)]
     if not files:
         return None
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     wanted = None if columns is None else [*columns]
     try:
-        parts = [pd.read_parquet(file, columns=wanted) for file in files]
+        parts = [pq.read_table(file, columns=wanted) for file in files]
+        table: pd.DataFrame = pa.concat_tables(parts).unify_dictionaries().to_pandas()
     except (OSError, ValueError):
         raise _damaged(path) from None
-    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    return table
 
 
 def _damaged(path: Path) -> SourceError:
