@@ -6,7 +6,7 @@ there twice is found elsewhere (:mod:`mlstats.seen_twice`), for it needs all of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,6 @@ from mlstats.contract.rules import (
     DIFFERS,
     DIFFERS_ALONE,
     EMPTY,
-    NO_ROWS,
     NO_TEXT,
     ONE_CLUSTER,
     REPEATED,
@@ -100,15 +99,16 @@ def merged(
     Parameters
     ----------
     parts : iterable of PartFindings
-        In their order.
+        One or more, in their order.
     data : Data
         As the parts were held against.
     repeated : sequence of int
         Rows, from 1, whose id an earlier row has.
     """
-    known = [part for part in parts if part.rows]
+    every = list(parts)
+    known = [part for part in every if part.rows]
     if not known:
-        return result_of([Finding("", NO_ROWS, 0)])
+        return result_of(every[0].found)
     rows = sum(part.rows for part in known)
     by_rule: dict[tuple[str, str], list[Finding]] = {}
     strata: dict[str, _Stratum] = {}
@@ -125,7 +125,16 @@ def merged(
         _of_whole(_together(found, rows), repeated, strata)
         for found in by_rule.values()
     )
-    return result_of([one for one in whole if one.rule != EMPTY or one.count == rows])
+    return result_of([*_without_text(whole, rows)])
+
+
+def _without_text(found: Iterable[Finding], rows: int) -> Iterator[Finding]:
+    """Leave out the rules on texts that hold of parts and not of the whole."""
+    told = [one for one in found if one.rule != EMPTY or one.count == rows]
+    empty = {one.column for one in told if one.rule == EMPTY}
+    for one in told:
+        if one.rule != NO_TEXT or not empty.issuperset(one.column.split(", ")):
+            yield one
 
 
 def _completed(part: PartFindings, data: Data) -> list[Finding]:
