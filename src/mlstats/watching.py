@@ -147,5 +147,6 @@ def _share(text: str, known: frozenset[str]) -> float:
 def _per_text(texts: pd.Series, measure: Any) -> np.ndarray:
     """Return a measure of each text, worked out once per distinct one; blank: NaN."""
     row, distinct = pd.factorize(texts.fillna("").astype("str"))
-    values = [measure(str(t)) if str(t).strip() else np.nan for t in distinct]
+    told = np.asarray(distinct, dtype=object).tolist()
+    values = [measure(t) if t.strip() else np.nan for t in told]
     return np.array(values, dtype=float)[row]
