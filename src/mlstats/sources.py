@@ -22,7 +22,14 @@ from mlstats.pilot_files import find_config
 from mlstats.recoding import recoded
 from mlstats.settings import Settings
 
-__all__ = ["ROW_NUMBER", "Source", "finder", "read_source", "source_finder"]
+__all__ = [
+    "ROW_NUMBER",
+    "Source",
+    "finder",
+    "read_source",
+    "source_finder",
+    "text_columns_of",
+]
 
 _log = logging.getLogger(__name__)
 _LARGE = 1 << 30  # bytes of a file from which on it is said that it is read whole
@@ -95,7 +102,7 @@ def read_source(
     """
     find = source_finder(settings)
     named = _sources(pilot, period)
-    text = _text_columns(pilot) | set(text_columns)
+    text = text_columns_of(pilot) | set(text_columns)
     tables = [_opened(pilot, find(path), text) for _, path in named]
     periods = [name for name, _ in named]
     parts = sampling.parts_of(tables, text)
@@ -129,7 +136,7 @@ def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
     return [(str(p), source.replace("{period}", str(p))) for p in span]
 
 
-def _text_columns(pilot: Pilot) -> set[str]:
+def text_columns_of(pilot: Pilot) -> set[str]:
     """Return the columns that are text whatever they look like."""
     text = {*pilot.data.roles.codes(), *(r.of for r in pilot.data.recode.values())}
     text |= {pilot.truth} if pilot.theme == "coding" else set()
