@@ -73,7 +73,11 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_version, is_eager=True, help="Show the version."
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Show the version.",
+            hidden=True,  # everybody knows it, and the help is to fit one screen
         ),
     ] = False,
 ) -> None:
