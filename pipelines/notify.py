@@ -22,7 +22,15 @@ from mlstats.errors import ConfigError
 
 __all__ = ["TOLD", "action", "notify"]
 
-TOLD: Final = ("Failed", "Crashed", "TimedOut", "Late", "Fallback", "Proposed")
+TOLD: Final = (
+    "Failed",
+    "Crashed",
+    "TimedOut",
+    "Late",
+    "Fallback",
+    "Proposed",
+    "Released",
+)
 # Names, times and states only: no message of an error, no parameter but the period.
 _BODY: Final = {
     "pilot": "{{ deployment.name }}",

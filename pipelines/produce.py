@@ -6,7 +6,7 @@ from typing import Any
 
 from prefect import flow
 
-from mlstats import production
+from mlstats import production, release_mirror
 from mlstats.produced import Produced
 from mlstats.settings import Settings
 from pipelines.scheduled import run_period
@@ -18,6 +18,7 @@ answer = step(production.answer, "let the {role} answer")
 keep_shadow = step(production.keep_shadow, "keep the shadow's answers")
 compose = step(production.compose, "compose")
 publish = step(production.publish, "publish")
+mirrored = step(release_mirror.mirrored, "copy to the mirror")
 
 
 @flow(name="produce", persist_result=False, log_prints=False)
@@ -29,7 +30,8 @@ def produce(
 ) -> Any:
     """Produce one reference period of a pilot.
 
-    The flow ends in the state ``Done``, or in ``Fallback`` where the baseline stood in.
+    The flow ends in the state ``Done``, in ``Fallback`` where the baseline stood in, or
+    in ``Released`` where the release could not be copied to the mirror.
 
     Parameters
     ----------
@@ -59,11 +61,12 @@ def _one(
         taken = read(plan)
         known = production.released_before(plan, taken)
         if known is not None:
-            return known
+            return mirrored(known, settings) if settings.publish else known
         roles = production.roles_of(plan)
         answers = {role: answer(plan, taken, role) for role in roles}
         shadow = keep_shadow(plan, taken, answers)
         if plan.back_cast:
             return Produced(plan.pilot.pilot, str(plan.period), None, shadow=shadow)
         composed, reasons = compose(plan, taken, answers)
-        return publish(plan, taken, composed, reasons, shadow)
+        made = publish(plan, taken, composed, reasons, shadow)
+        return mirrored(made, settings) if settings.publish else made

@@ -77,7 +77,7 @@ def run_period(
     Returns
     -------
     prefect.states.State
-        Done or Fallback, as :func:`ended`; the flow is to return it.
+        Done, Fallback or Released, as :func:`ended`; the flow is to return it.
 
     Raises
     ------
@@ -251,10 +251,14 @@ def _iso(time: datetime | None) -> str:
 
 
 def ended(produced: Produced) -> State[Produced]:
-    """Return the state in which the flow run ends: Done, or Fallback.
+    """Return the state in which the flow run ends: Done, Fallback or Released.
 
-    Both are of the type COMPLETED: the period was produced. Automations match the name.
+    All are of the type COMPLETED: the period was produced. Automations match the name;
+    a fallback that is not on the mirror is a Fallback, whose message says both.
     """
+    said = [f"{one.cause}: {one.said}" for one in produced.reasons]
     name = "Fallback" if produced.fallback else "Done"
-    said = "; ".join(f"{one.cause}: {one.said}" for one in produced.reasons)
-    return Completed(name=name, message=said or None, data=produced)
+    if produced.unmirrored:
+        name = "Fallback" if produced.fallback else "Released"
+        said.append(f"not copied to the mirror: {produced.unmirrored}")
+    return Completed(name=name, message="; ".join(said) or None, data=produced)

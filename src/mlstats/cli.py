@@ -25,6 +25,7 @@ from mlstats.production_verbs import code, drill, produce
 from mlstats.review_verbs import review
 from mlstats.schedule_verbs import calendar, deploy, up
 from mlstats.serving_verbs import serve
+from mlstats.table_verbs import convert
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +73,11 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_version, is_eager=True, help="Show the version."
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help="Show the version.",
+            hidden=True,  # everybody knows it, and the help is to fit one screen
         ),
     ] = False,
 ) -> None:
@@ -186,6 +191,9 @@ def retrain(
 ) -> None:
     """Train anew with coders' codes, beside the champion."""
     _finish(train_anew(pilot, to))
+
+
+app.command(rich_help_panel=DEVELOP)(convert)
 
 
 def _run(

@@ -16,7 +16,7 @@ from mlstats.period_source import has_own_files, of_period
 from mlstats.recoding import recoded
 from mlstats.scale import Scale, progress
 from mlstats.settings import Settings
-from mlstats.sources import ROW_NUMBER, code_columns, in_periods, source_finder
+from mlstats.sources import ROW_NUMBER, in_periods, source_finder, text_columns_of
 
 __all__ = [
     "PartReader",
@@ -64,7 +64,7 @@ class PartReader:
     def rows(self, part: Partition) -> pd.DataFrame:
         """Return all rows of the part, with their numbers in the table."""
         pilot, column = self.pilot, self.pilot.data.roles.period
-        frame = part.read(self.columns, text_columns=code_columns(pilot))
+        frame = part.read(self.columns, text_columns=text_columns_of(pilot))
         frame.index = pd.RangeIndex(part.start, part.start + len(frame))
         if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in frame:
             frame[ROW_NUMBER] = (frame.index + 1).astype(str).to_numpy(dtype=object)

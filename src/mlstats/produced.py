@@ -286,6 +286,8 @@ class Produced:
         Units by route.
     notes : tuple of str
         What a reader must not miss.
+    unmirrored : str
+        Why the release is not whole on the mirror; empty where it is, or there is none.
     """
 
     pilot: str
@@ -296,6 +298,7 @@ class Produced:
     totals: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
     counts: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unmirrored: str = ""
 
     @property
     def fallback(self) -> bool:

@@ -48,6 +48,9 @@ class Settings(BaseSettings):
         Decisions, reviews and the index of releases; SQLite in the home.
     data : str
         The folder to which relative data paths refer; empty: the project.
+    publish : str
+        A second place for every release, a folder or ``s3://bucket/prefix``; empty:
+        none.
     scale : str
         ``local``, or the address of a Dask scheduler: ``tcp://HOST:PORT``, or
         ``tls://HOST:PORT``.
@@ -65,6 +68,7 @@ class Settings(BaseSettings):
     tracking_uri: str = Field("", repr=False)  # these two may hold a password
     database_url: str = Field("", repr=False)
     data: str = ""
+    publish: str = ""
     scale: str = LOCAL
     workers: int = Field(1, ge=1)
     profile: str = "laptop"

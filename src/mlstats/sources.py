@@ -25,11 +25,11 @@ from mlstats.settings import Settings
 __all__ = [
     "ROW_NUMBER",
     "Source",
-    "code_columns",
     "finder",
     "in_periods",
     "read_source",
     "source_finder",
+    "text_columns_of",
 ]
 
 _log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def read_source(
     """
     find = source_finder(settings)
     named = _sources(pilot, period)
-    text = code_columns(pilot) | set(text_columns)
+    text = text_columns_of(pilot) | set(text_columns)
     tables = [_opened(pilot, find(path), text) for _, path in named]
     periods = [name for name, _ in named]
     parts = sampling.parts_of(tables, text)
@@ -137,7 +137,7 @@ def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
     return [(str(p), source.replace("{period}", str(p))) for p in span]
 
 
-def code_columns(pilot: Pilot) -> set[str]:
+def text_columns_of(pilot: Pilot) -> set[str]:
     """Return the columns that are text whatever they look like."""
     text = {*pilot.data.roles.codes(), *(r.of for r in pilot.data.recode.values())}
     text |= {pilot.truth} if pilot.theme == "coding" else set()

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,14 @@ from mlstats.errors import MlstatsError, ServiceError
 from mlstats.workbook import write_sheets
 from mlstats.workbook_form import Form
 
-__all__ = ["write_atomic", "write_json", "write_parquet", "write_text", "write_xlsx"]
+__all__ = [
+    "write_atomic",
+    "write_folder",
+    "write_json",
+    "write_parquet",
+    "write_text",
+    "write_xlsx",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -61,17 +69,55 @@ def write_atomic(path: str | Path, write: Callable[[Path], None]) -> None:
         os.replace(hidden, path)
         _flush_folder(path.parent)
     except OSError as error:
-        code = error.errno or 0
-        reason = _REASONS.get(code) or (os.strerror(code) if code else "unknown reason")
-        raise ServiceError(
-            f"The file cannot be written: {reason}",
-            where=str(path),
-            expected="a place with room and the permission to write",
-            hint="make room or choose another place, then run again",
-        ) from None
+        raise _not_written("file", path, error) from None
     finally:
         # After a success there is nothing left to remove.
         _remove(hidden)
+
+
+def write_folder(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a hidden folder beside `path`, then move it to `path`.
+
+    What a stopped run left of one before is removed first: the caller sees to it that
+    nobody else writes this folder.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where the folder is to lie; nothing may lie there.
+    write : callable
+        Gets the hidden folder, which is there, and fills it.
+
+    Raises
+    ------
+    ServiceError
+        As :func:`write_atomic`.
+    """
+    hidden = path.with_name(f".{path.name}.tmp")
+    try:
+        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.mkdir(parents=True)
+        write(hidden)
+        for file in hidden.iterdir():
+            _flush(file)
+        _flush_folder(hidden)
+        hidden.rename(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise _not_written("folder", path, error) from None
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _not_written(what: str, path: Path, error: OSError) -> ServiceError:
+    code = error.errno or 0
+    reason = _REASONS.get(code) or (os.strerror(code) if code else "unknown reason")
+    return ServiceError(
+        f"The {what} cannot be written: {reason}",
+        where=str(path),
+        expected="a place with room and the permission to write",
+        hint="make room or choose another place, then run again",
+    )
 
 
 def _flush(path: Path) -> None:

@@ -211,7 +211,7 @@ def test_the_body_of_a_notification_names_no_message() -> None:
     from pipelines.notify import _BODY, TOLD
 
     failed = {"Failed", "Crashed", "TimedOut", "Late"}
-    assert set(TOLD) == failed | {"Fallback", "Proposed"}
+    assert set(TOLD) == failed | {"Fallback", "Proposed", "Released"}
     body = json.dumps(_BODY)
     assert "message" not in body
     assert "parameters" not in body
