@@ -16,6 +16,8 @@ from pathlib import Path
 __all__ = ["DaskCluster", "dask_cluster"]
 
 REPOSITORY = Path(__file__).parents[1]
+# Functions that tests send stand at the top of their own modules, named as pytest does.
+IMPORTED = ("", "src", "tests/unit", "tests/flows")
 WAIT = 90  # seconds that a busy machine may take to start a process
 
 
@@ -129,7 +131,7 @@ def dask_cluster(
     with tempfile.TemporaryDirectory(prefix="mlstats-dask-") as made:
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "src")]),
+            "PYTHONPATH": os.pathsep.join(str(REPOSITORY / each) for each in IMPORTED),
             "PYTHONUNBUFFERED": "1",
             **(tls or {}),
             **variables,
