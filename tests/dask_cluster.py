@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,17 +94,11 @@ class DaskCluster:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """End all, also what was stopped with a signal."""
-        for process in reversed(self.started):
-            for number in (signal.SIGCONT, signal.SIGTERM):
-                with suppress(ProcessLookupError):
-                    process.send_signal(number)
+        """End all; nothing of theirs is to be kept, so none is asked."""
         for process in self.started:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()
+        for process in self.started:
+            process.wait()
 
 
 @contextmanager

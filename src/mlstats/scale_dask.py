@@ -1,4 +1,4 @@
-"""Blocks on the workers of a Dask cluster; the only home of ``distributed``.
+"""Blocks on the workers of a Dask cluster.
 
 The function is the result of a task of its own, named by the digest of its content:
 each worker gets it once, from the scheduler or from another worker, and where the
@@ -21,9 +21,9 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from importlib import util
 from typing import Any, Final, TypeVar
 
+from mlstats import scale_connection
 from mlstats.block_calls import packed, results
 from mlstats.cluster_errors import (
     out_of_reach,
@@ -31,7 +31,7 @@ from mlstats.cluster_errors import (
     told,
     without_workers,
 )
-from mlstats.errors import ConfigError, MlstatsError, ServiceError
+from mlstats.errors import MlstatsError, ServiceError
 from mlstats.scale_worker import Sealed, load, run, versions
 
 __all__ = ["map_on_dask"]
@@ -40,7 +40,6 @@ _Block = TypeVar("_Block")
 _Result = TypeVar("_Result")
 
 # All in seconds.
-_CONNECT: Final = 30.0  # in which a scheduler has to answer, at first and later on
 _NO_WORKERS: Final = 120.0  # in which a worker has to come: a cluster may start them
 _TICK: Final = 1.0  # between two looks at the scheduler
 _CLOSE: Final = 5.0
@@ -90,12 +89,7 @@ def map_on_dask(
     MethodError
         In place of any other exception, and where a block ends its worker each time.
     """
-    if util.find_spec("distributed") is None:
-        raise ConfigError(
-            "Dask is not installed",
-            where="MLSTATS_SCALE or --scale",
-            hint='pip install "mlstats[dask]"',
-        )
+    scale_connection.require_dask()
     return _mapped(function, blocks, address, ordered)
 
 
@@ -111,12 +105,6 @@ def _mapped(
         yield from results(blocks, cluster.submit, cluster.limit, ordered)
     finally:
         cluster.close()
-
-
-def _quieten() -> None:
-    """Keep what Dask says of a lost connection from the terminal: we tell it once."""
-    for name in ("client", "core", "batched", "comm", "utils"):
-        logging.getLogger(f"distributed.{name}").setLevel(logging.CRITICAL)
 
 
 # -- on the client -----------------------------------------------------------------
@@ -173,24 +161,7 @@ class _Cluster:
         self._loop.close()
 
     async def _connect(self) -> None:
-        import distributed
-
-        # mypy: Dask's client has types for some of its arguments only.
-        client: Callable[..., Any] = distributed.Client
-        _quieten()
-        try:
-            # A second limit, because Dask's does not hold for each of its steps.
-            self._client = await asyncio.wait_for(
-                client(
-                    self._address,
-                    asynchronous=True,
-                    set_as_default=False,
-                    timeout=_CONNECT,
-                ),
-                _CONNECT + 1,
-            )
-        except Exception as error:
-            raise out_of_reach(self._address, error, _CONNECT) from None
+        self._client = await scale_connection.connected(self._address)
         self._look(await self._client.scheduler.identity(n_workers=-1))
         self._watching = asyncio.create_task(self._watch())
 
@@ -334,16 +305,19 @@ class _Cluster:
     async def _watch(self) -> None:
         """Look at the scheduler all the time; without it blocks would wait for ever."""
         heard = worked = time.monotonic()
+        patience = scale_connection.CONNECT
         while self._failure is None:
             try:
                 asked = self._client.scheduler.identity(n_workers=-1)
-                self._look(await asyncio.wait_for(asked, _CONNECT))
+                self._look(await asyncio.wait_for(asked, patience))
                 heard = time.monotonic()
             except MlstatsError as error:
                 self._failure = error
             except Exception as error:
-                if time.monotonic() - heard > _CONNECT:
-                    self._failure = out_of_reach(self._address, error, _CONNECT)
+                if time.monotonic() - heard > patience:
+                    self._failure = out_of_reach(
+                        self._address, error, scale_connection.CONNECT
+                    )
             if self._workers:
                 worked = time.monotonic()
             elif time.monotonic() - worked > _NO_WORKERS:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlstats import scale_dask
+from mlstats import scale_connection, scale_dask
 from mlstats.errors import (
     ConfigError,
     ContractError,
@@ -284,7 +284,7 @@ def test_a_worker_that_comes_later_is_used(fresh) -> None:
 
 
 def test_dask_that_is_not_installed_is_told_with_what_to_install(monkeypatch) -> None:
-    monkeypatch.setattr(scale_dask.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(scale_connection.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="not installed") as raised:
         map_blocks(square, [1], workers=Scale("tcp://127.0.0.1:8786"))
     assert raised.value.hint == 'pip install "mlstats[dask]"'
@@ -347,16 +347,16 @@ def test_a_scheduler_that_is_killed_is_one_error(fresh) -> None:
 
 def test_a_scheduler_that_hangs_is_one_error(fresh, monkeypatch) -> None:
     made = fresh(1)
+    monkeypatch.setattr(scale_connection, "CONNECT", 5.0)
     results = map_blocks(slowly, range(50), workers=Scale(made.address))
     next(results)
-    monkeypatch.setattr(scale_dask, "_CONNECT", 2.0)
     made.scheduler.send_signal(signal.SIGSTOP)
     with pytest.raises(ServiceError, match="does not answer"):
         list(results)
 
 
 def test_a_scheduler_that_is_not_there_is_one_error(monkeypatch) -> None:
-    monkeypatch.setattr(scale_dask, "_CONNECT", 2.0)
+    monkeypatch.setattr(scale_connection, "CONNECT", 2.0)
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(ServiceError, match="does not answer") as raised:
         list(map_blocks(square, range(3), workers=Scale(address)))
