@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlstats.scale_option import ScaleOption
+
 if TYPE_CHECKING:
     from mlstats.produced import Produced
 
@@ -29,6 +31,7 @@ def produce(
         bool,
         typer.Option("--back-cast", help="Ask the version in the shadow, publish not."),
     ] = False,
+    scale: ScaleOption = None,
 ) -> None:
     """Produce a reference period, beside the baseline, to a release."""
     from mlstats.period import PeriodRange

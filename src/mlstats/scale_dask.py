@@ -1,4 +1,4 @@
-"""Blocks on the workers of a Dask cluster; the only home of ``distributed``.
+"""Blocks on the workers of a Dask cluster.
 
 The function is the result of a task of its own, named by the digest of its content:
 each worker gets it once, from the scheduler or from another worker, and where the
@@ -21,13 +21,18 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from importlib import util
 from typing import Any, Final, TypeVar
 
-from mlstats.block_calls import not_sent, packed, results
-from mlstats.errors import ConfigError, MethodError, MlstatsError, ServiceError
-from mlstats.guard import store_refused
-from mlstats.scale_worker import Sealed, load, other_versions, run, versions
+from mlstats import scale_connection
+from mlstats.block_calls import packed, results
+from mlstats.cluster_errors import (
+    out_of_reach,
+    several_threads,
+    told,
+    without_workers,
+)
+from mlstats.errors import MlstatsError, ServiceError
+from mlstats.scale_worker import Sealed, load, run, versions
 
 __all__ = ["map_on_dask"]
 
@@ -35,17 +40,16 @@ _Block = TypeVar("_Block")
 _Result = TypeVar("_Result")
 
 # All in seconds.
-_CONNECT: Final = 30.0  # in which a scheduler has to answer, at first and later on
 _NO_WORKERS: Final = 120.0  # in which a worker has to come: a cluster may start them
 _TICK: Final = 1.0  # between two looks at the scheduler
 _CLOSE: Final = 5.0
-# A block is sent a second time where it takes longer than this, and than so many
-# times what others took.
+_SILENT: Final = 10.0  # after which a worker that says nothing gets no more blocks
+# A block is sent a second time where it takes longer than this and its worker is
+# silent, or where it takes so many times what others took and workers are idle.
 _LATE: Final = 10.0
 _LATE_TIMES: Final = 4.0
 
 _CAUTION: Final = "distributed.admin.large-graph-warning-threshold"
-_RERUN: Final = "run it again when it is back: finished parts are kept"
 
 
 def map_on_dask(
@@ -85,12 +89,7 @@ def map_on_dask(
     MethodError
         In place of any other exception, and where a block ends its worker each time.
     """
-    if util.find_spec("distributed") is None:
-        raise ConfigError(
-            "Dask is not installed",
-            where="MLSTATS_SCALE or --scale",
-            hint='pip install "mlstats[dask]"',
-        )
+    scale_connection.require_dask()
     return _mapped(function, blocks, address, ordered)
 
 
@@ -124,14 +123,17 @@ class _Cluster:
         self._function_key = f"mlstats-function-{hashlib.sha256(function).hexdigest()}"
         self._run = f"mlstats-block-{uuid.uuid4().hex}"
         self._numbers = itertools.count()
-        self._workers: set[str] = set()
+        self._workers: frozenset[str] = frozenset()
+        self._silent: frozenset[str] = frozenset()
         self._open = 0
         self._took: deque[float] = deque(maxlen=200)
         self._failure: MlstatsError | None = None
-        self._functions: dict[frozenset[str], Any] = {}
+        self._functions: dict[bool, Any] = {}
         self._client: Any = None
         self._watching: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
+        # What Dask's own tasks leave behind when they are cancelled is no news.
+        self._loop.set_exception_handler(lambda loop, context: None)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def open(self) -> None:
@@ -159,24 +161,7 @@ class _Cluster:
         self._loop.close()
 
     async def _connect(self) -> None:
-        import distributed
-
-        # mypy: Dask's client has types for some of its arguments only.
-        client: Callable[..., Any] = distributed.Client
-        _quieten()
-        try:
-            # A second limit, because Dask's does not hold for each of its steps.
-            self._client = await asyncio.wait_for(
-                client(
-                    self._address,
-                    asynchronous=True,
-                    set_as_default=False,
-                    timeout=_CONNECT,
-                ),
-                _CONNECT + 1,
-            )
-        except Exception as error:
-            raise _out_of_reach(self._address, error) from None
+        self._client = await scale_connection.connected(self._address)
         self._look(await self._client.scheduler.identity(n_workers=-1))
         self._watching = asyncio.create_task(self._watch())
 
@@ -210,13 +195,15 @@ class _Cluster:
         except MlstatsError:
             raise
         except Exception as error:
-            raise self._failure or _told(error, self._address) from None
+            failure = self._failure or told(error, self._address)
+            if not isinstance(failure, ServiceError):
+                self._failure = failure
+            raise failure from None
         finally:
             self._open -= 1
             for attempt in attempts:
                 attempt.cancel()
             await asyncio.gather(*attempts, return_exceptions=True)
-        self._took.append(time.monotonic() - began)
         result, raised = pickle.loads(content)
         if raised is not None:
             raise raised
@@ -238,11 +225,12 @@ class _Cluster:
                 raise self._failure
             if done:
                 return bytes(done.pop().result())
-            if len(attempts) == 1 and self._is_late(began):
+            if len(attempts) == 1:
                 key = f"{self._run}-{number}"
-                others = await self._others(key)
+                others = await self._elsewhere(key, time.monotonic() - began)
                 if others:
-                    attempts.append(self._attempt(f"{key}-again", block, others))
+                    again = self._attempt(f"{key}-again", block, others)
+                    attempts.append(again)
 
     def _attempt(
         self, key: str, block: bytes, workers: frozenset[str] = frozenset()
@@ -250,28 +238,32 @@ class _Cluster:
         return asyncio.create_task(self._answer(key, block, workers), name=key)
 
     async def _answer(self, key: str, block: bytes, workers: frozenset[str]) -> bytes:
-        future = self._submit(
-            run, self._function(workers), Sealed(block), key=key, workers=workers
-        )
+        began = time.monotonic()
+        if self._silent and not workers:
+            workers = self._workers
+        function = self._function(workers)
+        future = self._submit(run, function, Sealed(block), key=key, workers=workers)
         try:
-            return bytes((await future).content)
+            content = bytes((await future).content)
         finally:
             future.release()
+        self._took.append(time.monotonic() - began)
+        return content
 
     def _function(self, workers: frozenset[str]) -> Any:
-        """Return the function's future; a second one for a second attempt.
+        """Return the function's future, a second one where some workers are avoided.
 
-        The first may lie on the worker alone that does not answer.
+        The first may lie on one of those alone, and would not be sent on.
         """
-        if workers not in self._functions:
-            again = f"-{len(self._functions)}-{self._run}" if workers else ""
-            self._functions[workers] = self._submit(
+        second = bool(workers)
+        if second not in self._functions:
+            self._functions[second] = self._submit(
                 load,
                 Sealed(self._content),
-                key=self._function_key + again,
+                key=self._function_key + (f"-{self._run}" if second else ""),
                 workers=workers,
             )
-        return self._functions[workers]
+        return self._functions[second]
 
     def _submit(
         self, task: Callable[..., Any], *given: Any, key: str, workers: frozenset[str]
@@ -291,102 +283,57 @@ class _Cluster:
                 pure=False,
             )
 
-    def _is_late(self, began: float) -> bool:
-        """Tell whether a block takes long while workers have nothing else to do."""
-        if not self._took or self._open > len(self._workers):
-            return False
-        usual = statistics.median(self._took)
-        return time.monotonic() - began > max(_LATE, _LATE_TIMES * usual)
-
-    async def _others(self, key: str) -> frozenset[str]:
-        """Return the workers besides the one that has a block, where that is known."""
+    async def _elsewhere(self, key: str, age: float) -> frozenset[str]:
+        """Return the workers to which a block that is late is sent too."""
+        idle = bool(self._took) and self._open <= len(self._workers)
+        long = idle and age > _LATE_TIMES * statistics.median(self._took)
+        if age <= _LATE or not (long or self._silent):
+            return frozenset()
         scheduler = self._client.scheduler
         holding = (await scheduler.who_has(keys=[key])).get(key) or ()
         processing = await scheduler.processing(workers=None)
-        slow = {*holding, *(worker for worker, has in processing.items() if key in has)}
-        return frozenset(self._workers - slow) if slow else frozenset()
+        has = {
+            *holding,
+            *(worker for worker, keys in processing.items() if key in keys),
+        }
+        if has and (long or has <= self._silent):
+            return self._workers - has
+        return frozenset()
 
     # -- the scheduler
 
     async def _watch(self) -> None:
         """Look at the scheduler all the time; without it blocks would wait for ever."""
         heard = worked = time.monotonic()
+        patience = scale_connection.CONNECT
         while self._failure is None:
             try:
                 asked = self._client.scheduler.identity(n_workers=-1)
-                self._look(await asyncio.wait_for(asked, _CONNECT))
+                self._look(await asyncio.wait_for(asked, patience))
                 heard = time.monotonic()
             except MlstatsError as error:
                 self._failure = error
             except Exception as error:
-                if time.monotonic() - heard > _CONNECT:
-                    self._failure = _out_of_reach(self._address, error)
+                if time.monotonic() - heard > patience:
+                    self._failure = out_of_reach(
+                        self._address, error, scale_connection.CONNECT
+                    )
             if self._workers:
                 worked = time.monotonic()
             elif time.monotonic() - worked > _NO_WORKERS:
-                self._failure = _without_workers(self._address)
+                self._failure = without_workers(self._address, _NO_WORKERS)
             await asyncio.sleep(_TICK)
 
-    def _look(self, told: Mapping[str, Any]) -> None:
+    def _look(self, found: Mapping[str, Any]) -> None:
         workers = {
             address: worker
-            for address, worker in told["workers"].items()
+            for address, worker in found["workers"].items()
             if worker["status"] == "running"
         }
         if any(worker["nthreads"] > 1 for worker in workers.values()):
-            raise _threads(self._address)
-        self._workers = set(workers)
-
-
-# -- what is told ------------------------------------------------------------------
-
-
-def _quieten() -> None:
-    """Keep what Dask says of a lost connection from the terminal: we tell it once."""
-    for name in ("client", "core", "batched", "comm", "utils"):
-        logging.getLogger(f"distributed.{name}").setLevel(logging.CRITICAL)
-
-
-def _told(error: Exception, address: str) -> MlstatsError:
-    """Return what happened to a block, without what Dask says of it."""
-    from distributed import CancelledError, KilledWorker
-
-    if isinstance(error, KilledWorker):
-        return MethodError(
-            "A block ended each worker that it was given to",
-            hint="most often memory: take smaller blocks, or workers with more memory",
-        )
-    if isinstance(error, CancelledError):
-        return ServiceError(
-            "The Dask scheduler was lost in the middle", where=address, hint=_RERUN
-        )
-    if isinstance(error, ModuleNotFoundError) or "deserialization" in str(error):
-        return other_versions([f"{type(error).__name__} where a block was unpacked"])
-    return store_refused(error) or not_sent(error)
-
-
-def _out_of_reach(address: str, error: Exception) -> ServiceError:
-    return ServiceError(
-        f"The Dask scheduler does not answer ({type(error).__name__})",
-        where=address,
-        expected=f"an answer within {_CONNECT:.0f} seconds",
-        hint=f"{_RERUN}; tls:// needs the certificates that docs/cluster.md names",
-    )
-
-
-def _without_workers(address: str) -> ServiceError:
-    return ServiceError(
-        f"The Dask scheduler has had no worker for {_NO_WORKERS:.0f} seconds",
-        where=address,
-        expected="at least one worker that is not paused",
-        hint=f"start workers, with more memory where they ended; {_RERUN}",
-    )
-
-
-def _threads(address: str) -> ServiceError:
-    return ServiceError(
-        "A Dask worker has more than one thread, so blocks would share its memory",
-        where=address,
-        expected="workers that work on one block at a time",
-        hint="start them as: dask worker --nthreads 1 --nworkers N",
-    )
+            raise several_threads(self._address)
+        # Compared with each other: the clocks of two machines differ.
+        seen = {address: worker["last_seen"] for address, worker in workers.items()}
+        last = max(seen.values(), default=0.0)
+        self._silent = frozenset(x for x in seen if last - seen[x] > _SILENT)
+        self._workers = frozenset(seen) - self._silent

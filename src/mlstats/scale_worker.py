@@ -14,14 +14,14 @@ from importlib import metadata
 from typing import Any, Final
 
 from mlstats.block_calls import guarded, not_sent, packed, use_one_thread
-from mlstats.errors import MlstatsError, ServiceError
+from mlstats.cluster_errors import other_versions
+from mlstats.errors import MlstatsError
 
 __all__ = [
     "Loaded",
     "Sealed",
     "differences",
     "load",
-    "other_versions",
     "run",
     "versions",
 ]
@@ -65,6 +65,8 @@ def load(sealed: Sealed, wanted: dict[str, str]) -> Loaded:
         return Loaded(pickle.loads(sealed.content), None)
     except MlstatsError as error:
         return Loaded(None, error.with_traceback(None))
+    except ModuleNotFoundError as error:
+        return Loaded(None, other_versions([f"no module {error.name}"], wanted))
     except Exception as error:
         return Loaded(None, not_sent(error))
 
@@ -92,7 +94,7 @@ def _fit(wanted: dict[str, str]) -> None:
     _prepare()
     wrong = differences(wanted, versions())
     if wrong:
-        raise other_versions(wrong)
+        raise other_versions(wrong, wanted)
 
 
 @cache
@@ -119,12 +121,3 @@ def differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str
         for name, version in wanted.items()
         if found.get(name) != version
     ]
-
-
-def other_versions(wrong: list[str]) -> ServiceError:
-    """Return the error of a worker whose results could differ."""
-    return ServiceError(
-        f"A Dask worker has another environment: {', '.join(wrong)}",
-        expected=", ".join(f"{name} {has}" for name, has in versions().items()),
-        hint="give scheduler and workers the environment of this process",
-    )
