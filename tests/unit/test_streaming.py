@@ -222,7 +222,7 @@ def test_the_key_of_a_run_is_the_same_in_every_process(tmp_path):
     told = (
         "from mlstats.editimpute import EditSet, HotDeck, Variable;"
         "from mlstats.editimpute.treated_blocks import identity;"
-        "edits = EditSet.from_texts(['k in {\"x\", \"y\", \"zz\"}'],"
+        'edits = EditSet.from_texts([\'k in {"x", "y", "zz"}\'],'
         " {'k': Variable(missing_allowed=True)});"
         "print(identity(edits, HotDeck(['k']), {'a', 'b', 'c'}, identity))"
     )

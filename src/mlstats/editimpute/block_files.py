@@ -18,7 +18,7 @@ import pandas as pd
 from mlstats.delimited import recognise_separator
 from mlstats.errors import ConfigError, ContractError, SourceError, nearest
 
-__all__ = ["FileBlock", "Reading", "RecordFiles", "source_files"]
+__all__ = ["FileBlock", "Reading", "RecordFiles", "copy_of_text", "source_files"]
 
 _HEAD = 64 * 1024
 _COPIED_ROWS = 65_536
@@ -99,7 +99,9 @@ class Reading:
         except (pa.ArrowException, OSError):
             # Its message quotes the record, so it is not passed on.
             where = block.pieces[0][0] if len(block.pieces) == 1 else None
-            raise SourceError("The file cannot be read as a table", where=where) from None
+            raise SourceError(
+                "The file cannot be read as a table", where=where
+            ) from None
         if self.unit is None:
             frame.index = pd.RangeIndex(block.start, block.start + len(frame))
             return frame
@@ -155,7 +157,9 @@ class Reading:
                 at += len(batch)
                 if at >= first + rows:
                     break
-        return pa.Table.from_batches(batches).select(self.schema.names).cast(self.schema)
+        return (
+            pa.Table.from_batches(batches).select(self.schema.names).cast(self.schema)
+        )
 
     def _frame(self, table: Any) -> pd.DataFrame:
         import pyarrow as pa

@@ -61,7 +61,9 @@ class ChainOnPool:
         if how.rounds < 1 or how.neighbours < 1:
             raise ConfigError("A chain needs a round and a neighbour at least")
         if how.sharpness != 1:
-            raise cannot_fit("A sharpness", "it keeps the frequencies of all recipients")
+            raise cannot_fit(
+                "A sharpness", "it keeps the frequencies of all recipients"
+            )
         columns = list(pool.columns) if how.predictors is None else how.predictors
         there = [name for name in pool.columns if pool[name].notna().any()]
         targets = [name for name in there if name in set(asked)]
@@ -179,7 +181,9 @@ class _Coding:
 class _Link:
     """The models of one variable."""
 
-    def __init__(self, chain: ChainOnPool, place: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, chain: ChainOnPool, place: int, rng: np.random.Generator
+    ) -> None:
         how, self.place = chain.how, place
         self.name = chain.used[place]
         self.others = np.arange(len(chain.used)) != place
@@ -219,7 +223,9 @@ class _Link:
         for number, part in enumerate(self.parts):
             rows = np.flatnonzero(kind == number)
             if len(rows):
-                value[rows], donors[rows] = part.of(X[rows], draws.take(rows), self.name)
+                value[rows], donors[rows] = part.of(
+                    X[rows], draws.take(rows), self.name
+                )
         return value, donors
 
 
@@ -268,7 +274,9 @@ class _Matching:
                 return ours
         some = some_of(rows, fit.learner.fit_rows, fit.rng)
         seed = int(fit.rng.integers(2**31))
-        self.models = [fit.learner.regression(fit.X[some], fit.y[some], fit.kinds, seed)]
+        self.models = [
+            fit.learner.regression(fit.X[some], fit.y[some], fit.kinds, seed)
+        ]
         return np.asarray(self.models[0].predict(fit.X[rows]))
 
     def of(self, X: Floats, draws: UnitDraws, name: str) -> tuple[Floats, Ints]:

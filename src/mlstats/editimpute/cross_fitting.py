@@ -59,7 +59,8 @@ def fold_models(
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, list[Any]]:
     """Return the predictions of donors and the models of :func:`unseen_predictions`."""
-    ours, models = np.full(len(donors), np.nan), []
+    ours = np.full(len(donors), np.nan)
+    models: list[Any] = []
     if len(donors) < FEWEST:
         return ours, models
     if len(donors) >= 2 * learner.fit_rows:

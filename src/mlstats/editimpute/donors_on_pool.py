@@ -120,7 +120,7 @@ class NearestOnPool:
     def givers(self, depth: int, one: int) -> Ints:
         """Return the donors of a class."""
         members = self.classes[depth].members[one]
-        return members[self.able[members]]
+        return np.asarray(members[self.able[members]])
 
     def ranks(self, depth: int, one: int) -> _ClassRanks:
         """Return the ranks of a class."""
@@ -172,9 +172,7 @@ class _Asked:
         places = frame.columns.get_indexer(pd.Index(on.fields))
         self.data[cells[:, places]] = np.nan
         after = on.how.post_edits
-        self.post = (
-            None if after is None else PostEdits(after, frame, cells, on.pool)
-        )
+        self.post = None if after is None else PostEdits(after, frame, cells, on.pool)
 
     def find(self, depth: int, one: int, rows: Ints) -> None:
         """Find the donors of recipients of a class."""

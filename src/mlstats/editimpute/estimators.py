@@ -145,7 +145,6 @@ class EstimatorImputer(Imputer):
             frame, values, full, method=methods, done=methods != "", reasons=reasons
         )
 
-
     def fitted(
         self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
     ) -> EstimatorsOnPool:

@@ -21,6 +21,8 @@ __all__ = ["EstimatorsOnPool"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+# Coefficients, and the residuals to draw from.
+_Taken = tuple[Floats, Floats]
 
 
 class EstimatorsOnPool:
@@ -44,7 +46,9 @@ class EstimatorsOnPool:
             raise cannot_fit(
                 "An estimator with_imputed", "nothing in the pool is imputed"
             )
-        self.steps = [_FittedStep(number, step, pool) for number, step in enumerate(steps)]
+        self.steps = [
+            _FittedStep(number, step, pool) for number, step in enumerate(steps)
+        ]
 
     def treat(
         self,
@@ -95,7 +99,9 @@ class _FittedStep:
         x = np.column_stack(
             [np.empty((len(pool), 0)), *(_numbers(pool[a]) for a in step.auxiliary)]
         )
-        weight = np.ones(len(pool)) if step.weight is None else _numbers(pool[step.weight])
+        weight = (
+            np.ones(len(pool)) if step.weight is None else _numbers(pool[step.weight])
+        )
         used = np.isfinite(y) & np.isfinite(weight) & np.isfinite(x).all(axis=1)
         if not step.negative:
             used &= (np.nan_to_num(y) >= 0) & (np.nan_to_num(x) >= 0).all(axis=1)
@@ -110,9 +116,10 @@ class _FittedStep:
         given = np.column_stack([np.empty((len(frame), 0)), *x])
         value = np.full(len(frame), np.nan)
         for one in np.unique(number[number >= 0]):
-            if self.fits[one] is None:
+            fit = self.fits[one]
+            if fit is None:
                 continue
-            coefficients, errors = self.fits[one]
+            coefficients, errors = fit
             rows = np.flatnonzero(number == one)
             value[rows] = self._value(given[rows], coefficients)
             if len(errors):
@@ -120,14 +127,16 @@ class _FittedStep:
                 value[rows] += errors[place]
         return value
 
-    def _fit(self, y: Floats, x: Floats, weight: Floats, rows: Ints) -> tuple | None:
+    def _fit(self, y: Floats, x: Floats, weight: Floats, rows: Ints) -> _Taken | None:
         step = self.step
         alone = step.estimator in ("previous", "auxiliary_trend") and not step.residual
         if len(rows) < (0 if alone else max(step.min_records, 1)):
             return None
         coefficients = self._coefficients(y[rows], x[rows], weight[rows])
         errors = y[rows] - self._value(x[rows], coefficients)
-        return coefficients, errors[np.isfinite(errors)] if step.residual else errors[:0]
+        return coefficients, errors[np.isfinite(errors)] if step.residual else errors[
+            :0
+        ]
 
     def _coefficients(self, y: Floats, x: Floats, weight: Floats) -> Floats:
         estimator = self.step.estimator

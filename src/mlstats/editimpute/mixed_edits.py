@@ -97,7 +97,7 @@ def mend(
     compiled = fitter.compiled
     records = encode(values, hard, compiled)
     free = mask[list(compiled.names)].to_numpy(dtype=bool) & ~records.missing
-    fails = fitter.broken(records).any(axis=1)
+    fails = np.asarray(fitter.broken(records).any(axis=1))
     if pool is not None:
         lead = np.zeros(len(pool), dtype=bool)
         records = _joined(pool, records)

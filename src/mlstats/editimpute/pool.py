@@ -157,4 +157,4 @@ def able_donors(gaps: Bools, wanted: Bools) -> Iterator[tuple[Ints, Bools]]:
     kinds, number = np.unique(wanted[:, gappy], axis=0, return_inverse=True)
     for i, kind in enumerate(kinds):
         rows = np.flatnonzero(number.reshape(-1) == i)
-        yield rows, ~gaps[:, gappy[kind]].any(axis=1)
+        yield rows, np.asarray(~gaps[:, gappy[kind]].any(axis=1))

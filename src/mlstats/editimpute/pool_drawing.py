@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,6 +69,7 @@ class Drawing:
     class_rows: int
 
     def __call__(self, block: FileBlock) -> Drawn:
+        """Return what may be among the donors, and what was seen."""
         frame = self.reading.frame(block)
         for name in self.by:
             if name not in frame:
@@ -114,7 +115,7 @@ class Drawing:
 
 
 def draw_pool(
-    drawing: Drawing, parts: Sequence[Drawn] | object
+    drawing: Drawing, parts: Iterable[Drawn]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the donors of a file from those of its blocks, and the columns asked.
 
@@ -127,7 +128,7 @@ def draw_pool(
     numbers = np.zeros(0)
     hashes: list[npt.NDArray[np.uint64]] = []
     asked: set[str] = set()
-    for part in parts:  # type: ignore[attr-defined]
+    for part in parts:
         hashes.append(part.hashes)
         asked |= part.asked
         both = part.donors if pool is None else pd.concat([pool, part.donors])

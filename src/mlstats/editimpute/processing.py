@@ -264,9 +264,13 @@ def _treated(chosen: Chosen, how: _How, donors: Pool | None) -> list[Any]:
         steps.append(_with_donors(how, work, mask, structural, donors.donors))
     else:
         rows = np.flatnonzero(mask.to_numpy().any(axis=1))
-        parts = (cells.iloc[rows] for cells in (work, mask))
-        never = structural.iloc[rows]
-        steps.append(donors.imputer.treat(*parts, how.draws.take(rows), never))
+        found = donors.imputer.treat(
+            work.iloc[rows],
+            mask.iloc[rows],
+            how.draws.take(rows),
+            structural.iloc[rows],
+        )
+        steps.append(found)
     return steps
 
 

@@ -265,7 +265,9 @@ def process_file(
         stack.enter_context(sole_user(folder, target))
         store = BlockStore(folder, identity(__version__, states, how, text, asked))
         if files[0].suffix.lower() != ".parquet":
-            files = [_copied(files[0], store.folder, separator, encoding, unit, numbers)]
+            files = [
+                _copied(files[0], store.folder, separator, encoding, unit, numbers)
+            ]
         records = RecordFiles.open(files, unit, numbers, decimal)
         drawing = Drawing(
             records.reading,
@@ -361,7 +363,9 @@ def _mapped(
                 f"The treatment cannot be sent to a worker: {type(error).__name__}",
                 expected="imputer, mask and structural from the top of a module",
             ) from None
-    done = map_blocks(work, blocks, workers=workers, ordered=False)
+    # The blocks may go to a cluster; what it is is not read here.
+    where: Any = workers
+    done = map_blocks(work, blocks, workers=where, ordered=False)
     return progress(done, len(blocks), title)
 
 

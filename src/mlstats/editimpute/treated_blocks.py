@@ -258,12 +258,13 @@ def identity(*parts: Any) -> str:
 def _tell(value: Any, tell: Callable[[bytes], Any]) -> None:
     tell(f"<{type(value).__qualname__}".encode())
     if isinstance(value, pd.DataFrame | pd.Series | pd.Index):
-        for column in value.to_frame().items() if value.ndim == 1 else value.items():
-            tell(str(column[0]).encode())
-            tell(pd.util.hash_pandas_object(column[1]).to_numpy().tobytes())
+        tell(pickle.dumps(getattr(value, "columns", None)))
+        tell(pd.util.hash_pandas_object(value).to_numpy().tobytes())
     elif isinstance(value, np.ndarray):
         tell(str((value.dtype, value.shape)).encode())
-        tell(value.tobytes() if value.dtype != object else repr(value.tolist()).encode())
+        tell(
+            value.tobytes() if value.dtype != object else repr(value.tolist()).encode()
+        )
     elif isinstance(value, Mapping):
         for key, one in value.items():
             tell(repr(key).encode())
@@ -283,8 +284,8 @@ def _tell_object(value: Any, tell: Callable[[bytes], Any]) -> None:
         tell(f"{value.__module__}.{value.__qualname__}".encode())
         with contextlib.suppress(OSError, TypeError):
             tell(inspect.getsource(value).encode())
-        if getattr(value, "__closure__", None):
-            _tell([cell.cell_contents for cell in value.__closure__], tell)
+        closure: Any = getattr(value, "__closure__", None)
+        _tell([cell.cell_contents for cell in closure or ()], tell)
     elif is_dataclass(value):
         for field in fields(value):
             _tell(getattr(value, field.name), tell)
