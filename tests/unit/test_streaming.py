@@ -1,6 +1,8 @@
 """A file in blocks: nothing lost, whole or not there, the same for any block size."""
 
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 
@@ -36,9 +38,9 @@ DONOR = NearestDonor(["c"], min_donors=1, min_percent=0)
 class FailingAt:
     """A hot-deck that fails in its calls from one on, until it is mended."""
 
-    def __init__(self, calls, first):
-        self.calls, self.first = calls, first
-        calls.mkdir()
+    def __init__(self, calls, first, kills=False):
+        self.calls, self.first, self.kills = calls, first, kills
+        calls.mkdir(exist_ok=True)
 
     def fitted(self, pool, *, seed, asked):
         return FailingDeck(self, HotDeck().fitted(pool, seed=seed, asked=asked))
@@ -53,6 +55,8 @@ class FailingDeck:
         count = len(list(calls.glob("[0-9]*"))) + 1
         (calls / str(count)).touch()
         if count >= self.how.first and not (calls / "mended").exists():
+            if self.how.kills:
+                os.kill(os.getpid(), signal.SIGKILL)
             raise RuntimeError("no more")
         return self.deck.treat(frame, mask, draws, structural)
 
@@ -193,6 +197,32 @@ def test_a_rerun_goes_on_from_finished_blocks(frame, tmp_path):
     assert found.cells.read_bytes() == fresh.cells.read_bytes()
     pd.testing.assert_frame_equal(found.counts, fresh.counts)
     pd.testing.assert_frame_equal(found.review, fresh.review)
+
+
+def run_and_be_killed(source, out, calls, how):
+    process_file(source, out, EDITS, FailingAt(calls, 7, kills=True), **how)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a signal that cannot be caught")
+def test_a_killed_run_leaves_its_finished_blocks(frame, tmp_path):
+    source, out, calls = tmp_path / "records.csv", tmp_path / "out", tmp_path / "calls"
+    frame.to_csv(source, index=False)
+    how = {"unit": "id", "block_rows": 200, "seed": 1}
+    killed = multiprocessing.get_context("spawn").Process(
+        target=run_and_be_killed, args=(source, out, calls, how)
+    )
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert not out.exists()
+    kept = len(list((tmp_path / ".out.blocks").rglob("*.block")))
+    assert kept >= 3
+    (calls / "mended").touch()
+    again = FailingAt(calls, 7, kills=True)
+    found = process_file(source, out, EDITS, again, **how)
+    assert (found.blocks, found.computed) == (5, 5 - kept)
+    assert sorted(p.name for p in out.iterdir()) == ["cells.parquet", "values.parquet"]
+    assert not (tmp_path / ".out.blocks").exists()
 
 
 def test_finished_blocks_of_other_arguments_are_not_used(frame, tmp_path):
