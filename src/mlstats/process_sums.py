@@ -56,7 +56,11 @@ class ProcessSums:
         none, unnamed = np.zeros(len(units), dtype=int), np.array([""])
         sums = {
             name: RatioSums.of(
-                clusters, weight * inside, none, unnamed, value=value.astype(float)
+                clusters,
+                weight * inside,
+                none,
+                unnamed,
+                added=weight * inside * value,
             )
             for name, (value, inside) in told.items()
         }

@@ -99,6 +99,7 @@ class Entries:
         codes: np.ndarray,
         less: np.ndarray | None,
         added: np.ndarray,
+        taken: np.ndarray | None,
         width: int,
     ) -> Entries:
         """Add up what the units of each pair add to the classes.
@@ -108,22 +109,26 @@ class Entries:
         pair, codes : numpy.ndarray of int, shape (n,)
             Of each unit.
         less : numpy.ndarray of int, shape (n,), optional
-            Another coding, from which the same is taken.
+            Another coding, from which what is added is taken.
         added : numpy.ndarray, shape (n,)
             What each unit adds.
+        taken : numpy.ndarray, shape (n,), optional
+            What each unit takes from its class.
         width : int
             Number of classes.
         """
-        key, taken = pair * width + codes, np.empty(0)
+        key, minus_key = pair * width + codes, np.empty(0, dtype=np.int64)
+        away = np.empty(0)
         if less is not None:
             # Where both codings agree nothing is left, not even a rounding.
             apart = codes != less
-            taken = added[apart]
-            key = np.append(key[apart], pair[apart] * width + less[apart])
-            added = taken
-        row, keys = pd.factorize(key)
-        plus = np.bincount(row[: len(added)], added, minlength=len(keys))
-        minus = np.bincount(row[len(added) :], taken, minlength=len(keys))
+            key, minus_key = key[apart], pair[apart] * width + less[apart]
+            added = away = added[apart]
+        elif taken is not None:
+            minus_key, away = key, taken
+        row, keys = pd.factorize(np.append(key, minus_key))
+        plus = np.bincount(row[: len(key)], added, minlength=len(keys))
+        minus = np.bincount(row[len(key) :], away, minlength=len(keys))
         y = plus - minus
         y[np.abs(y) <= _ROUNDING * np.maximum(np.abs(plus), np.abs(minus))] = 0.0
         of_pair, code = np.divmod(keys, max(width, 1))

@@ -99,7 +99,8 @@ class RatioSums:
         classes: np.ndarray,
         *,
         group: tuple[np.ndarray, np.ndarray] | None = None,
-        value: np.ndarray | None = None,
+        added: np.ndarray | None = None,
+        taken: np.ndarray | None = None,
         less: np.ndarray | None = None,
     ) -> RatioSums:
         """Take the moments of units that hold whole clusters.
@@ -117,16 +118,16 @@ class RatioSums:
         group : (numpy.ndarray of int, numpy.ndarray of str), optional
             Of each unit the place of its group of a domain, and the sorted names;
             one group without a name otherwise.
-        value : numpy.ndarray, shape (n,), optional
-            What a unit adds to its class per weight; 1 without it.
+        added, taken : numpy.ndarray, shape (n,), optional
+            What a unit adds to its class, `weight` without it, and takes from it.
         less : numpy.ndarray of int, shape (n,), optional
             Another coding, whose shares are taken away.
         """
         number, groups = group or (np.zeros(len(codes), dtype=int), np.array([""]))
         width, strata = len(classes), len(clusters.strata)
         pairs, of_unit = Pairs.of(clusters, weight, number, len(groups))
-        added = weight if value is None else weight * value
-        entries = Entries.of(of_unit, codes, less, added, width)
+        added = weight if added is None else added
+        entries = Entries.of(of_unit, codes, less, added, taken, width)
         cell, row = ranked(pairs.at[entries.pair] * width + entries.code)
         at, code = cell // width, cell % width
         y = np.bincount(row, entries.y, minlength=len(cell))
