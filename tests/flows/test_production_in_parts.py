@@ -98,8 +98,7 @@ def test_what_is_kept_is_that_of_the_whole(
     whole: Release, produced: Release, name: str
 ) -> None:
     one, many = (table(r, f"confidential/{name}.parquet") for r in (whole, produced))
-    # The linear method adds in single precision, in blocks of the rows it is given.
-    pd.testing.assert_frame_equal(one, many, check_exact=False, rtol=1e-6)
+    pd.testing.assert_frame_equal(one, many, check_exact=True)
     assert produced.facts["counts"] == whole.facts["counts"]
 
 
@@ -286,7 +285,7 @@ def test_a_clerks_code_makes_the_next_revision(made: Office, tmp_path: Path) -> 
         found.append(second)
     for name in ("totals.parquet", "process.parquet", "confidential/units.parquet"):
         pd.testing.assert_frame_equal(
-            *(table(one, name) for one in found), check_exact=False, rtol=1e-6
+            *(table(one, name) for one in found), check_exact=False, rtol=1e-9
         )
 
 

@@ -26,6 +26,7 @@ from mlstats.coding.terms import (
     Block,
     Ints,
     counted,
+    in_order,
     plain,
     split_words,
     word_pieces,
@@ -137,7 +138,7 @@ class TermCounts(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         in_row, run = self._known.word_runs(row, number, words)
         in_word, piece = self._known.pieces(words)
         items = counted(in_word, piece, (len(words), len(self.names_["characters"])))
-        of_words = counted(row, number, (len(X), len(words)))
+        of_words = in_order(row, number, (len(X), len(words)))
         there, value, names = self.covariates_.values(X)
         covariates = plain(there, value, names, len(X))
         return {

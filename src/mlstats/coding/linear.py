@@ -23,6 +23,7 @@ from mlstats.coding.coder import CalibratedCoder, Objects, Scorer
 from mlstats.coding.dictionary import read_index
 from mlstats.coding.features import TextFeatures
 from mlstats.coding.saved_model import read_description, unreadable
+from mlstats.coding.terms import in_single
 from mlstats.coding.text import normalise
 from mlstats.errors import ConfigError, MethodError
 from mlstats.method import distinct_rows
@@ -181,7 +182,7 @@ class LinearText(CalibratedCoder):
             start += len(block.names)
             if kind == "characters":
                 by_word = block.items.astype(np.float32) @ weights
-                parts.append((block.rows.astype(np.float32), by_word))
+                parts.append((in_single(block.rows), by_word))
             else:
                 parts.append((block.counts.astype(np.float32), weights))
 
