@@ -17,7 +17,7 @@ __all__ = ["DaskCluster", "dask_cluster"]
 REPOSITORY = Path(__file__).parents[1]
 # Functions that tests send stand at the top of their own modules, named as pytest does.
 IMPORTED = ("", "src", "tests/unit", "tests/flows")
-WAIT = 90  # seconds that a busy machine may take to start a process
+WAIT = 60  # seconds that a busy machine may take to start a process
 
 
 @dataclass
@@ -66,6 +66,7 @@ class DaskCluster:
         count = self.logs().count("Register worker")
         process = self._start(
             "worker", self.address, "--nthreads", "1", "--no-nanny", *words,
+            "--protocol", self.address.partition(":")[0],
             "--host", "127.0.0.1", "--local-directory", str(self.folder / "space"),
         )  # fmt: skip
         self._wait_for("Register worker", count + 1)

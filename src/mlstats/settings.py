@@ -210,7 +210,7 @@ def scale_address(text: str) -> str:
 
 def _nearest_scale(text: str) -> str:
     """Return the address that was meant most likely; 8786 is the scheduler's usual."""
-    if nearest(text.strip().lower(), [LOCAL, "dask"]):
+    if ":" not in text and nearest(text.strip().lower(), [LOCAL, "dask"]):
         return LOCAL
     scheme, _, rest = text.strip().rpartition("//")
     scheme = "tls" if scheme.lower().startswith(("tls", "https")) else "tcp"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -290,3 +291,21 @@ def test_doctor_looks_at_everything(tmp_path: Path) -> None:
     for word in ("scikit-learn", "MLflow", "telemetry", "fastText", "confidential"):
         assert word in done.stdout
     assert "broken" not in done.stdout
+
+
+@pytest.mark.parametrize("verb", ["check", "run", "retrain", "produce"])
+def test_a_scale_that_is_none_is_told_with_the_nearest(
+    office: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setenv("MLSTATS_SCALE", "local")
+    more = ["--to", "2026-03"] if verb == "retrain" else []
+    told = call(verb, "diary", *more, "--scale", "localhost:8786", code=2)
+    assert "nearest: tcp://localhost:8786" in told
+
+
+def test_the_scale_of_the_command_is_that_of_every_process_it_starts(
+    office: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLSTATS_SCALE", "local")
+    call("check", "diary", "--scale", "tcp://127.0.0.1:8786")
+    assert os.environ["MLSTATS_SCALE"] == "tcp://127.0.0.1:8786"

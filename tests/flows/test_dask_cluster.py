@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from mlstats import scale_connection, scale_dask
+from mlstats.doctor import Finding, _scale
 from mlstats.errors import (
     ConfigError,
     ContractError,
@@ -24,6 +25,7 @@ from mlstats.errors import (
     ServiceError,
 )
 from mlstats.scale import Scale, map_blocks
+from mlstats.settings import Settings
 from tests.dask_cluster import DaskCluster, dask_cluster
 from tests.flows.real_servers import free_port
 
@@ -255,6 +257,20 @@ def test_workers_of_another_version_are_refused_by_name(cluster, monkeypatch) ->
     monkeypatch.setattr(scale_dask, "versions", lambda: ours)
     with pytest.raises(ServiceError, match=r"numpy [\d.]+ instead of 1\.0\.0"):
         list(map_blocks(square, range(3), workers=Scale(cluster.address)))
+    monkeypatch.setattr(scale_connection, "versions", lambda: ours)
+    (found,) = doctor_says(cluster)
+    assert found.state == "broken"
+    assert "numpy" in found.found
+
+
+def test_doctor_finds_nothing_wrong(cluster) -> None:
+    (found,) = doctor_says(cluster)
+    assert found.state == "good"
+    assert "2 workers" in found.found
+
+
+def doctor_says(cluster: DaskCluster) -> list[Finding]:
+    return list(_scale(Settings(scale=cluster.address)))
 
 
 def test_a_worker_with_two_threads_is_refused(fresh) -> None:
@@ -263,6 +279,9 @@ def test_a_worker_with_two_threads_is_refused(fresh) -> None:
     with pytest.raises(ServiceError, match="more than one thread") as raised:
         list(map_blocks(square, range(3), workers=Scale(made.address)))
     assert "--nthreads 1" in str(raised.value.hint)
+    (found,) = doctor_says(made)
+    assert found.state == "broken"
+    assert "up to 2 threads" in found.found
 
 
 def test_a_cluster_without_workers_is_told_after_a_while(fresh, monkeypatch) -> None:
@@ -270,6 +289,9 @@ def test_a_cluster_without_workers_is_told_after_a_while(fresh, monkeypatch) -> 
     made = fresh(0)
     with pytest.raises(ServiceError, match="no worker for 2 seconds"):
         list(map_blocks(square, range(3), workers=Scale(made.address)))
+    (found,) = doctor_says(made)
+    assert found.state == "broken"
+    assert "0 workers; start some" in found.found
 
 
 def test_a_worker_that_comes_later_is_used(fresh) -> None:
@@ -362,6 +384,8 @@ def test_a_scheduler_that_is_not_there_is_one_error(monkeypatch) -> None:
         list(map_blocks(square, range(3), workers=Scale(address)))
     assert raised.value.where == address
     assert raised.value.expected == "an answer within 2 seconds"
+    with pytest.raises(ServiceError, match="does not answer"):
+        list(_scale(Settings(scale=address)))
 
 
 def test_a_spill_folder_that_cannot_be_written_changes_nothing(fresh) -> None:

@@ -46,7 +46,7 @@ class Authority:
     def variables(self) -> dict[str, str]:
         """Return what Dask is told of the authority and of one certificate for all."""
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "office")])
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "member")])
         own = self._write("own.pem", self._certificate(name, key, authority=False))
         secret = self.folder / "own.key"
         secret.write_bytes(

@@ -15,7 +15,8 @@ import pytest
 
 from mlstats import scale
 from mlstats.errors import ConfigError, MethodError, MlstatsError, TimeBudgetError
-from mlstats.scale import map_blocks, progress, row_blocks
+from mlstats.scale import Scale, map_blocks, progress, row_blocks
+from mlstats.settings import load_settings
 from tests.conftest import REPOSITORY
 
 # The functions of this part stand at the top of the module: processes import them.
@@ -295,3 +296,27 @@ def test_what_an_isolated_function_says_stays_inside() -> None:
     with pytest.raises(MethodError) as told:
         scale.isolated(_speak, "Quackenbush", seconds=60.0)
     assert "Quackenbush" not in str(told.value)
+
+
+# -- a scale ---------------------------------------------------------------------------
+
+
+def test_a_scale_is_what_the_settings_say(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MLSTATS_WORKERS", "3")
+    assert Scale.of(load_settings(project=tmp_path)) == Scale("local", 3)
+    monkeypatch.setenv("MLSTATS_SCALE", "tls://dask:8786")
+    assert Scale.of(load_settings(project=tmp_path)).address == "tls://dask:8786"
+
+
+def test_a_scale_that_is_none_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="scale 'dask:8786' is not valid") as raised:
+        Scale("dask:8786")
+    assert raised.value.nearest == "tcp://dask:8786"
+    with pytest.raises(ConfigError, match="0 workers cannot work"):
+        Scale(workers=0)
+
+
+def test_a_local_scale_works_as_its_number_of_workers() -> None:
+    assert list(map_blocks(square, range(5), workers=Scale())) == [0, 1, 4, 9, 16]
+    found = list(map_blocks(process_and_threads, range(4), workers=Scale(workers=2)))
+    assert os.getpid() not in {process for process, _, _ in found}

@@ -219,3 +219,43 @@ def test_every_setting_is_described() -> None:
     described = str(Settings.__doc__)
     for name in Settings.model_fields:
         assert f"    {name} :" in described
+
+
+# -- the scale -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["local", "tcp://127.0.0.1:8786", "tls://dask.office.example:443", "tcp://[::1]:1"],
+)
+def test_a_scale_is_local_or_the_address_of_a_scheduler(
+    project, monkeypatch, address
+) -> None:
+    monkeypatch.setenv("MLSTATS_SCALE", address)
+    assert load_settings(project=project).scale == address
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("Local", "local"),
+        ("dask", "local"),
+        ("", "local"),
+        ("localhost:8786", "tcp://localhost:8786"),
+        ("tcp://dask", "tcp://dask:8786"),
+        ("tcp://dask:", "tcp://dask:8786"),
+        ("tls://dask/", "tls://dask:8786"),
+        ("http://dask:8787/status", "tcp://dask:8786"),
+        ("https://dask:9000", "tls://dask:9000"),
+        ("tcp://ada:Hush-4711@dask:9000", "tcp://dask:9000"),
+    ],
+)
+def test_another_scale_is_told_with_the_nearest_form(
+    project, monkeypatch, given, meant
+) -> None:
+    monkeypatch.setenv("MLSTATS_SCALE", given)
+    with pytest.raises(ConfigError, match="scale .* is not valid") as raised:
+        load_settings(project=project)
+    assert raised.value.nearest == meant
+    assert raised.value.expected == "local, tcp://HOST:PORT or tls://HOST:PORT"
+    assert "Hush" not in str(raised.value)
