@@ -1,8 +1,8 @@
 """A large CSV converted by stream, and sampled from its partitions.
 
-Each row is a process of its own: seconds, and its largest resident memory. The peers are
-pandas with the whole file, and pandas in chunks, which keeps the memory small and guesses
-the types of each chunk anew: the last of these files then differ from the others.
+Each row is a process of its own: seconds, and its largest resident memory. The peers
+are pandas with the whole file, and pandas in chunks, which keeps the memory small and
+guesses the types of each chunk anew: the last of its files differs from the others.
 
 python benchmarks/scale/tables.py [--quick] [--output FOLDER]
 """
