@@ -1,7 +1,6 @@
 """Failing records per second of the exact error localisation, on one core.
 
     python benchmarks/editimpute.py [--failing 2000 --million]
-    python benchmarks/editimpute.py --file 1000000
 
 Records with hierarchical totals and ratio edits are generated, a fifth of them with
 one to three wrong values (a factor of 1000 or 10, a sign, another size). Compared are
@@ -9,11 +8,6 @@ the shared search and a plain mixed-integer program per record (HiGHS), on fewer
 records. The command fails if the least numbers of values to change differ. With
 ``--million``, a million records of 12 fields show how the time grows. Seconds are those
 of the processor, so that other work on the machine counts less.
-
-With ``--file``, so many records of 12 fields, a fifth of them with errors and 2 % of
-the values missing, go from one Parquet file through review, localisation, nearest
-donor and adjustment to another, with the provenance beside it. Aims for a million: at
-most 5 minutes and 4 GB.
 """
 
 from __future__ import annotations
@@ -25,10 +19,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 
 import argparse
-import resource
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -36,11 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mlstats.editimpute.block_search import Limits
-from mlstats.editimpute.donors import NearestDonor
 from mlstats.editimpute.edits import EditSet, Variable
 from mlstats.editimpute.localisation import localise
 from mlstats.editimpute.status import review
-from mlstats.editimpute.streaming import process_file
 
 # fields, balance edits, ratio edits
 SIZES = [(6, 1, 5), (12, 2, 7), (17, 3, 9), (26, 5, 10), (37, 7, 11)]
@@ -110,13 +99,9 @@ def main() -> None:
     arguments.add_argument("--peer", type=int, default=60)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--million", action="store_true")
-    arguments.add_argument("--file", type=int, metavar="RECORDS")
     chosen = arguments.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    if chosen.file:
-        whole_file(Console(), chosen.file, chosen.seed)
-        return
     table = Table(title=f"{chosen.failing:,} failing records, one core, processor time")
     for name in ("fields", "edits", "seconds", "failing/s", "target", "program/s"):
         table.add_column(name, justify="right")
@@ -165,42 +150,6 @@ def growth(console: Console, seed: int) -> None:
         per_record = f"{1e6 * seconds / len(part):.1f}"
         table.add_row(f"{len(part):,}", f"{mended:,}", f"{seconds:.2f}", per_record)
     console.print(table)
-
-
-def whole_file(console: Console, records: int, seed: int) -> None:
-    """Print the time and memory of a file from review to provenance."""
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "records.parquet", Path(folder) / "treated"
-        edits = written(source, records, seed)
-        # The generator's memory is given back, but counts in the peak of a process.
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        imputer = NearestDonor(["x00", "x07"], min_donors=1, min_percent=0)
-        start, cpu = time.perf_counter(), time.process_time()
-        found = process_file(source, target, edits, imputer, seed=seed)
-        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    table = Table("measure", "value", title="One file from review to provenance")
-    failing = int(found.edits["records"].sum())
-    done = found.counts.groupby("status")["cells"].sum()
-    for name, value in (
-        ("records", f"{found.records:,} in {found.blocks} blocks"),
-        ("seconds (of the processor)", f"{seconds:.0f} ({cpu:.0f})"),
-        ("records per second", f"{found.records / seconds:,.0f}"),
-        ("peak memory, GB", f"{peak:.2f} ({before:.2f} before)"),
-        ("cells imputed", f"{done.get('imputed', 0):,}"),
-        ("cells not imputed", f"{done.get('not_imputed', 0):,}"),
-        ("edits failing after, records", f"{failing:,}"),
-    ):
-        table.add_row(name, value)
-    console.print(table)
-
-
-def written(path: Path, records: int, seed: int) -> EditSet:
-    """Write a file of generated records with holes, and return its edits."""
-    edits, frame = generated(*SIZES[1], records, seed)
-    rng = np.random.default_rng(seed)
-    frame.mask(rng.random(frame.shape) < 0.02).to_parquet(path, index=False)
-    return edits
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from mlstats.database_verbs import backup, migrate, purge, restore
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 from mlstats.monitor_verbs import monitor, train_anew
-from mlstats.production_verbs import drill, produce
+from mlstats.production_verbs import code, drill, produce
 from mlstats.review_verbs import review
+from mlstats.scale_option import ScaleOption
 from mlstats.schedule_verbs import calendar, deploy, up
 from mlstats.serving_verbs import serve
 from mlstats.table_verbs import convert
@@ -154,6 +155,7 @@ def check(
     overrides: Overrides = None,
     sample: Sample = None,
     period: Period = None,
+    scale: ScaleOption = None,
 ) -> None:
     """Read the data, check the contract, tell what the gates need."""
     from mlstats.checking import check_pilot
@@ -179,6 +181,7 @@ def run(
         bool,
         typer.Option("--full", help="Refit too: seeds, explanations, bad input."),
     ] = False,
+    scale: ScaleOption = None,
 ) -> None:
     """Run every method on the same units, to scorecard and gates."""
     _finish(_run(pilot, overrides, sample, period, full=full))
@@ -188,6 +191,7 @@ def run(
 def retrain(
     pilot: PilotName,
     to: Annotated[str, typer.Option(help="Take coders' codes up to this period.")],
+    scale: ScaleOption = None,
 ) -> None:
     """Train anew with coders' codes, beside the champion."""
     _finish(train_anew(pilot, to))
@@ -307,6 +311,7 @@ app.add_typer(review, rich_help_panel=REVIEW)
 
 
 app.command(rich_help_panel=PRODUCE)(produce)
+app.command(rich_help_panel=PRODUCE)(code)
 app.command(rich_help_panel=PRODUCE)(drill)
 app.command(rich_help_panel=PRODUCE)(monitor)
 app.command(rich_help_panel=PRODUCE)(deploy)

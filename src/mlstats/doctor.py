@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from mlstats.errors import MlstatsError, SourceError
-from mlstats.settings import Settings
+from mlstats.settings import LOCAL, Settings
 
 __all__ = ["Finding", "examine"]
 
@@ -39,6 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
         _versions,
         _stores,
         _tracking,
+        _scale,
         _decisions,
         _releases,
         _purges,
@@ -98,6 +99,29 @@ def _tracking(settings: Settings) -> Iterator[Finding]:
     reachable(settings)
     kind = "embedded SQLite" if settings.mlflow_uri.startswith("sqlite") else "server"
     yield Finding("MLflow", "good", f"{kind} answers")
+
+
+def _scale(settings: Settings) -> Iterator[Finding]:
+    if settings.scale == LOCAL:
+        yield Finding("scale", "good", f"local, {settings.workers} processes at most")
+        return
+    from mlstats.scale_connection import look_at
+
+    seen = look_at(settings.scale)
+    found = f"{settings.scale}: {seen.count} workers"
+    if seen.count == 0:
+        yield Finding("scale", "broken", f"{found}; start some")
+    elif seen.threads > 1:
+        yield Finding(
+            "scale",
+            "broken",
+            f"{found} with up to {seen.threads} threads; start them with --nthreads 1",
+        )
+    elif seen.wrong:
+        wrong = "; ".join(seen.wrong)
+        yield Finding("scale", "broken", f"{found} of another environment: {wrong}")
+    else:
+        yield Finding("scale", "good", f"{found} with the versions of this process")
 
 
 def _decisions(settings: Settings) -> Iterator[Finding]:

@@ -70,6 +70,10 @@ def up(
     no_worker: Annotated[
         bool, typer.Option("--no-worker", help="Start the servers only.")
     ] = False,
+    dask_workers: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Start a Dask cluster of N workers too."),
+    ] = 0,
 ) -> None:
     """Start MLflow, Prefect and a worker on this machine."""
     from mlstats.servers import serve
@@ -81,4 +85,5 @@ def up(
         port_mlflow=port_mlflow,
         port_prefect=port_prefect,
         worker=not no_worker,
+        dask_workers=dask_workers,
     )

@@ -1,4 +1,4 @@
-"""MLflow, Prefect and a worker on this machine, with their state in the project.
+"""MLflow, Prefect, a worker and Dask on this machine, with their state in the project.
 
 They listen on the loopback interface only. Each is a process of its own that is stopped
 by its own number; what a killed ``mlstats up`` left behind is stopped by the next one.
@@ -22,9 +22,10 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
-from mlstats import io
+from mlstats import dask_servers, io
 from mlstats.errors import ServiceError, UsageError
 from mlstats.processes import Running, born, running, stop
+from mlstats.scale_connection import require_dask
 from mlstats.settings import Settings
 
 __all__ = ["serve"]
@@ -58,6 +59,7 @@ def serve(
     port_mlflow: int = 0,
     port_prefect: int = 0,
     worker: bool = True,
+    dask_workers: int = 0,
 ) -> None:
     """Start the servers, wait until they answer, and stop them when asked to end.
 
@@ -74,21 +76,30 @@ def serve(
         0: the usual one, or a free one where that is taken.
     worker : bool
         Whether to start a worker of the work pool too.
+    dask_workers : int
+        How many workers of a Dask cluster to start, with its scheduler; 0: none.
 
     Raises
     ------
+    ConfigError
+        Where Dask is asked for and not installed.
     ServiceError
         Where servers of this project run already, where one does not answer within two
         minutes, and where one ends by itself.
     UsageError
         Where a port that was asked for is taken.
     """
+    if dask_workers:
+        require_dask()
     settings.prepare()
     folder = settings.home_folder / "servers"
     folder.mkdir(exist_ok=True)
     with _alone(folder), _stoppable(), ExitStack() as stack:
         try:
-            _run(settings, folder, stack, tell, port_mlflow, port_prefect, worker)
+            _stop_left_over(folder, tell)
+            variables, started = dask_servers.start(folder, stack, dask_workers, _await)
+            ports = (port_mlflow, port_prefect)
+            _run(settings, folder, stack, tell, ports, worker, variables, started)
         except _Stopped:
             tell("stopping")
 
@@ -98,15 +109,15 @@ def _run(
     folder: Path,
     stack: ExitStack,
     tell: Callable[[str], None],
-    port_mlflow: int,
-    port_prefect: int,
+    ports: tuple[int, int],
     worker: bool,
+    variables: dict[str, str],
+    started: list[Running],
 ) -> None:
-    _stop_left_over(folder, tell)
-    prefect = f"http://{LOOPBACK}:{_port(port_prefect, 4200, 'prefect')}"
-    variables = {"PREFECT_API_URL": f"{prefect}/api"}
-    mlflow = _address_of_mlflow(settings, port_mlflow)
-    started = [stack.enter_context(_prefect(folder, prefect))]
+    prefect = f"http://{LOOPBACK}:{_port(ports[1], 4200, 'prefect')}"
+    variables["PREFECT_API_URL"] = f"{prefect}/api"
+    mlflow = _address_of_mlflow(settings, ports[0])
+    started.append(stack.enter_context(_prefect(folder, prefect)))
     if mlflow:
         variables["MLSTATS_TRACKING_URI"] = mlflow
         started.append(stack.enter_context(_mlflow(settings, folder, mlflow)))
@@ -132,6 +143,8 @@ def _said(
     yield f"Prefect  {prefect}"
     if worker:
         yield f"worker   of the work pool {POOL}"
+    if "MLSTATS_SCALE" in variables:
+        yield f"Dask     {variables['MLSTATS_SCALE']}"
     yield f"logs     {folder}"
     yield "to use them from another terminal:"
     setting = "set" if os.name == "nt" else "export"
@@ -153,7 +166,7 @@ def _address_of_mlflow(settings: Settings, port: int) -> str:
     return ""
 
 
-# -- the three processes -----------------------------------------------------------
+# -- the processes -----------------------------------------------------------------
 
 
 @contextmanager

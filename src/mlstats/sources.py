@@ -26,6 +26,7 @@ __all__ = [
     "ROW_NUMBER",
     "Source",
     "finder",
+    "in_periods",
     "read_source",
     "source_finder",
     "text_columns_of",
@@ -187,7 +188,7 @@ def _together(
     ]
     together = pd.concat(frames, ignore_index=True)
     if column in together and pilot.data.frequency is not None:
-        together[column] = _in_periods(together[column], pilot.data.frequency)
+        together[column] = in_periods(together[column], pilot.data.frequency)
     if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in together:
         rows = np.arange(len(together)) if numbers is None else np.concatenate(numbers)
         together[ROW_NUMBER] = [str(row + 1) for row in rows]
@@ -197,7 +198,7 @@ def _together(
 _MONTHS = {"M": 1, "Q": 3, "S": 6}
 
 
-def _in_periods(values: pd.Series, frequency: str) -> pd.Series:
+def in_periods(values: pd.Series, frequency: str) -> pd.Series:
     """Return the reference period of each day; what is no day stays as it is."""
     text = values.astype("str")
     parts = text.str.extract(r"^(\d{4})-(\d{2})-\d{2}$")

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -121,7 +121,10 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    project: Path, calls: list[tuple[str, str]] | None = None, **more: str
+    project: Path,
+    calls: list[tuple[str, str]] | None = None,
+    words: Sequence[str] = (),
+    **more: str,
 ) -> Iterator[Office]:
     """Run `mlstats up` in a project until the end."""
     heard = [] if calls is None else calls
@@ -129,7 +132,7 @@ def serving(
     # Not the usual ports: another test may start servers at the same moment.
     ports = [f"--port-{name}={free_port()}" for name in ("mlflow", "prefect")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlstats", "up", *ports],
+        [sys.executable, "-m", "mlstats", "up", *ports, *words],
         cwd=project,
         env=environment,
         stdout=subprocess.PIPE,

@@ -20,6 +20,7 @@ import numpy as np
 from mlstats.editimpute.adjust_fallback import solve_record
 from mlstats.editimpute.linear_edits import LinearEdits
 from mlstats.editimpute.rounding import grid_steps, round_to_grid, snapped
+from mlstats.editimpute.row_sums import products
 from mlstats.errors import ConfigError
 
 __all__ = ["Adjustment", "adjust"]
@@ -199,7 +200,7 @@ def _problem(
         lower[free],
         upper[free],
     )
-    return problem, edits.b[general] - fixed @ edits.A[general].T
+    return problem, edits.b[general] - products(fixed, edits.A[general])
 
 
 def _alone(
@@ -232,7 +233,7 @@ def _polished(
     bound = np.where(y <= problem.lower + near, -1, 0)
     bound = np.where(y >= problem.upper - near, 1, bound)
     scale = near * (1.0 + np.abs(problem.C).sum(axis=1))
-    active = np.abs(y @ problem.C.T - rhs) <= scale
+    active = np.abs(products(y, problem.C) - rhs) <= scale
     active[:, : problem.equalities] = True
     for _ in range(2):
         y = closed_form(problem, y, rhs, inverse, bound, active)[0]
@@ -285,9 +286,9 @@ def closed_form(
     if not m:
         return at, np.zeros((len(x), 0))
     moving = np.where(bound == 0, inverse, 0.0)
-    products = (C[:, None, :] * C[None, :, :]).reshape(m * m, -1)
-    system = (moving @ products.T).reshape(-1, m, m)
-    gap = at @ C.T - rhs
+    squares = (C[:, None, :] * C[None, :, :]).reshape(m * m, -1)
+    system = products(moving, squares).reshape(-1, m, m)
+    gap = products(at, C) - rhs
     if not active.all():
         gap = np.where(active, gap, 0.0)
         system *= active[:, :, None] & active[:, None, :]
@@ -296,7 +297,7 @@ def closed_form(
     diagonal += 1e-13 * diagonal.max(axis=1, keepdims=True)
     diagonal[~active | (diagonal == 0)] = 1.0
     multipliers = np.linalg.solve(system, gap[:, :, None])[:, :, 0]
-    return at - moving * (multipliers @ C), multipliers
+    return at - moving * products(multipliers, C.T), multipliers
 
 
 def _binding(
@@ -310,7 +311,7 @@ def _binding(
     x, rhs, inverse = given
     bound, active = binding
     size = _TINY * (1.0 + np.abs(x).max(axis=1, keepdims=True))
-    slope = (y - x) / inverse + multipliers @ problem.C
+    slope = (y - x) / inverse + products(multipliers, problem.C.T)
     steep = _TINY * (1.0 + np.abs(slope).max(axis=1, keepdims=True))
     kept = np.where((bound < 0) & (slope < -steep), 0, bound)
     kept = np.where((bound > 0) & (slope > steep), 0, kept)
@@ -320,7 +321,7 @@ def _binding(
     if e == len(problem.C):
         return kept, active
     rest = active.copy()
-    over = (y @ problem.C.T - rhs)[:, e:]
+    over = (products(y, problem.C) - rhs)[:, e:]
     scale = size * (1.0 + np.abs(problem.C[e:]).sum(axis=1))
     pull = multipliers[:, e:]
     rest[:, e:] = np.where(active[:, e:], pull >= -steep, over > scale)

@@ -1,9 +1,13 @@
-"""Blocks of a Parquet or delimited file as records, and back."""
+"""Blocks of a Parquet or delimited file, or of a folder of them, as records and back.
+
+A block is told by the files and rows it lies in, so that a worker can read it by
+itself. Delimited text has no places to begin at; it is first copied, in one stream,
+to Parquet with every value as the text that it was.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,154 +16,150 @@ import numpy as np
 import pandas as pd
 
 from mlstats.delimited import recognise_separator
-from mlstats.editimpute.processing import PROVENANCE_COLUMNS, Processed
 from mlstats.errors import ConfigError, ContractError, SourceError, nearest
 
-__all__ = ["Blocks", "text_cells"]
+__all__ = ["FileBlock", "Reading", "RecordFiles", "copy_of_text", "source_files"]
 
 _HEAD = 64 * 1024
+_COPIED_ROWS = 65_536
 
 
-@dataclass(eq=False)
-class Blocks:
-    """The records of a file, so many at a time; can be gone through again.
+@dataclass(frozen=True)
+class FileBlock:
+    """Where the records of a block lie.
 
-    Parameters
+    Attributes
     ----------
-    source : Path
-        The file.
-    unit : str or None
-        Column with the label of a record.
+    number : int
+        Of the block, from 0.
+    start : int
+        Place of its first record in the source.
     rows : int
-        Records in a block; the last has fewer.
-    numeric : collection of str
-        Columns that are decimal numbers here; in delimited text the others are text.
-    separator, decimal, encoding
-        Of delimited text.
+        How many there are.
+    pieces : tuple of (str, int, int)
+        Parquet file, first row in it, and number of rows.
     """
 
-    source: Path
-    unit: str | None
+    number: int
+    start: int
     rows: int
-    numeric: Collection[str]
-    separator: str | None = None
-    decimal: str = "."
-    encoding: str = "utf-8"
+    pieces: tuple[tuple[str, int, int], ...]
 
-    def __post_init__(self) -> None:
-        if self.rows < 1:
-            raise ConfigError(f"A block of {self.rows} rows is none")
-        if not self.source.is_file():
-            raise SourceError("There is no such file", where=str(self.source))
-        self.schema: Any = None
 
-    def __iter__(self) -> Iterator[pd.DataFrame]:
+def source_files(source: Path) -> list[Path]:
+    """Return a file itself, or the Parquet files of a folder in the order of names.
+
+    Raises
+    ------
+    SourceError
+        Where there is no such file, or no Parquet file in the folder.
+    """
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise SourceError("There is no such file", where=str(source))
+    found = sorted(p for p in source.glob("*.parquet") if p.name[0] not in "._")
+    if not found:
+        raise SourceError(
+            "The folder holds no Parquet file",
+            where=str(source),
+            expected="partitions named *.parquet in the folder itself",
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """How a block is read and its records are written.
+
+    Attributes
+    ----------
+    unit : str or None
+        Column with the label of a record.
+    numeric : tuple of str
+        Columns that are decimal numbers here.
+    decimal : str
+        Decimal point of texts that are numbers.
+    schema : pyarrow.Schema
+        Of the source; that of the target has decimal numbers in `numeric`.
+    """
+
+    unit: str | None
+    numeric: tuple[str, ...]
+    decimal: str
+    schema: Any
+
+    def frame(self, block: FileBlock) -> pd.DataFrame:
+        """Return the records of a block, labelled."""
         import pyarrow as pa
 
-        start = 0
         try:
-            for table in self._tables():
-                if self.schema is None:
-                    self.schema = self._target(table.schema)
-                frame = self._frame(table)
-                if self.unit is None:
-                    frame.index = pd.RangeIndex(start, start + len(frame))
-                else:
-                    frame.index = pd.Index(frame[self.unit].to_numpy(dtype=object))
-                    if frame[self.unit].isna().any():
-                        raise ContractError(f"A record has no label in {self.unit!r}")
-                start += len(frame)
-                yield frame
-        except pa.ArrowException:
+            parts = [self._piece(*piece) for piece in block.pieces]
+            frame = self._frame(pa.concat_tables(parts))
+        except (pa.ArrowException, OSError):
             # Its message quotes the record, so it is not passed on.
+            where = block.pieces[0][0] if len(block.pieces) == 1 else None
             raise SourceError(
-                "The file cannot be read as a table", where=str(self.source)
+                "The file cannot be read as a table", where=where
             ) from None
+        if self.unit is None:
+            frame.index = pd.RangeIndex(block.start, block.start + len(frame))
+            return frame
+        frame.index = pd.Index(frame[self.unit].to_numpy(dtype=object))
+        if frame[self.unit].isna().any():
+            raise ContractError(f"A record has no label in {self.unit!r}")
+        return frame
 
     def table(self, values: pd.DataFrame) -> Any:
         """Return treated records as a table with the columns of the target."""
         import pyarrow as pa
 
+        schema = self._target()
         columns = []
-        for name, kind in zip(self.schema.names, self.schema.types, strict=True):
+        for name, kind in zip(schema.names, schema.types, strict=True):
             column = values[name]
             if name in self.numeric:
                 column = pd.to_numeric(column, errors="coerce").astype(float)
             columns.append(pa.Array.from_pandas(column, type=kind))
-        return pa.Table.from_arrays(columns, schema=self.schema)
+        return pa.Table.from_arrays(columns, schema=schema)
 
-    def _tables(self) -> Iterator[Any]:
-        """Yield tables of exactly so many rows, whatever pieces the file has."""
-        import pyarrow as pa
-
-        waiting: list[Any] = []
-        have = 0
-        for batch in self._batches():
-            waiting.append(batch)
-            have += batch.num_rows
-            if have >= self.rows:
-                table = pa.Table.from_batches(waiting)
-                for at in range(0, have - self.rows + 1, self.rows):
-                    yield table.slice(at, self.rows)
-                rest = table.slice(have - have % self.rows)
-                waiting, have = rest.to_batches(), rest.num_rows
-        if have:
-            yield pa.Table.from_batches(waiting)
-
-    def _batches(self) -> Iterator[Any]:
-        if self.source.suffix.lower() == ".parquet":
-            import pyarrow.parquet as pq
-
-            with pq.ParquetFile(self.source) as file:
-                self._check(file.schema_arrow.names)
-                yield from file.iter_batches(batch_size=self.rows)
-            return
-        import pyarrow as pa
-        import pyarrow.csv as csv
-
-        with self.source.open("rb") as file:
-            head = file.read(_HEAD).decode(self.encoding, "ignore")
-        separator = self.separator or recognise_separator(head, complete=False) or ","
-        names = head.splitlines()[0].split(separator) if head.strip() else []
-        names = [name.strip().strip('"').removeprefix("\ufeff") for name in names]
-        self._check(names)
-        reader = csv.open_csv(
-            self.source,
-            read_options=csv.ReadOptions(
-                use_threads=False, encoding=self.encoding, block_size=1 << 24
-            ),
-            parse_options=csv.ParseOptions(
-                delimiter=separator, newlines_in_values=True
-            ),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()),
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-        with reader:
-            yield from reader
-
-    def _check(self, names: list[str]) -> None:
-        for name in [*self.numeric, *([self.unit] if self.unit else [])]:
-            if name not in names:
-                raise ConfigError(
-                    f"There is no column {name!r} in the file",
-                    where=str(self.source),
-                    nearest=nearest(name, names),
-                )
-
-    def _target(self, schema: Any) -> Any:
+    def _target(self) -> Any:
         import pyarrow as pa
 
         kinds = []
-        for name, kind in zip(schema.names, schema.types, strict=True):
+        for name, kind in zip(self.schema.names, self.schema.types, strict=True):
             if name in self.numeric:
                 kinds.append(pa.float64())
             else:
                 kinds.append(pa.string() if pa.types.is_dictionary(kind) else kind)
-        return pa.schema(list(zip(schema.names, kinds, strict=True)))
+        return pa.schema(list(zip(self.schema.names, kinds, strict=True)))
+
+    def _piece(self, path: str, first: int, rows: int) -> Any:
+        """Return rows of a file; only the row groups that hold some are unpacked."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        batches, at = [], 0
+        with pq.ParquetFile(path) as file:
+            wanted = []
+            for group in range(file.metadata.num_row_groups):
+                size = file.metadata.row_group(group).num_rows
+                if at < first + rows and at + size > first:
+                    wanted.append((group, at))
+                at += size
+            at = wanted[0][1]
+            groups = [group for group, _ in wanted]
+            size = min(rows, _COPIED_ROWS)
+            for batch in file.iter_batches(size, groups, use_threads=False):
+                low, high = max(first - at, 0), min(first + rows - at, len(batch))
+                if low < high:
+                    batches.append(batch.slice(low, high - low))
+                at += len(batch)
+                if at >= first + rows:
+                    break
+        return (
+            pa.Table.from_batches(batches).select(self.schema.names).cast(self.schema)
+        )
 
     def _frame(self, table: Any) -> pd.DataFrame:
         import pyarrow as pa
@@ -191,8 +191,161 @@ class Blocks:
             return pd.Series(pc.cast(text, pa.float64()).to_numpy(), dtype=float)
         except pa.ArrowInvalid:
             # What is no number stays text: the review tells it, treatment replaces it.
-            return pd.Series(
-                [_number(value) for value in text.to_pylist()], dtype=object
+            values = [_number(value) for value in text.to_pylist()]
+            told = any(isinstance(value, str) for value in values)
+            return pd.Series(values, dtype=object if told else float)
+
+
+@dataclass(frozen=True, eq=False)
+class RecordFiles:
+    """The files of a source, and the blocks that they make together.
+
+    Attributes
+    ----------
+    reading : Reading
+        How their blocks are read.
+    sizes : tuple of (str, int)
+        Each Parquet file and its number of records, in their order.
+    """
+
+    reading: Reading
+    sizes: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def open(
+        cls,
+        files: Sequence[Path],
+        unit: str | None,
+        numeric: Collection[str],
+        decimal: str = ".",
+    ) -> RecordFiles:
+        """Read what Parquet files say of themselves.
+
+        Raises
+        ------
+        SourceError
+            Where one cannot be read, or partitions differ in their columns.
+        ConfigError
+            Where a column that is named is not there.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        schemas, sizes = [], []
+        for path in files:
+            try:
+                with pq.ParquetFile(path) as file:
+                    schemas.append(file.schema_arrow.remove_metadata())
+                    sizes.append((str(path), int(file.metadata.num_rows)))
+            except (pa.ArrowException, OSError):
+                raise SourceError(
+                    "The file cannot be read as a table", where=str(path)
+                ) from None
+            _check(schemas[-1].names, unit, numeric, path)
+            if set(schemas[-1].names) != set(schemas[0].names):
+                raise SourceError(
+                    "A partition has other columns than the first", where=str(path)
+                )
+        try:
+            # A part in which a column is empty, or has a gap, may say another type.
+            schema = pa.unify_schemas(schemas, promote_options="permissive")
+        except pa.ArrowException:
+            raise SourceError(
+                "The partitions differ in the types of their columns",
+                where=str(Path(files[0]).parent),
+            ) from None
+        return cls(Reading(unit, tuple(numeric), decimal, schema), tuple(sizes))
+
+    def blocks(self, rows: int) -> Iterator[FileBlock]:
+        """Yield blocks of so many records, the last of fewer, across the files."""
+        pieces: list[tuple[str, int, int]] = []
+        number = start = have = 0
+        for path, size in self.sizes:
+            at = 0
+            while at < size:
+                taken = min(rows - have, size - at)
+                pieces.append((path, at, taken))
+                at, have = at + taken, have + taken
+                if have == rows:
+                    yield FileBlock(number, start, have, tuple(pieces))
+                    number, start, have, pieces = number + 1, start + have, 0, []
+        if have:
+            yield FileBlock(number, start, have, tuple(pieces))
+
+    @property
+    def records(self) -> int:
+        """How many records there are."""
+        return sum(size for _, size in self.sizes)
+
+
+def copy_of_text(
+    source: Path,
+    target: Path,
+    separator: str | None,
+    encoding: str,
+    unit: str | None,
+    numeric: Collection[str],
+) -> None:
+    """Copy delimited text to Parquet, every value as its text, in one stream.
+
+    Raises
+    ------
+    SourceError
+        Where the text cannot be read as a table.
+    ConfigError
+        Where a column that is named is not there.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with source.open("rb") as file:
+        head = file.read(_HEAD).decode(encoding, "ignore")
+    separator = separator or recognise_separator(head, complete=False) or ","
+    names = head.splitlines()[0].split(separator) if head.strip() else []
+    names = [name.strip().strip('"').removeprefix("\ufeff") for name in names]
+    _check(names, unit, numeric, source)
+    try:
+        with (
+            _text_reader(source, separator, encoding, names) as reader,
+            pq.ParquetWriter(target, reader.schema) as writer,
+        ):
+            for batch in reader:
+                writer.write_batch(batch, _COPIED_ROWS)
+    except pa.ArrowException:
+        # Its message quotes the record, so it is not passed on.
+        raise SourceError(
+            "The file cannot be read as a table", where=str(source)
+        ) from None
+
+
+def _text_reader(source: Path, separator: str, encoding: str, names: list[str]) -> Any:
+    import pyarrow as pa
+    import pyarrow.csv as csv
+
+    return csv.open_csv(
+        source,
+        read_options=csv.ReadOptions(
+            use_threads=False, encoding=encoding, block_size=1 << 24
+        ),
+        parse_options=csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _check(
+    names: list[str], unit: str | None, numeric: Collection[str], where: Path
+) -> None:
+    for name in [*numeric, *([unit] if unit else [])]:
+        if name not in names:
+            raise ConfigError(
+                f"There is no column {name!r} in the file",
+                where=str(where),
+                nearest=nearest(name, names),
             )
 
 
@@ -201,33 +354,3 @@ def _number(text: str | None) -> Any:
         return np.nan if text is None else float(text)
     except ValueError:
         return text
-
-
-def text_cells(found: Processed, row: int) -> Any:
-    """Return the provenance of a block as a table of texts.
-
-    Parameters
-    ----------
-    found : Processed
-        The block.
-    row : int
-        Place of its first record in the file.
-    """
-    import pyarrow as pa
-
-    cells = found.cells
-    place = found.values.index.get_indexer(pd.Index(cells["unit"])) + row
-    texts = (
-        pa.array([_text(v) for v in cells[name]], pa.string())
-        for name in PROVENANCE_COLUMNS
-    )
-    columns = [pa.array(place.astype(np.int64)), *texts]
-    return pa.Table.from_arrays(columns, names=["row", *PROVENANCE_COLUMNS])
-
-
-def _text(value: Any) -> str | None:
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    if isinstance(value, float):
-        return None if math.isnan(value) else repr(float(value))
-    return str(value)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.localisation import localise
+from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError, ContractError, nearest
 
 __all__ = ["Chosen", "choose_cells"]
@@ -58,6 +59,7 @@ def choose_cells(
     limit: float | None,
     seed: int,
     searched: Bools,
+    draws: UnitDraws | None = None,
 ) -> Chosen:
     """Return the missing and flagged cells, and the fewest beside them that are wrong.
 
@@ -79,7 +81,12 @@ def choose_cells(
     if edits is not None:
         rows = np.flatnonzero(searched)
         found = localise(
-            work.iloc[rows], edits, weights=weights, limit=limit, seed=seed
+            work.iloc[rows],
+            edits,
+            weights=weights,
+            limit=limit,
+            seed=seed,
+            draws=None if draws is None else draws.take(rows),
         )
         reason[rows] = [_UNSOLVED.get(status, "") for status in found.status]
         changes = np.zeros(frame.shape, dtype=bool)

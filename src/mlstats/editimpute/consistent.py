@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.adjust import adjust
-from mlstats.editimpute.compiled import category_codes, compile_edits
+from mlstats.editimpute.compiled import category_codes, compile_edits, encode
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.fitting import Fitter
 from mlstats.editimpute.linear_edits import LinearEdits
-from mlstats.editimpute.mixed_edits import Mended, mend
+from mlstats.editimpute.mixed_edits import Mended, lacking, mend
+from mlstats.editimpute.pool import FittedImputer, Pool
 from mlstats.editimpute.post_edits import numbers_of
 from mlstats.editimpute.treatment import (
     Imputer,
@@ -24,6 +25,7 @@ from mlstats.editimpute.treatment import (
     picked,
     set_edits_after,
 )
+from mlstats.editimpute.unit_draws import UnitDraws
 
 __all__ = ["EditConsistent", "Treated"]
 
@@ -110,6 +112,16 @@ class EditConsistent(Imputer):
             return self._keep_set(edits.hard(), found, full, seed)
         return self._keep_linear(edits, found, full)
 
+    def fitted(
+        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+    ) -> FittedImputer | None:
+        """Return the imputer fitted on a pool, whose records are the joint donors.
+
+        None where the imputer itself cannot be fitted.
+        """
+        inner = Pool.of(pool, self.imputer, seed=seed, asked=asked).imputer
+        return None if inner is None else _ConsistentOnPool(self, inner, pool, seed)
+
     def _keep_linear(
         self, edits: LinearEdits, found: Treatment, full: pd.DataFrame
     ) -> Treated:
@@ -135,22 +147,73 @@ class EditConsistent(Imputer):
         failing = edits_after(edits, values, full, result.reason)
         return Treated(values, cells, failing, _told(values.index, result.reason))
 
+    def fitter(self, edits: EditSet) -> Fitter:
+        """Return what moves numbers to keep hard edits."""
+        ids = [edit.id for edit in edits.edits]
+        return Fitter(
+            compile_edits(edits), ids, weights=self.weights, decimals=self.decimals
+        )
+
     def _keep_set(
         self, edits: EditSet, found: Treatment, full: pd.DataFrame, seed: int
     ) -> Treated:
-        ids = [edit.id for edit in edits.edits]
-        fitter = Fitter(
-            compile_edits(edits), ids, weights=self.weights, decimals=self.decimals
-        )
+        fitter = self.fitter(edits)
         # What was asked for and not imputed is no value that may be moved.
         done = full & _imputed(found, full)
         able = np.asarray(~full.to_numpy().any(axis=1))
         made = mend(
             found.values, edits, fitter, done, able, tries=self.tries, seed=seed
         )
-        values, changed = _written(found.values, made, done)
-        cells = _marked(found.cells, values, changed, made.donors)
+        values, changed = _written(found.values, made, done, found.values)
+        labels = values.index
+        cells = _marked(found.cells, values, changed, made.donors, labels)
         failing = set_edits_after(edits, values, made.reason)
+        return Treated(values, cells, failing, _told(values.index, made.reason))
+
+
+class _ConsistentOnPool:
+    """A fitted imputer, and the edits kept record by record after it."""
+
+    def __init__(
+        self, how: EditConsistent, inner: FittedImputer, pool: pd.DataFrame, seed: int
+    ) -> None:
+        self.how, self.inner, self.seed = how, inner, seed
+        if isinstance(how.edits, EditSet):
+            self.edits = how.edits.hard()
+            self.fitter = how.fitter(self.edits)
+            records = encode(pool, self.edits, self.fitter.compiled)
+            passes = ~self.fitter.broken(records).any(axis=1)
+            rows = np.flatnonzero(passes & ~lacking(records, self.fitter.compiled))
+            self.records, self.givers = records.take(rows), pool.iloc[rows]
+
+    def treat(
+        self,
+        frame: pd.DataFrame,
+        mask: pd.DataFrame,
+        draws: UnitDraws,
+        structural: pd.DataFrame | None = None,
+    ) -> Treated:
+        """Return the values, their provenance and the edits that still fail."""
+        names = numbers_of(self.how.edits)
+        full = checked_mask(frame, mask, numeric=names, structural=structural)
+        found = self.inner.treat(frame, mask, draws, structural)
+        if not isinstance(self.how.edits, EditSet):
+            return self.how._keep_linear(self.how.edits, found, full)
+        done = full & _imputed(found, full)
+        made = mend(
+            found.values,
+            self.edits,
+            self.fitter,
+            done,
+            np.zeros(len(frame), dtype=bool),
+            tries=self.how.tries,
+            seed=self.seed,
+            pool=self.records,
+        )
+        values, changed = _written(found.values, made, done, self.givers)
+        labels = self.givers.index
+        cells = _marked(found.cells, values, changed, made.donors, labels)
+        failing = set_edits_after(self.edits, values, made.reason)
         return Treated(values, cells, failing, _told(values.index, made.reason))
 
 
@@ -169,7 +232,7 @@ def _imputed(found: Treatment, full: pd.DataFrame) -> np.ndarray:
 
 
 def _written(
-    before: pd.DataFrame, made: Mended, done: pd.DataFrame
+    before: pd.DataFrame, made: Mended, done: pd.DataFrame, givers: pd.DataFrame
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return the values that keep the edits, and which cells changed."""
     values = before.copy()
@@ -179,9 +242,9 @@ def _written(
     for j in np.flatnonzero((done.to_numpy() & given[:, None]).any(axis=0)):
         name = done.columns[int(j)]
         rows = np.flatnonzero(done[name].to_numpy() & given)
-        rows = rows[before[name].notna().to_numpy()[made.donors[rows]]]
+        rows = rows[givers[name].notna().to_numpy()[made.donors[rows]]]
         column = before[name].copy()
-        column.iloc[rows] = before[name].array[made.donors[rows]]
+        column.iloc[rows] = givers[name].array[made.donors[rows]]
         values[name], changed[rows, j] = column, True
     for place, name in enumerate(compiled.names):
         free = done[name].to_numpy()
@@ -197,14 +260,22 @@ def _written(
         else:
             codes = records.codes[:, place - compiled.n_numeric]
             values[name], moved = _recoded(
-                values[name], compiled.codes[place], codes, free
+                values[name],
+                compiled.codes[place],
+                codes,
+                free,
+                values[name] if givers is before else givers[name],
             )
         changed[moved, at] = True
     return values, changed
 
 
 def _recoded(
-    column: pd.Series, known: Mapping[str, int], codes: np.ndarray, free: np.ndarray
+    column: pd.Series,
+    known: Mapping[str, int],
+    codes: np.ndarray,
+    free: np.ndarray,
+    seen_in: pd.Series,
 ) -> tuple[pd.Series, np.ndarray]:
     """Return a column of categories with the codes that changed."""
     now = category_codes(column, known)
@@ -213,9 +284,10 @@ def _recoded(
         return column, moved
     recoded = column.copy()
     label = {code: value for value, code in known.items()}
+    theirs = category_codes(seen_in, known)
     for code in np.unique(codes[moved]):
         # As it is written in the file: a number, or a value that no edit names.
-        seen = column[(now == code) & column.notna().to_numpy()]
+        seen = seen_in[(theirs == code) & seen_in.notna().to_numpy()]
         text = seen.mode().iloc[0] if len(seen) else label[int(code)]
         recoded[moved & (codes == code)] = text
     return recoded, moved
@@ -243,6 +315,7 @@ def _marked(
     values: pd.DataFrame,
     changed: np.ndarray,
     donors: np.ndarray | None = None,
+    labels: pd.Index | None = None,
 ) -> pd.DataFrame:
     """Return the provenance with the new values, methods and donors."""
     cells = cells.copy()
@@ -251,10 +324,10 @@ def _marked(
     hit = changed[row, column]
     cells.loc[hit, "after"] = picked(values, row[hit], column[hit])
     joint = np.zeros(len(cells), dtype=bool)
-    if donors is not None:
+    if donors is not None and labels is not None:
         joint = hit & (donors[row] >= 0)
-        labels = values.index.to_numpy(dtype=object)
-        cells.loc[joint, "donor"] = labels[donors[row[joint]]]
+        named = labels.to_numpy(dtype=object)
+        cells.loc[joint, "donor"] = named[donors[row[joint]]]
         cells.loc[joint, "method"] = "joint donor"
     adjusted = hit & ~joint
     cells.loc[adjusted, "method"] = (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from mlstats.editimpute.learners import Learner
 
-__all__ = ["FOLDS", "expected_mean", "some_of", "unseen_predictions"]
+__all__ = ["FOLDS", "expected_mean", "fold_models", "some_of", "unseen_predictions"]
 
 # Folds, and the donors below which there are none.
 FOLDS, FEWEST = 3, 60
@@ -41,9 +43,26 @@ def unseen_predictions(
     ours, theirs : numpy.ndarray, shape (donors,) and (models, recipients)
         NaN for a donor that every model saw; no model where donors are few.
     """
+    ours, models = fold_models(X, y, kinds, donors, learner, rng)
+    theirs = np.empty((len(models), len(wanted)))
+    for number, model in enumerate(models):
+        theirs[number] = model.predict(X[wanted])
+    return ours, theirs
+
+
+def fold_models(
+    X: np.ndarray,
+    y: np.ndarray,
+    kinds: np.ndarray,
+    donors: np.ndarray,
+    learner: Learner,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, list[Any]]:
+    """Return the predictions of donors and the models of :func:`unseen_predictions`."""
     ours = np.full(len(donors), np.nan)
+    models: list[Any] = []
     if len(donors) < FEWEST:
-        return ours, np.empty((0, len(wanted)))
+        return ours, models
     if len(donors) >= 2 * learner.fit_rows:
         # One model on a part of the records leaves donors enough.
         share = learner.fit_rows / len(donors)
@@ -51,15 +70,14 @@ def unseen_predictions(
     else:
         # A bootstrap sample has a record several times: all in one fold.
         folds, fold = FOLDS, rng.integers(0, FOLDS, len(X))
-    theirs = np.empty((folds, len(wanted)))
     for number in range(folds):
         at = fold[donors] == number
         fitted = some_of(donors[~at], learner.fit_rows, rng)
         seed = int(rng.integers(2**31))
         model = learner.regression(X[fitted], y[fitted], kinds, seed)
         ours[at] = model.predict(X[donors[at]])
-        theirs[number] = model.predict(X[wanted])
-    return ours, theirs
+        models.append(model)
+    return ours, models
 
 
 def expected_mean(

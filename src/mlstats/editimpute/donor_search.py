@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.post_edits import PostEdits
 
-__all__ = ["DonorPool", "assign"]
+__all__ = ["DonorPool", "assign", "first_passing", "nearest_places", "search_tree"]
 
 # Neighbours asked for at first, and the most that a tie at the least distance may ask.
 FIRST, WIDEST = 8, 512
@@ -65,7 +67,7 @@ def assign(
             near = rng.choice(pool.donors, size=(len(who), tries))
         else:
             near = _nearest(pool, who, fields, tries, rng)
-        found[pattern] = _first_passing(pool, who, near)
+        found[pattern] = first_passing(pool.passes, who, near)
     if limit is None:
         return found
     return _limited(pool, found, tries, limit, random, rng)
@@ -86,55 +88,96 @@ def _nearest(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Return the nearest donors of each recipient, ties in a random order."""
-    from scipy.spatial import cKDTree
-
     usable = pool.donors[np.isfinite(pool.ranks[pool.donors][:, fields]).all(axis=1)]
-    near = np.full((len(who), tries), -1)
     if not len(usable):
-        return near
+        return np.full((len(who), tries), -1)
     # The order of equal distances in the tree follows the order of the points.
     usable = rng.permutation(usable)
-    tree = cKDTree(pool.ranks[np.ix_(usable, np.flatnonzero(fields))])
-    points = pool.ranks[np.ix_(who, np.flatnonzero(fields))]
-    open_rows, k = np.arange(len(who)), 1 if pool.post_edits is None else tries
-    k = min(max(k, FIRST), len(usable))
+    used = np.flatnonzero(fields)
+    near = nearest_places(
+        search_tree(pool.ranks[np.ix_(usable, used)]),
+        pool.ranks[np.ix_(who, used)],
+        tries,
+        first=1 if pool.post_edits is None else tries,
+        mixed=lambda _, places: rng.random(places.shape),
+    )
+    return np.asarray(np.where(near < 0, -1, usable[near]))
+
+
+def search_tree(points: np.ndarray) -> Any:
+    """Return a tree to find the nearest of some points in."""
+    from scipy.spatial import cKDTree
+
+    return cKDTree(points)
+
+
+def nearest_places(
+    tree: Any,
+    points: np.ndarray,
+    tries: int,
+    *,
+    first: int,
+    mixed: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Return the places of the nearest of a tree's points, shape (n, tries).
+
+    Parameters
+    ----------
+    tree : object
+        From :func:`search_tree`.
+    points : numpy.ndarray, shape (n, fields)
+        To find them for.
+    tries : int
+        How many; -1 beyond those that there are.
+    first : int
+        How many to look for at first.
+    mixed : callable
+        Rows of `points` and places of their neighbours -> numbers in whose order
+        equal distances are taken.
+    """
+    near = np.full((len(points), tries), -1)
+    open_rows, k = np.arange(len(points)), min(max(first, FIRST), tree.n)
     while True:
         distance, place = tree.query(points[open_rows], k=k, p=np.inf)
         distance, place = distance.reshape(-1, k), place.reshape(-1, k)
         tied = _same(distance[:, -1], distance[:, 0])
-        last = k >= min(len(usable), WIDEST)
+        last = k >= min(tree.n, WIDEST)
         ready = np.ones(len(open_rows), dtype=bool) if last else ~tied
-        order = _shuffled(distance[ready], rng)
+        order = _shuffled(distance[ready], mixed(open_rows[ready], place[ready]))
         kept = min(tries, k)
-        near[open_rows[ready], :kept] = usable[
-            np.take_along_axis(place[ready], order[:, :kept], axis=1)
-        ]
+        near[open_rows[ready], :kept] = np.take_along_axis(
+            place[ready], order[:, :kept], axis=1
+        )
         open_rows = open_rows[~ready]
         if not len(open_rows):
             return near
-        k = min(4 * k, len(usable), WIDEST)
+        k = min(4 * k, tree.n, WIDEST)
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(a - b) < 1e-12, dtype=bool)
 
 
-def _shuffled(distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the order of each row by distance, equal ones at random."""
+def _shuffled(distance: np.ndarray, mixed: np.ndarray) -> np.ndarray:
+    """Return the order of each row by distance, equal ones by drawn numbers."""
     # Ranks lie on a grid of 1 / (2 (N + 1)); a millionth of a millionth is a tie.
     keys = np.round(distance, 12)
-    mixed = rng.random(distance.shape)
     first: np.ndarray = np.argsort(mixed, axis=1)
     second = np.argsort(np.take_along_axis(keys, first, axis=1), axis=1, kind="stable")
     return np.take_along_axis(first, second, axis=1)
 
 
-def _first_passing(pool: DonorPool, who: np.ndarray, near: np.ndarray) -> np.ndarray:
+def first_passing(
+    passes: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    who: np.ndarray,
+    near: np.ndarray,
+) -> np.ndarray:
+    """Return the first of each recipient's donors that passes, -1 where none does."""
     found = np.full(len(who), -1)
     waiting = np.arange(len(who))
     for k in range(near.shape[1]):
         waiting = waiting[near[waiting, k] >= 0]
-        ok = pool.passes(who[waiting], near[waiting, k])
+        ok = passes(who[waiting], near[waiting, k])
         found[waiting[ok]] = near[waiting[ok], k]
         waiting = waiting[~ok]
         if not len(waiting):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ from mlstats.editimpute.post_edits import (
 )
 from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError, ContractError, nearest
+
+if TYPE_CHECKING:
+    from mlstats.editimpute.donors_on_pool import NearestOnPool
 
 __all__ = ["NearestDonor", "donor_limit", "rank_transform"]
 
@@ -214,6 +217,24 @@ class NearestDonor(Imputer):
             reasons=spread,
         )
 
+    def fitted(
+        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+    ) -> NearestOnPool:
+        """Return the imputer with the pool as its donors.
+
+        Ranks are taken over the donors of the class in the pool; the rank of a value
+        between two of theirs lies between their ranks.
+
+        Raises
+        ------
+        ConfigError
+            With a limit on the use of donors or a percentage of donors: both count
+            the recipients of the class.
+        """
+        from mlstats.editimpute.donors_on_pool import NearestOnPool
+
+        return NearestOnPool(self, pool)
+
     def _numeric(self) -> list[str]:
         named = [
             name
@@ -346,14 +367,22 @@ def class_rows(frame: pd.DataFrame, by: Sequence[str]) -> list[np.ndarray]:
     return list(np.split(order, starts))
 
 
-def copied(frame: pd.DataFrame, cells: np.ndarray, donors: np.ndarray) -> pd.DataFrame:
-    """Return `frame` with the masked cells taken from the donors' rows."""
-    values = frame.copy()
+def copied(
+    frame: pd.DataFrame,
+    cells: np.ndarray,
+    donors: np.ndarray,
+    pool: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return `frame` with the masked cells taken from the rows of donors.
+
+    The donors are rows of the pool, of `frame` itself if it is left out.
+    """
+    values, given = frame.copy(), frame if pool is None else pool
     for j, name in enumerate(frame.columns):
         rows = np.flatnonzero(cells[:, j] & (donors >= 0))
         if not len(rows):
             continue
         column = frame[name].copy()
-        column.iloc[rows] = frame[name].array[donors[rows]]
+        column.iloc[rows] = given[name].array[donors[rows]]
         values[name] = column
     return values

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ import pandas as pd
 from mlstats.editimpute.donors import class_rows
 from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mlstats.editimpute.estimators_on_pool import EstimatorsOnPool
 
 __all__ = ["ESTIMATORS", "EstimatorImputer", "EstimatorStep"]
 
@@ -140,6 +144,20 @@ class EstimatorImputer(Imputer):
         return treatment(
             frame, values, full, method=methods, done=methods != "", reasons=reasons
         )
+
+    def fitted(
+        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+    ) -> EstimatorsOnPool:
+        """Return the estimators with means, ratios and fits of the pool.
+
+        Raises
+        ------
+        ConfigError
+            For a step with `with_imputed`: nothing in the pool is imputed.
+        """
+        from mlstats.editimpute.estimators_on_pool import EstimatorsOnPool
+
+        return EstimatorsOnPool(self.steps, pool)
 
 
 def _numbers(column: pd.Series) -> np.ndarray:

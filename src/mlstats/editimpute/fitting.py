@@ -24,6 +24,7 @@ from mlstats.editimpute.compiled import (
 )
 from mlstats.editimpute.evaluation import atom_truth, clause_truth
 from mlstats.editimpute.linear_edits import linear_rows
+from mlstats.editimpute.row_sums import products, row_sums
 from mlstats.editimpute.status import not_whole
 
 __all__ = ["Fitted", "Fitter"]
@@ -168,12 +169,12 @@ class Fitter:
         places = [j for j, _ in atom.terms]
         factors = np.array([c for _, c in atom.terms])
         values, open_cells = records.numbers[:, places], free[:, places]
-        excess = values @ factors - atom.bound
+        excess = products(values, factors[None])[:, 0] - atom.bound
         if atom.is_equality:
             excess = np.abs(excess)
-        size = np.abs(values) @ np.abs(factors) + abs(atom.bound)
+        size = products(np.abs(values), np.abs(factors)[None])[:, 0] + abs(atom.bound)
         holds = excess <= self.compiled.tolerance + RELATIVE * size
-        reach = (np.maximum(np.abs(values), 1e-4) * factors**2 * open_cells).sum(axis=1)
+        reach = row_sums(np.maximum(np.abs(values), 1e-4) * factors**2 * open_cells)
         cost = np.full(len(records), np.inf)
         np.divide(excess**2, reach, out=cost, where=reach > 0)
         cost[holds] = 0.0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.donors import class_rows, copied
+from mlstats.editimpute.pool import PoolClasses, able_donors, cannot_fit
 from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
+from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError
 
 __all__ = ["HotDeck"]
@@ -92,6 +95,26 @@ class HotDeck(Imputer):
             reasons=reasons,
         )
 
+    def fitted(
+        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+    ) -> _HotDeckOnPool:
+        """Return the hot-deck with the pool as its donors.
+
+        Raises
+        ------
+        ConfigError
+            For the sequential hot-deck: the donors have no place in the file's order.
+        """
+        if self.order != "random":
+            raise cannot_fit(
+                f"A hot-deck in {self.order} order",
+                "donors drawn from a file have no place in its order",
+            )
+        last = -1 if self.collapse else len(self.by) - 1
+        depths = range(len(self.by), last, -1)
+        classes = [PoolClasses(pool, self.by[:used]) for used in depths]
+        return _HotDeckOnPool(self, pool, classes)
+
     def _chosen(
         self, waiting: np.ndarray, given: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
@@ -99,3 +122,46 @@ class HotDeck(Imputer):
             return rng.choice(given, size=len(waiting))
         place = np.searchsorted(given, waiting) - 1
         return np.asarray(given[np.maximum(place, 0)])
+
+
+@dataclass(frozen=True, eq=False)
+class _HotDeckOnPool:
+    """The random hot-deck with given donors; a unit draws by its label."""
+
+    deck: HotDeck
+    pool: pd.DataFrame
+    classes: list[PoolClasses]
+
+    def treat(
+        self,
+        frame: pd.DataFrame,
+        mask: pd.DataFrame,
+        draws: UnitDraws,
+        structural: pd.DataFrame | None = None,
+    ) -> Treatment:
+        full = checked_mask(frame, mask, structural=structural)
+        cells = full.to_numpy()
+        donors = np.full(len(frame), -1)
+        gaps = self.pool.isna().to_numpy()
+        for classes in self.classes:
+            waiting = np.flatnonzero(cells.any(axis=1) & (donors < 0))
+            number = classes.of(frame.iloc[waiting])
+            for at, able in able_donors(gaps, cells[waiting]):
+                for one in np.unique(number[at[number[at] >= 0]]):
+                    given = classes.members[one]
+                    given = given[able[given]]
+                    if len(given) < max(self.deck.min_donors, 1):
+                        continue
+                    rows = waiting[at[number[at] == one]]
+                    place = draws.take(rows).places("hot-deck", len(given))
+                    donors[rows] = given[place]
+        return treatment(
+            frame,
+            copied(frame, cells, donors, self.pool),
+            full,
+            method=f"{self.deck.order} hot-deck",
+            done=cells & (donors >= 0)[:, None],
+            donors=donors,
+            reasons=np.full(cells.shape, "no class has enough donors", dtype=object),
+            labels=self.pool.index,
+        )

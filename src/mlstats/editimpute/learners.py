@@ -9,9 +9,40 @@ import numpy as np
 
 from mlstats.errors import ConfigError
 
-__all__ = ["Learner", "calibration", "drawn", "sharpened"]
+__all__ = ["Learner", "Probabilities", "calibration", "drawn", "sharpened"]
 
 TINY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities:
+    """Models of a category, each of which never saw a part of the records.
+
+    Attributes
+    ----------
+    classes : ndarray
+        The categories.
+    models : list
+        None where there is one category only.
+    records : int
+        That they were fitted on.
+    heat, shift : float and ndarray
+        Of the calibration.
+    """
+
+    classes: np.ndarray
+    models: list[Any]
+    records: int
+    heat: float = 1.0
+    shift: np.ndarray | float = 0.0
+
+    def of(self, wanted: np.ndarray) -> np.ndarray:
+        """Return the mean calibrated probabilities, shape (n, classes)."""
+        if not self.models:
+            return np.ones((len(wanted), 1))
+        theirs = [_logits(model, wanted, self.records) for model in self.models]
+        shares = [_softmax(part / self.heat + self.shift) for part in theirs]
+        return np.asarray(np.mean(shares, axis=0))
 
 
 @dataclass(frozen=True)
@@ -74,10 +105,22 @@ class Learner:
         record) and calibrated on what they predict for the records that they never
         saw; the probabilities of all are averaged.
         """
+        fitted = self.fit_probabilities(X, y, categorical, seed, fold)
+        return fitted.classes, fitted.of(wanted)
+
+    def fit_probabilities(
+        self,
+        X: np.ndarray,
+        y: np.ndarray,
+        categorical: np.ndarray,
+        seed: int,
+        fold: np.ndarray,
+    ) -> Probabilities:
+        """Return the calibrated models of :meth:`probabilities`."""
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) == 1:
-            return classes, np.ones((len(wanted), 1))
-        logits, theirs = np.empty((len(y), len(classes))), []
+            return Probabilities(classes, [], len(y))
+        logits, models = np.empty((len(y), len(classes))), []
         for number in np.unique(fold):
             seen = fold != number
             # Every class must be fitted: a rare one is not left out.
@@ -85,10 +128,8 @@ class Learner:
             model = self._classifier(X[seen], codes[seen], categorical, seed)
             unseen = fold == number
             logits[unseen] = _logits(model, X[unseen], len(y))
-            theirs.append(_logits(model, wanted, len(y)))
-        heat, shift = calibration(logits, codes)
-        shares = [_softmax(part / heat + shift) for part in theirs]
-        return classes, np.asarray(np.mean(shares, axis=0))
+            models.append(model)
+        return Probabilities(classes, models, len(y), *calibration(logits, codes))
 
     def _classifier(
         self, X: np.ndarray, y: np.ndarray, categorical: np.ndarray, seed: int

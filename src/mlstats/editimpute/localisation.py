@@ -20,6 +20,7 @@ from mlstats.editimpute.edit_check import refuse_conflict
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.evaluation import clause_truth
 from mlstats.editimpute.status import not_whole
+from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.editimpute.whole_search import Answers, Settings, WholeSearch
 from mlstats.errors import ConfigError, nearest
 
@@ -95,6 +96,7 @@ def localise(
     seconds_per_record: float = 20.0,
     block_rows: int = 20_000,
     limits: Limits | None = None,
+    draws: UnitDraws | None = None,
 ) -> Localisation:
     """Find the values of least weight that must be changed in every record.
 
@@ -124,6 +126,9 @@ def localise(
         Records that are worked on at once.
     limits : Limits, optional
         Where the shared search gives a record to the mixed-integer program.
+    draws : UnitDraws, optional
+        Of the records: each has the order that its label draws, whatever records are
+        beside it, instead of one by its place in the table.
 
     Raises
     ------
@@ -152,7 +157,10 @@ def localise(
     cost = _weights(compiled, weights or {})
     rng = np.random.default_rng(seed)
     ranks = rng.integers(1, 2**16, size=(_ORDERS, len(compiled.names)))
-    order = rng.integers(_ORDERS, size=len(frame))
+    if draws is None:
+        order = rng.integers(_ORDERS, size=len(frame))
+    else:
+        order = draws.places("ties of the selection", _ORDERS)
     settings = Settings(cost, ranks, limit, seconds_per_record, limits or Limits())
     search = WholeSearch(compiled, settings)
     answers = Answers.empty(len(frame), len(compiled.names))

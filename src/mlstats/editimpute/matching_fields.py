@@ -50,6 +50,8 @@ def _binding(
     edits: LinearEdits, usable: np.ndarray, free: np.ndarray, rhs: np.ndarray
 ) -> np.ndarray:
     """Return the places of the edits that the others do not imply."""
+    if not len(usable):
+        return usable
     A, equality = edits.A[:, free], edits.equality
     kept = list(_first_of_equals(A, rhs, equality, usable))
     for edit in [e for e in kept if not equality[e]]:

@@ -22,11 +22,15 @@ from mlstats.editimpute.feasible_values import feasible
 from mlstats.editimpute.fitting import Fitted, Fitter
 from mlstats.editimpute.joint_donors import near_donors
 
-__all__ = ["Mended", "mend"]
+__all__ = ["Mended", "lacking", "mend"]
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+IMPOSSIBLE = (
+    "no values of the free cells satisfy the edits",
+    "the values that are not free contradict the edits",
+)
 UNTOUCHED = "no value of the edit was open to treatment"
 
 
@@ -49,6 +53,13 @@ class Mended:
     reason: npt.NDArray[np.object_]
     compiled: CompiledEdits = field(repr=False)
 
+    def after(self, first: int) -> Mended:
+        """Return all but the first records; rows of donors stay as they are."""
+        rest = np.arange(first, len(self.records))
+        return Mended(
+            self.records.take(rest), self.donors[rest], self.reason[rest], self.compiled
+        )
+
 
 def mend(
     values: pd.DataFrame,
@@ -59,6 +70,7 @@ def mend(
     *,
     tries: int,
     seed: int,
+    pool: Records | None = None,
 ) -> Mended:
     """Bring imputed records to keep hard edits.
 
@@ -78,11 +90,41 @@ def mend(
         Donors that are tried for a record.
     seed : int
         Of the donors drawn.
+    pool : Records, optional
+        Records that pass and lack nothing: the donors, in place of those of `values`;
+        the rows of donors are then rows of the pool.
     """
     compiled = fitter.compiled
     records = encode(values, hard, compiled)
     free = mask[list(compiled.names)].to_numpy(dtype=bool) & ~records.missing
-    fails = fitter.broken(records).any(axis=1)
+    fails = np.asarray(fitter.broken(records).any(axis=1))
+    if pool is not None:
+        lead = np.zeros(len(pool), dtype=bool)
+        records = _joined(pool, records)
+        free = np.vstack([np.zeros(pool.missing.shape, dtype=bool), free])
+        fails, able = np.append(lead, fails), np.append(~lead, np.zeros_like(able))
+    made = _mended(records, fitter, free, fails, able, tries, seed)
+    return made if pool is None else made.after(len(pool))
+
+
+def _joined(pool: Records, records: Records) -> Records:
+    pairs = (
+        (getattr(pool, name), getattr(records, name))
+        for name in ("numbers", "codes", "missing", "invalid")
+    )
+    return Records(*(np.concatenate(pair) for pair in pairs))
+
+
+def _mended(
+    records: Records,
+    fitter: Fitter,
+    free: Bools,
+    fails: Bools,
+    able: Bools,
+    tries: int,
+    seed: int,
+) -> Mended:
+    compiled = fitter.compiled
     n = len(records)
     made = Mended(records, np.full(n, -1), np.full(n, "", dtype=object), compiled)
     made.reason[fails] = UNTOUCHED
@@ -91,17 +133,21 @@ def mend(
         return made
     found = fitter.fit(records.take(waiting), free[waiting])
     waiting = _written(made, waiting, found)
-    givers = np.flatnonzero(able & ~fails & ~_lacking(records, compiled))
+    givers = np.flatnonzero(able & ~fails & ~lacking(records, compiled))
     if len(waiting) and len(givers):
-        near = near_donors(records, free, givers, waiting, tries=tries, seed=seed)
-        waiting = _from_donors(made, fitter, free, waiting, near)
+        helped = _may_be_helped(made, fitter, free, waiting)
+        some = waiting[helped]
+        near = near_donors(records, free, givers, some, tries=tries, seed=seed)
+        left = _from_donors(made, fitter, free, some, near)
+        waiting = np.sort(np.concatenate([waiting[~helped], left]))
     if len(waiting):
         waiting = _sought(made, fitter, free, waiting, givers)
     _within_bounds(made, fitter, free, waiting)
     return made
 
 
-def _lacking(records: Records, compiled: CompiledEdits) -> Bools:
+def lacking(records: Records, compiled: CompiledEdits) -> Bools:
+    """Tell which records lack a value that is not allowed to be missing."""
     needed = [
         j for j in range(len(compiled.names)) if j not in compiled.missing_allowed
     ]
@@ -115,6 +161,20 @@ def _written(made: Mended, waiting: Ints, found: Fitted) -> Ints:
     made.records.codes[rows] = found.records.codes[found.good]
     made.reason[waiting] = found.reason
     return waiting[~found.good]
+
+
+def _may_be_helped(made: Mended, fitter: Fitter, free: Bools, rows: Ints) -> Bools:
+    """Tell which records a donor's values could bring to keep the edits.
+
+    Where no numbers of the open cells do, only other categories or alternatives can.
+    """
+    compiled = fitter.compiled
+    supports = [compiled.supports[i] for i in fitter.conditional]
+    touched = np.zeros(len(rows), dtype=bool)
+    for place in range(len(compiled.names)):
+        if place >= compiled.n_numeric or any(s >> place & 1 for s in supports):
+            touched |= free[rows, place]
+    return np.asarray(touched | ~np.isin(made.reason[rows].astype(str), IMPOSSIBLE))
 
 
 def _from_donors(

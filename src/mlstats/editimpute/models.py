@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,9 @@ from mlstats.editimpute.learners import Learner, drawn, sharpened
 from mlstats.editimpute.matching import matched_donors
 from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mlstats.editimpute.chain_on_pool import ChainOnPool
 
 __all__ = ["ChainedImputer"]
 
@@ -154,6 +158,20 @@ class ChainedImputer(Imputer):
             donors=donors,
             reasons=reasons,
         )
+
+    def fitted(
+        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+    ) -> ChainOnPool:
+        """Return the chain with its models fitted on a pool.
+
+        Raises
+        ------
+        ConfigError
+            With `sharpness`, which needs the frequencies of all imputed cells.
+        """
+        from mlstats.editimpute.chain_on_pool import ChainOnPool
+
+        return ChainOnPool(self, pool, seed=seed, asked=asked)
 
     def _chained(
         self,

@@ -10,7 +10,7 @@ would have more cells than the file has records.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ from scipy import sparse
 from mlstats.editimpute.learners import drawn
 from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from mlstats.editimpute.multinomial_on_pool import MultinomialOnPool
 
 __all__ = ["MultinomialImputer"]
 
@@ -107,6 +110,22 @@ class MultinomialImputer(Imputer):
         return treatment(
             frame, values, full, method="multinomial", done=done, reasons=reasons
         )
+
+    def fitted(
+        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+    ) -> MultinomialOnPool:
+        """Return the models of the categories that may be asked for, fitted on a pool.
+
+        Each unit draws by its label, so that draws are independent and not balanced.
+
+        Raises
+        ------
+        ConfigError
+            Without `predictors`: which columns are not imputed differs by record.
+        """
+        from mlstats.editimpute.multinomial_on_pool import MultinomialOnPool
+
+        return MultinomialOnPool(self, pool, seed=seed, asked=asked)
 
     def _drawn(
         self,

@@ -49,19 +49,29 @@ class PostEdits:
         Donors and recipients.
     mask : numpy.ndarray of bool, shape (records, columns)
         Cells that a recipient takes from its donor.
+    donors : pandas.DataFrame, optional
+        Where the donors are; among the records if left out.
     """
 
     def __init__(
-        self, edits: LinearEdits | EditSet, records: pd.DataFrame, mask: Bools
+        self,
+        edits: LinearEdits | EditSet,
+        records: pd.DataFrame,
+        mask: Bools,
+        donors: pd.DataFrame | None = None,
     ) -> None:
         if isinstance(edits, EditSet):
             hard = edits.hard()
             compiled = compile_edits(hard)
             self.fitter = Fitter(compiled, [edit.id for edit in hard.edits])
             self.records = encode(records, hard, compiled)
+            self.given = self.records
+            if donors is not None:
+                self.given = encode(donors, hard, compiled)
             names = list(compiled.names)
         else:
             self.values = edits.matrix(records)
+            self.theirs = self.values if donors is None else edits.matrix(donors)
             names = list(edits.variables)
         self.edits = edits
         self.mask = mask[:, records.columns.get_indexer(pd.Index(names))]
@@ -72,9 +82,9 @@ class PostEdits:
             return np.zeros(0, dtype=bool)
         taken = self.mask[recipients]
         if isinstance(self.edits, LinearEdits):
-            values = np.where(taken, self.values[donors], self.values[recipients])
+            values = np.where(taken, self.theirs[donors], self.values[recipients])
             return np.asarray(~self.edits.failing(values).any(axis=1))
-        own, given = self.records.take(recipients), self.records.take(donors)
+        own, given = self.records.take(recipients), self.given.take(donors)
         n = own.numbers.shape[1]
         candidates = replace(
             own,

@@ -20,11 +20,13 @@ from mlstats.editimpute.chosen_cells import Chosen, choose_cells
 from mlstats.editimpute.consistent import EditConsistent, Treated
 from mlstats.editimpute.deterministic import Deterministic
 from mlstats.editimpute.edits import EditSet
+from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.status import FAIL, PASS, Review, review
 from mlstats.editimpute.treatment import picked, set_edits_after
+from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ContractError
 
-__all__ = ["PROVENANCE_COLUMNS", "Processed", "process"]
+__all__ = ["PROVENANCE_COLUMNS", "Processed", "columns_asked", "process"]
 
 PROVENANCE_COLUMNS = (
     "unit",
@@ -85,7 +87,7 @@ def process(
     limit: float | None = None,
     seed: int = 0,
     period: str | None = None,
-    donors: pd.DataFrame | None = None,
+    donors: pd.DataFrame | Pool | None = None,
 ) -> Processed:
     """Take records through review, selection and treatment.
 
@@ -110,12 +112,15 @@ def process(
     weights, limit, period
         Of :func:`~mlstats.editimpute.localisation.localise`.
     seed : int, default=0
-        Of the ties of the selection and of the imputer.
-    donors : DataFrame, optional
-        Records with the same columns that pass and give values; the records of
-        `frame` in which nothing is selected then give none, so that it can be a part
-        of a larger file. A donor is named by its label here; models may also match
-        the values of other selected records.
+        Of the ties of the selection and of the imputer; with `donors` each record
+        draws by its label, else in the order of the records.
+    donors : DataFrame or Pool, optional
+        Records with the same columns that pass and give values; a pool has an imputer
+        fitted on them already. What is done to a record then depends on the record,
+        its label, the donors and the seed, and on no other record of `frame`: it can
+        be any part of a larger file. A donor is named by its label there. An imputer
+        that has ``treat`` alone treats the records of `frame` together with the
+        donors.
 
     Raises
     ------
@@ -139,7 +144,14 @@ def process(
         raise ContractError("The index of the data does not tell the units apart")
     known = None if edits is None else edits.at(period)
     before = None if known is None else review(frame, known)
+    if known is not None and not isinstance(imputer, EditConsistent):
+        imputer = EditConsistent(imputer, known)
     how = _How(known, imputer, mask, structural, weights or {}, limit, seed)
+    if donors is not None:
+        how = replace(how, draws=UnitDraws.of(frame.index, seed))
+    if isinstance(donors, pd.DataFrame):
+        asked = columns_asked(frame, known, mask, structural)
+        donors = Pool.of(donors, imputer, seed=seed, asked=asked)
     fails = np.zeros(len(frame), dtype=bool)
     if before is not None:
         # A limit counts missing values too: no record can be passed over.
@@ -150,7 +162,7 @@ def process(
         after = review(apply_cells(frame, cells), known).by_record
         again = np.flatnonzero((after == FAIL) & ~fails)
         if len(again):
-            clean = frame[before.by_record == PASS] if donors is None else donors
+            clean = donors or Pool(frame[before.by_record == PASS], None)
             more, why = _passed_through(
                 frame.iloc[again], how.of(again), np.ones(len(again), bool), clean
             )
@@ -160,6 +172,31 @@ def process(
     if known is not None:
         failing = set_edits_after(known, values, reason)
     return Processed(values, cells, failing, before)
+
+
+def columns_asked(
+    frame: pd.DataFrame,
+    edits: EditSet | None,
+    mask: pd.DataFrame | None,
+    structural: pd.DataFrame | None,
+) -> list[str]:
+    """Return the columns of which a cell may be selected, in the order of the data.
+
+    Parameters
+    ----------
+    frame, edits, mask, structural
+        As in :func:`process`.
+    """
+    named: set[str] = set()
+    if edits is not None:
+        named = {*edits.hard().numeric, *edits.hard().categorical}
+    if mask is not None:
+        named |= {str(name) for name in mask.columns}
+    absent = frame.isna()
+    if structural is not None:
+        absent &= ~structural.reindex(columns=frame.columns, fill_value=False)
+    named |= set(absent.columns[absent.any(axis=0)])
+    return [str(name) for name in frame.columns if name in named]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,16 +210,18 @@ class _How:
     weights: Mapping[str, float]
     limit: float | None
     seed: int
+    draws: UnitDraws | None = None
 
     def of(self, rows: np.ndarray) -> _How:
         """Return the same for some of the records."""
         mask = None if self.mask is None else self.mask.iloc[rows]
         never = None if self.structural is None else self.structural.iloc[rows]
-        return replace(self, mask=mask, structural=never)
+        draws = None if self.draws is None else self.draws.take(rows)
+        return replace(self, mask=mask, structural=never, draws=draws)
 
 
 def _passed_through(
-    frame: pd.DataFrame, how: _How, searched: np.ndarray, donors: pd.DataFrame | None
+    frame: pd.DataFrame, how: _How, searched: np.ndarray, donors: Pool | None
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Select and treat; return the provenance, and why each record may still fail."""
     chosen = choose_cells(
@@ -194,8 +233,9 @@ def _passed_through(
         limit=how.limit,
         seed=how.seed,
         searched=searched,
+        draws=how.draws,
     )
-    steps = _treated(chosen, how.edits, how.imputer, how.seed, donors)
+    steps = _treated(chosen, how, donors)
     cells = _provenance(frame, chosen, steps)
     return cells, _reasons(chosen, cells, steps)
 
@@ -207,39 +247,41 @@ def _replaced(cells: pd.DataFrame, more: pd.DataFrame, index: pd.Index) -> pd.Da
     return both.iloc[order].reset_index(drop=True)
 
 
-def _treated(
-    chosen: Chosen,
-    edits: EditSet | None,
-    imputer: Any,
-    seed: int,
-    donors: pd.DataFrame | None,
-) -> list[Any]:
+def _treated(chosen: Chosen, how: _How, donors: Pool | None) -> list[Any]:
     """Return the treatments in their order; each fills what the others left."""
     steps: list[Any] = []
     work, mask, structural = chosen.frame, chosen.mask, chosen.structural
-    if edits is not None:
-        found = Deterministic(edits, programs=False).treat(work, mask)
+    if how.edits is not None:
+        found = Deterministic(how.edits, programs=False).treat(work, mask)
         steps.append(found)
         work = found.values
         mask = mask & ~_done(found.cells, mask)
-    if edits is not None and not isinstance(imputer, EditConsistent):
-        imputer = EditConsistent(imputer, edits)
-    if mask.to_numpy().any():
-        steps.append(_with_donors(imputer, work, mask, seed, structural, donors))
+    if not mask.to_numpy().any():
+        return steps
+    if donors is None:
+        steps.append(how.imputer.treat(work, mask, how.seed, structural))
+    elif donors.imputer is None or how.draws is None:
+        steps.append(_with_donors(how, work, mask, structural, donors.donors))
+    else:
+        rows = np.flatnonzero(mask.to_numpy().any(axis=1))
+        found = donors.imputer.treat(
+            work.iloc[rows],
+            mask.iloc[rows],
+            how.draws.take(rows),
+            structural.iloc[rows],
+        )
+        steps.append(found)
     return steps
 
 
 def _with_donors(
-    imputer: Any,
+    how: _How,
     work: pd.DataFrame,
     mask: pd.DataFrame,
-    seed: int,
     structural: pd.DataFrame,
-    donors: pd.DataFrame | None,
+    donors: pd.DataFrame,
 ) -> Any:
-    """Impute, from the donors alone where they are given."""
-    if donors is None:
-        return imputer.treat(work, mask, seed, structural)
+    """Impute the recipients together with the donors."""
     rows = np.flatnonzero(mask.to_numpy().any(axis=1))
     both = pd.concat([donors[list(work.columns)], work.iloc[rows]], ignore_index=True)
     at = pd.RangeIndex(len(donors), len(both))
@@ -248,7 +290,7 @@ def _with_donors(
         part = cells.iloc[rows].set_axis(at)
         return part.reindex(both.index, fill_value=False)
 
-    found = imputer.treat(both, spread(mask), seed, spread(structural))
+    found = how.imputer.treat(both, spread(mask), how.seed, spread(structural))
     cells = found.cells.copy()
     cells["unit"] = work.index.take(rows).take(
         np.asarray(cells["unit"], dtype=int) - len(donors)

@@ -13,6 +13,7 @@ import numpy as np
 
 from mlstats.editimpute.adjust_fallback import on_grid
 from mlstats.editimpute.linear_edits import LinearEdits
+from mlstats.editimpute.row_sums import products
 from mlstats.errors import ConfigError
 
 __all__ = ["grid_steps", "round_to_grid", "snapped"]
@@ -95,7 +96,8 @@ def _shift(
     used = np.flatnonzero(edits.A[edit])
     lower, upper, _ = edits.bounds()
     values = x[np.ix_(rows, used)]
-    lack = (edits.b[edit] - values @ edits.A[edit, used])[:, None] / edits.A[edit, used]
+    terms = edits.A[edit, used]
+    lack = (edits.b[edit] - products(values, terms[None])) / terms
     unit = np.where(np.isfinite(step[used]), step[used], 1.0)
     units = lack / unit
     # An inequality may be kept with room to spare, a balance may not.

@@ -1,35 +1,54 @@
 """A file too large for memory through review, selection and treatment, in blocks.
 
 The file is read twice: once to draw the donors from all of it, once to treat it. What
-does not depend on the size of the blocks: the donors (a seeded draw of the records that
-pass, in the order of the file), the review, and which weight of cells is selected. What
-does: ties of the selection and draws of the imputer, which are seeded by the number of
-the block; ranks, which are taken over the donors and the recipients of the block; and
-models, which are fitted for each block on the donors and on what its recipients have,
-and may match either.
+is done to a record depends on the record, its label, the donors and the seed, and on
+no other record: not on the size of the blocks, the partitions of the source, the
+number of workers or the order in which they end. Ties and draws are those of the
+label; ranks are taken over the donors; models are fitted on the donors, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import pickle
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from mlstats.editimpute.block_files import Blocks, text_cells
+from mlstats import __version__
+from mlstats.editimpute.block_files import (
+    FileBlock,
+    Reading,
+    RecordFiles,
+    copy_of_text,
+    source_files,
+)
+from mlstats.editimpute.consistent import EditConsistent
 from mlstats.editimpute.edits import EditSet
-from mlstats.editimpute.processing import Processed, process
-from mlstats.editimpute.status import PASS, review
-from mlstats.errors import ContractError, MlstatsError
+from mlstats.editimpute.pool import Pool
+from mlstats.editimpute.pool_drawing import CellsOf, Drawing, draw_pool
+from mlstats.editimpute.processing import process
+from mlstats.editimpute.treated_blocks import (
+    BlockStore,
+    RowWriter,
+    identity,
+    packed,
+    sole_user,
+    unpacked,
+)
+from mlstats.errors import ConfigError, MlstatsError
 from mlstats.io import write_atomic
-from mlstats.scale import progress
+from mlstats.scale import map_blocks, progress
+
+if TYPE_CHECKING:
+    from mlstats.scale import Scale
 
 __all__ = ["ProcessedFile", "process_file"]
-
-CellsOf = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +64,8 @@ class ProcessedFile:
         that reads back to the same number).
     records, donors, blocks : int
         How many there were.
+    computed : int
+        Blocks that this run treated; the others were found finished.
     review : DataFrame
         status, records: before treatment.
     counts, edits : DataFrame
@@ -56,43 +77,86 @@ class ProcessedFile:
     records: int
     donors: int
     blocks: int
+    computed: int
     review: pd.DataFrame
     counts: pd.DataFrame
     edits: pd.DataFrame
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What was asked for, but where the records lie."""
+
+    edits: EditSet | None
+    imputer: Any
+    mask: CellsOf | None
+    structural: CellsOf | None
+    weights: Mapping[str, float] | None
+    limit: float | None
+    seed: int
+    period: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Treating:
+    """The treatment of a block: where it lies -> its tables as bytes."""
+
+    reading: Reading
+    asked: _Asked
+    pool: Pool
+
+    def __call__(self, block: FileBlock) -> tuple[int, bytes]:
+        import pyarrow as pa
+
+        asked = self.asked
+        frame = self.reading.frame(block)
+        found = process(
+            frame,
+            asked.edits,
+            asked.imputer,
+            mask=asked.mask and asked.mask(frame),
+            structural=asked.structural and asked.structural(frame),
+            weights=asked.weights,
+            limit=asked.limit,
+            seed=asked.seed,
+            period=asked.period,
+            donors=self.pool,
+        )
+        try:
+            values = self.reading.table(found.values)
+        except pa.ArrowInvalid:
+            # Its message quotes the value, so it is not passed on.
+            raise MlstatsError("A treated block does not fit the columns") from None
+        return block.number, packed(found, values, block.start)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """Work on its way to workers, unpacked there once instead of for every block."""
+
+    content: bytes
+
+    def __call__(self, block: FileBlock) -> Any:
+        return _received(self.content)(block)
+
+
+@lru_cache(maxsize=1)
+def _received(content: bytes) -> Callable[[FileBlock], Any]:
+    work: Callable[[FileBlock], Any] = pickle.loads(content)
+    return work
 
 
 @dataclass
 class _Sums:
     """Counts of the blocks, added up."""
 
-    records: int = 0
-    blocks: int = 0
     parts: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
 
-    def add(self, found: Processed) -> None:
-        self.records += len(found.values)
-        self.blocks += 1
-        for name, part in (("counts", found.counts), ("edits", found.edits)):
-            self.parts.setdefault(name, []).append(part)
-        if found.review is not None:
-            part = found.review.record_statistics()
-            self.parts.setdefault("review", []).append(part)
+    def add(self, tables: Mapping[str, Any]) -> None:
+        for name in ("counts", "edits", "review"):
+            self.parts.setdefault(name, []).append(tables[name].to_pandas())
 
-    def summary(self, files: tuple[Path, Path], donors: int) -> ProcessedFile:
-        """Return the sums as what was done to the file."""
-        by_cell = ["variable", "selection", "status", "method", "reason"]
-        edits = self._total("edits", ["edit", "reason"], "records")
-        return ProcessedFile(
-            *files,
-            records=self.records,
-            donors=donors,
-            blocks=self.blocks,
-            review=self._total("review", ["status"], "records"),
-            counts=self._total("counts", by_cell, "cells"),
-            edits=edits[["edit", "records", "reason"]],
-        )
-
-    def _total(self, name: str, by: list[str], what: str) -> pd.DataFrame:
+    def total(self, name: str, by: list[str], what: str) -> pd.DataFrame:
         parts = [part for part in self.parts.get(name, []) if len(part)]
         if not parts:
             return pd.DataFrame(columns=[*by, what])
@@ -106,7 +170,7 @@ def process_file(
     imputer: Any,
     *,
     unit: str | None = None,
-    block_rows: int = 100_000,
+    block_rows: int = 50_000,
     pool_rows: int = 20_000,
     by: Sequence[str] = (),
     class_rows: int = 200,
@@ -120,23 +184,27 @@ def process_file(
     limit: float | None = None,
     seed: int = 0,
     period: str | None = None,
+    workers: int | Scale = 1,
 ) -> ProcessedFile:
     """Take a Parquet or CSV file through review, selection and treatment.
 
     Parameters
     ----------
     source : path
-        ``.parquet``, or delimited text with a header.
+        ``.parquet``, a folder of such partitions (in the order of their names), or
+        delimited text with a header.
     target : path
         Folder for ``values.parquet`` and ``cells.parquet``; they are there whole or
         not at all. Numeric variables are written as decimal numbers, text in them that
         was not replaced as missing.
-    edits, imputer, weights, limit, seed, period
-        As in :func:`~mlstats.editimpute.processing.process`.
+    edits, imputer, weights, limit, period
+        As in :func:`~mlstats.editimpute.processing.process` with donors.
     unit : str, optional
-        Column with the label of a record, unlike all others; its row if left out.
-    block_rows : int, default=100000
-        Records that are in memory at once.
+        Column with the label of a record, unlike all others; its row if left out. The
+        label is what a record draws by: with it the order of the records matters no
+        more than the blocks do.
+    block_rows : int, default=50000
+        Records that a worker has in memory at once.
     pool_rows : int, default=20000
         Donors, drawn from the records of the whole file that pass and lack nothing.
     by : sequence of str
@@ -149,7 +217,17 @@ def process_file(
     separator, decimal, encoding : str
         Of delimited text; the separator is recognised if left out.
     mask, structural : callable, optional
-        Block -> cells, as in :func:`~mlstats.editimpute.processing.process`.
+        Block -> cells, as in :func:`~mlstats.editimpute.processing.process`. What is
+        said of a record must not depend on the others of its block.
+    seed : int, default=0
+        Of the donors, of ties and of the imputer.
+    workers : int or Scale, default=1
+        Processes, or where the blocks are worked on; `imputer`, `mask` and
+        `structural` must be picklable for more than one.
+
+    Returns
+    -------
+    ProcessedFile
 
     Raises
     ------
@@ -157,128 +235,150 @@ def process_file(
         Where the file cannot be read as a table.
     ContractError
         Where a label is there twice.
+    ConfigError
+        Where the imputer needs all recipients at once, and the file has more blocks
+        than one.
+    ServiceError
+        Where another run treats a file into the same folder.
+
+    Notes
+    -----
+    Beside its block a worker holds the donors and the models; the caller holds 8 bytes
+    for each record, the donors, and two blocks for each worker at most. Finished
+    blocks lie in a hidden folder beside the target until all are there: a run that was
+    killed goes on where it was when it is called with the same arguments and the same
+    source (path, size and time of change), and otherwise begins anew.
     """
-    named = {*numeric, *(edits.numeric if edits is not None else ())}
-    blocks = Blocks(Path(source), unit, block_rows, named, separator, decimal, encoding)
-    pool = _pool(blocks, edits, structural, period, seed, pool_rows, by, class_rows)
-    asked = {"donors": pool, "weights": weights, "limit": limit, "period": period}
-    sums = _Sums()
-    treated = _treated(blocks, sums, edits, imputer, mask, structural, seed, asked)
-    folder = Path(target)
-    files = folder / "values.parquet", folder / "cells.parquet"
-    write_atomic(
-        files[0],
-        lambda values: write_atomic(
-            files[1], lambda cells: _write(treated, values, cells, blocks)
-        ),
-    )
-    return sums.summary(files, len(pool))
+    if block_rows < 1:
+        raise ConfigError(f"A block of {block_rows} rows is none")
+    source, target = Path(source), Path(target)
+    files = source_files(source)
+    numbers = sorted({*numeric, *(edits.numeric if edits is not None else ())})
+    if edits is not None and not isinstance(imputer, EditConsistent):
+        imputer = EditConsistent(imputer, edits.at(period))
+    asked = _Asked(edits, imputer, mask, structural, weights, limit, seed, period)
+    how = (unit, block_rows, pool_rows, tuple(by), class_rows, numbers)
+    text = (separator, decimal, encoding)
+    states = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    folder = target.with_name(f".{target.name}.blocks")
+    with ExitStack() as stack:
+        stack.enter_context(sole_user(folder, target))
+        store = BlockStore(folder, identity(__version__, states, how, text, asked))
+        if files[0].suffix.lower() != ".parquet":
+            files = [
+                _copied(files[0], store.folder, separator, encoding, unit, numbers)
+            ]
+        records = RecordFiles.open(files, unit, numbers, decimal)
+        drawing = Drawing(
+            records.reading,
+            None if edits is None else edits.at(period),
+            mask,
+            structural,
+            seed,
+            pool_rows,
+            tuple(by),
+            class_rows,
+        )
+        found = _treated(records, store, asked, drawing, block_rows, workers, target)
+    shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _copied(
+    text: Path,
+    folder: Path,
+    separator: str | None,
+    encoding: str,
+    unit: str | None,
+    numeric: Collection[str],
+) -> Path:
+    """Return the copy of delimited text as Parquet, of this run or of a killed one."""
+    copy = folder / "records.parquet"
+    if not copy.exists():
+        write_atomic(
+            copy,
+            lambda hidden: copy_of_text(
+                text, hidden, separator, encoding, unit, numeric
+            ),
+        )
+    return copy
 
 
 def _treated(
-    blocks: Blocks,
-    sums: _Sums,
-    edits: EditSet | None,
-    imputer: Any,
-    mask: CellsOf | None,
-    structural: CellsOf | None,
-    seed: int,
-    asked: Mapping[str, Any],
-) -> Iterator[Processed]:
-    """Yield the treated blocks and add up what was done."""
-    for number, frame in enumerate(progress(blocks, None, "Treating the file")):
-        found = process(
-            frame,
-            edits,
-            imputer,
-            mask=mask and mask(frame),
-            structural=structural and structural(frame),
-            seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]),
-            **asked,
+    records: RecordFiles,
+    store: BlockStore,
+    asked: _Asked,
+    drawing: Drawing,
+    block_rows: int,
+    workers: int | Scale,
+    target: Path,
+) -> ProcessedFile:
+    blocks = list(records.blocks(block_rows))
+    parts = _mapped(drawing, blocks, workers, "Drawing donors")
+    donors, columns = draw_pool(drawing, parts)
+    pool = Pool.of(donors, asked.imputer, seed=asked.seed, asked=columns)
+    if pool.imputer is None and len(blocks) > 1:
+        raise ConfigError(
+            "The imputer treats all recipients of a file together, not block by block",
+            expected="one with fitted(donors, ...), such as NearestDonor or HotDeck",
+            hint="raise block_rows to the records of the file, or call process",
         )
-        sums.add(found)
-        yield found
+    treating = _Treating(records.reading, asked, pool)
+    missing = [block for block in blocks if block.number not in store.numbers]
+    for number, content in _mapped(treating, missing, workers, "Treating the file"):
+        store.add(number, content)
+    sums = _Sums()
+    files = target / "values.parquet", target / "cells.parquet"
+    write_atomic(
+        files[0],
+        lambda values: write_atomic(
+            files[1], lambda cells: _written(store, len(blocks), sums, values, cells)
+        ),
+    )
+    by_cell = ["variable", "selection", "status", "method", "reason"]
+    failing = sums.total("edits", ["edit", "reason"], "records")
+    return ProcessedFile(
+        *files,
+        records=records.records,
+        donors=len(donors),
+        blocks=len(blocks),
+        computed=len(missing),
+        review=sums.total("review", ["status"], "records"),
+        counts=sums.total("counts", by_cell, "cells"),
+        edits=failing[["edit", "records", "reason"]],
+    )
 
 
-def _pool(
-    blocks: Blocks,
-    edits: EditSet | None,
-    structural: CellsOf | None,
-    period: str | None,
-    seed: int,
-    pool_rows: int,
-    by: Sequence[str],
-    class_rows: int,
-) -> pd.DataFrame:
-    """Return the donors: the smallest drawn numbers, overall and by class."""
-    rng = np.random.default_rng(seed)
-    pool: pd.DataFrame | None = None
-    drawn = np.zeros(0)
-    labels: list[Any] = []
-    for frame in progress(blocks, None, "Drawing donors"):
-        # One number per record, passing or not: blocks of any size draw the same.
-        numbers = rng.random(len(frame))
-        labels.append(pd.util.hash_array(frame.index.to_numpy(), categorize=False))
-        able = np.flatnonzero(_complete(frame, edits, structural, period))
-        # A record that passes has no text in a number, even where its block has.
-        part = frame.iloc[able].astype(dict.fromkeys(sorted(blocks.numeric), float))
-        both = part if pool is None else pd.concat([pool, part])
-        drawn = np.concatenate([drawn, numbers[able]])
-        kept = drawn.argsort().argsort() < pool_rows
-        if by:
-            classes = both.groupby(list(by), dropna=False, sort=False).ngroup()
-            ranks = pd.Series(drawn).groupby(classes.to_numpy())
-            kept |= ranks.rank().to_numpy() <= class_rows
-        pool, drawn = both[kept], drawn[kept]
-    if pool is None:
-        raise ContractError("The file has no records")
-    every = np.concatenate(labels)
-    if len(np.unique(every)) < len(every):
-        raise ContractError("The labels of the records do not tell them apart")
-    # In an order of their own: the imputer is not to see the order of the file.
-    return pool.iloc[drawn.argsort()]
+def _mapped(
+    work: Callable[[FileBlock], Any],
+    blocks: Sequence[FileBlock],
+    workers: int | Scale,
+    title: str,
+) -> Iterable[Any]:
+    if workers != 1:
+        try:
+            work = _Sent(pickle.dumps(work))
+        except Exception as error:
+            raise ConfigError(
+                f"The treatment cannot be sent to a worker: {type(error).__name__}",
+                expected="imputer, mask and structural from the top of a module",
+            ) from None
+    # The blocks may go to a cluster; what it is is not read here.
+    where: Any = workers
+    done = map_blocks(work, blocks, workers=where, ordered=False)
+    return progress(done, len(blocks), title)
 
 
-def _complete(
-    frame: pd.DataFrame,
-    edits: EditSet | None,
-    structural: CellsOf | None,
-    period: str | None,
-) -> np.ndarray:
-    absent = frame.isna()
-    if structural is not None:
-        absent &= ~structural(frame).reindex(columns=frame.columns, fill_value=False)
-    if edits is not None:
-        known = edits.at(period)
-        absent = absent.drop(columns=list(known.missing_allowed), errors="ignore")
-    complete = ~absent.to_numpy().any(axis=1)
-    if edits is not None:
-        complete &= review(frame, known).by_record == PASS
-    return np.asarray(complete)
-
-
-def _write(
-    treated: Iterator[Processed], values: Path, cells: Path, blocks: Blocks
+def _written(
+    store: BlockStore, blocks: int, sums: _Sums, values: Path, cells: Path
 ) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    writers: list[Any] = []
-    row = 0
+    writers = {"values": RowWriter(values), "cells": RowWriter(cells)}
     try:
-        for found in treated:
-            tables = (blocks.table(found.values), text_cells(found, row))
-            if not writers:
-                writers = [
-                    pq.ParquetWriter(path, table.schema)
-                    for path, table in zip((values, cells), tables, strict=True)
-                ]
-            for writer, table in zip(writers, tables, strict=True):
-                writer.write_table(table)
-            row += len(found.values)
-    except pa.ArrowInvalid:
-        # Its message quotes the value, so it is not passed on.
-        raise MlstatsError("A treated block does not fit the columns") from None
+        for number in range(blocks):
+            tables = unpacked(store.read(number))
+            for name, writer in writers.items():
+                writer.write(tables[name])
+            sums.add(tables)
     finally:
-        for writer in writers:
+        for writer in writers.values():
             writer.close()

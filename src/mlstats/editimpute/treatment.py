@@ -159,6 +159,7 @@ def treatment(
     done: np.ndarray | None = None,
     donors: np.ndarray | None = None,
     reasons: np.ndarray | None = None,
+    labels: pd.Index | None = None,
 ) -> Treatment:
     """Return the values with a provenance row per cell of the mask.
 
@@ -176,6 +177,8 @@ def treatment(
         Row of the donor, -1 where there is none.
     reasons : numpy.ndarray of object, shape (n, p), optional
         Why a cell was not imputed.
+    labels : pandas.Index, optional
+        Of the donors, where they are no rows of `frame`.
     """
     rows, columns = np.nonzero(mask.to_numpy())
     if done is None:
@@ -184,7 +187,8 @@ def treatment(
     given = np.full(len(rows), -1) if donors is None else _cells(donors, rows, columns)
     donor = np.full(len(rows), None, dtype=object)
     with_donor = ok & (given >= 0)
-    donor[with_donor] = frame.index.to_numpy(dtype=object)[given[with_donor]]
+    named = (frame.index if labels is None else labels).to_numpy(dtype=object)
+    donor[with_donor] = named[given[with_donor]]
     reason = np.full(len(rows), "", dtype=object)
     reason[~ok] = "no value was found"
     if reasons is not None:

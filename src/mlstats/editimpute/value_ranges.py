@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlstats.editimpute.linear_edits import LinearEdits
+from mlstats.editimpute.row_sums import products, row_sums
 
 __all__ = ["solve_balances", "value_ranges"]
 
@@ -46,23 +47,30 @@ def value_ranges(
     rows = [*zip(edits.A, edits.b, strict=True)]
     same = edits.equality
     rows += [*zip(-edits.A[same], -edits.b[same], strict=True)]
+    todo = np.flatnonzero(is_open.any(axis=1))
     for _ in range(_ROUNDS):
-        changed = [_narrowed(c, bound, low, high, is_open) for c, bound in rows]
-        if not any(changed):
+        # A record is done when nothing of its own changes, whatever others do.
+        part = low[todo], high[todo]
+        changed = np.zeros(len(todo), dtype=bool)
+        for c, bound in rows:
+            changed |= _narrowed(c, bound, *part, is_open[todo])
+        low[todo], high[todo] = part
+        todo = todo[changed]
+        if not len(todo):
             break
     return low, high
 
 
 def _narrowed(
     c: Floats, bound: float, low: Floats, high: Floats, is_open: Bools
-) -> bool:
-    """Narrow the bounds by one inequality, in place; tell whether that did anything."""
+) -> Bools:
+    """Narrow the bounds by one inequality, in place; tell for which records."""
     used = np.flatnonzero(c)
     least = np.where(c[used] > 0, c[used] * low[:, used], c[used] * high[:, used])
     endless = np.isinf(least)
     finite = np.where(endless, 0.0, least)
-    total, count = finite.sum(axis=1), endless.sum(axis=1)
-    changed = False
+    total, count = row_sums(finite), endless.sum(axis=1)
+    changed = np.zeros(len(low), dtype=bool)
     for place, j in enumerate(used):
         told = is_open[:, j] & (count - endless[:, place] == 0)
         end = (bound - (total[told] - finite[told, place])) / c[j]
@@ -71,7 +79,7 @@ def _narrowed(
         new = np.minimum(old, end) if c[j] > 0 else np.maximum(old, end)
         # A chain of edits can narrow without end; a millionth of a millionth is none.
         with np.errstate(invalid="ignore"):
-            changed |= bool((np.abs(new - old) > 1e-12 * (1 + np.abs(new))).any())
+            changed[told] |= np.abs(new - old) > 1e-12 * (1 + np.abs(new))
         side[told, j] = new
     return changed
 
@@ -111,11 +119,11 @@ def _solved(
     block = x[rows]
     block[:, free] = 0.0
     # A missing value that is not open stands in none of these balances.
-    rest = b[used] - np.nan_to_num(block) @ A[used].T
+    rest = b[used] - products(np.nan_to_num(block), A[used])
     inverse = np.linalg.pinv(system[used])[fixed]
-    found = rest @ inverse.T
+    found = products(rest, inverse)
     # Once more with what is left over: values are exact where the numbers allow it.
-    left = rest - found @ system[used][:, fixed].T
+    left = rest - products(found, system[used][:, fixed])
     if len(fixed) == len(free):
-        found += left @ inverse.T
+        found += products(left, inverse)
     x[np.ix_(rows, free[fixed])] = found + 0.0

@@ -166,8 +166,14 @@ class WholeSearch:
             if place in left_out or not np.isfinite(weights[i])
         )
         whole = np.rint(np.where(np.isfinite(weights), weights, 1.0) * 1e6)
+        # The lowest bits name the set: sets that draws leave equal are told apart the
+        # same way whatever was learnt from other records.
+        n = len(block.places)
         costs = [
-            [(int(w) << 26) + int(r) for w, r in zip(whole, ranks, strict=True)]
+            [
+                (((int(w) << 26) + int(r)) << n) + (1 << j)
+                for j, (w, r) in enumerate(zip(whole, ranks, strict=True))
+            ]
             for ranks in self.settings.ranks[:, list(block.places)]
         ]
         return BlockSearch(

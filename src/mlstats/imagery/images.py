@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,13 @@ class Image:
                 expected="a date such as 2013-09-14",
             ) from None
 
+    def placed(self) -> Image:
+        """Return the image with absolute paths, as another process needs them."""
+        cloud = self.cloud
+        if cloud is not None and cloud.path is not None:
+            cloud = replace(cloud, path=Path(cloud.path).absolute())
+        return replace(self, path=Path(self.path).absolute(), cloud=cloud)
+
 
 class Stack:
     """Images read on one grid.
@@ -157,8 +164,10 @@ class Stack:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # An opened file does not cross to another process; it is opened there.
-        return {**self.__dict__, "_files": {}}
+        # An opened file does not cross to another process; it is opened there, and
+        # that process may stand in another folder.
+        images = tuple(image.placed() for image in self.images)
+        return {**self.__dict__, "images": images, "_files": {}}
 
     def __enter__(self) -> Stack:
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -12,7 +12,15 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from mlstats.errors import MlstatsError, nearest
 
-__all__ = ["Kind", "Reference", "cluster_numbers", "code_positions", "read_numbers"]
+__all__ = [
+    "Kind",
+    "Reference",
+    "bins_of",
+    "cluster_numbers",
+    "code_positions",
+    "column_kinds",
+    "read_numbers",
+]
 
 Kind = Literal["number", "code"]
 
@@ -60,8 +68,8 @@ class Reference:
     ) -> Reference:
         """Fix bins and kinds from the frame of a reference period.
 
-        Of a file in parts, the first part will do: bins need not hold equal numbers
-        for a test to be right.
+        Bins need not hold equal numbers for a test to be right. Of a file in parts
+        :class:`mlstats.quality.drift_learning.Learning` makes them of all parts.
 
         Parameters
         ----------
@@ -80,14 +88,7 @@ class Reference:
         MlstatsError
             Where `kinds` names a column that is not there.
         """
-        for name in kinds or {}:
-            if name not in frame:
-                raise MlstatsError(
-                    f"There is no column {name!r} to watch for drift",
-                    where="quality.drift_reference",
-                    nearest=nearest(name, map(str, frame.columns)),
-                )
-        told = {str(c): _kind(frame[c], (kinds or {}).get(c)) for c in frame.columns}
+        told = column_kinds(frame, kinds)
         edges, marks = {}, {}
         for name, kind in told.items():
             if kind == "number":
@@ -112,6 +113,26 @@ class Reference:
             and self.edges.keys() == other.edges.keys()
             and all(np.array_equal(e, other.edges[n]) for n, e in self.edges.items())
         )
+
+
+def column_kinds(
+    frame: pd.DataFrame, kinds: Mapping[str, Kind] | None = None
+) -> dict[str, Kind]:
+    """Return how each column is read: as told, else numeric columns are numbers.
+
+    Raises
+    ------
+    MlstatsError
+        Where `kinds` names a column that is not there.
+    """
+    for name in kinds or {}:
+        if name not in frame:
+            raise MlstatsError(
+                f"There is no column {name!r} to watch for drift",
+                where="quality.drift_reference",
+                nearest=nearest(name, map(str, frame.columns)),
+            )
+    return {str(c): _kind(frame[c], (kinds or {}).get(c)) for c in frame.columns}
 
 
 def _kind(values: pd.Series, told: Kind | None) -> Kind:
@@ -160,18 +181,31 @@ def _bins(numbers: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the edges between quantiles, and the positions of the coarse marks."""
     finite = np.sort(numbers[np.isfinite(numbers)])
     n = len(finite)
-    if n == 0:
-        return np.empty(0), np.empty(0, dtype=int)
 
     def quantile(shares: np.ndarray) -> np.ndarray:
         rank = np.clip(np.ceil(shares * n).astype(int), 1, n)
         return np.asarray(finite[rank - 1])
 
+    return bins_of(quantile, bins) if n else (np.empty(0), np.empty(0, dtype=int))
+
+
+def bins_of(
+    quantile: Callable[[np.ndarray], np.ndarray], bins: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the edges between quantiles, and the positions of the coarse marks.
+
+    Parameters
+    ----------
+    quantile : callable
+        Of shares from 0 to 1; there is at least one number.
+    bins : int
+        Of about equal numbers.
+    """
     ranked = quantile(np.linspace(0, 1, bins + 1))
     values, times = np.unique(ranked, return_counts=True)
     # Just below the least value and below each value that fills a bin: these values
     # are then told from smaller ones.
-    atoms = values[(times > 1) | (values == finite[0])]
+    atoms = values[(times > 1) | (values == values[0])]
     edges = np.union1d(values, np.nextafter(atoms, -np.inf))
     low, high = quantile(np.array([_TAIL, 1 - _TAIL]))
     marks = [

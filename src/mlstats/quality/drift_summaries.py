@@ -194,6 +194,10 @@ class Summary:
     def merge(self, other: Summary) -> Summary:
         """Return the summary of both sets of units.
 
+        A cluster of which both hold units counts as two: what its units have in common
+        is lost and variances come out too small.
+        :class:`mlstats.quality.whole_clusters.WholeClusters` finds such clusters.
+
         Raises
         ------
         MlstatsError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,14 @@ from mlstats.quality.automation import oracle_rate
 from mlstats.quality.design import SingleClusterRule
 from mlstats.quality.evaluation import Evaluation, fractions_of
 from mlstats.quality.routing import THRESHOLDS, Candidates, Routing, Step
+from mlstats.quality.scorecard_rows import (
+    KORN_GRAUBARD,
+    accuracy_row,
+    korn_graubard,
+    tells_confidence,
+    thresholds_in_words,
+    timing_rows,
+)
 from mlstats.quality.summaries import Ancestor, ClassSums, Confusion
 
 __all__ = ["COLUMNS", "Plan", "as_scorecard", "score"]
@@ -51,7 +59,6 @@ COLUMNS = (
     "note",
     "gsbpm",
 )
-_KORN_GRAUBARD = "Korn-Graubard"
 _BOOTSTRAP = "bootstrap over clusters"
 _NEVER_APART = "exact bound for arms that are never right apart"
 
@@ -125,7 +132,7 @@ def score(evaluation: Evaluation, ancestor: Ancestor, plan: Plan) -> pd.DataFram
     for level in plan.levels:
         rows += _accuracy_rows(confusion, level, plan)
     rows += _automation_rows(evaluation, ancestor, plan)
-    rows += _timing_rows(evaluation.timings, plan)
+    rows += timing_rows(evaluation.timings, list(plan.kinds))
     return as_scorecard(rows, plan)
 
 
@@ -228,7 +235,7 @@ def _f1_row(at: _Level, level: str, method: str, other: str) -> dict[str, Any]:
         value, float(at.f1[method].std(ddof=1)), share.df, share.n_clusters
     )
     lower, upper = estimate.interval()
-    row = _row("macro_f1", level, method, estimate, sums.n) | {
+    row = accuracy_row("macro_f1", level, method, estimate, sums.n) | {
         "lower": max(lower, 0.0),
         "upper": min(upper, 1.0),
         "interval": "t with bootstrap standard error",
@@ -266,7 +273,7 @@ def _difference(
         "difference_se": paired.se,
         "difference_lower": float(lower),
         "difference_upper": float(upper),
-        "interval": f"{_KORN_GRAUBARD}; difference: {how}",
+        "interval": f"{KORN_GRAUBARD}; difference: {how}",
     }
 
 
@@ -276,10 +283,10 @@ def _share_row(
     sums = at.sums[method]
     estimate = at.ratio(part, sums.weight)
     lower, upper = proportion_interval(estimate, sums.n)
-    return _row(indicator, level, method, estimate, sums.n) | {
+    return accuracy_row(indicator, level, method, estimate, sums.n) | {
         "lower": lower,
         "upper": upper,
-        "interval": _KORN_GRAUBARD,
+        "interval": KORN_GRAUBARD,
     }
 
 
@@ -288,25 +295,14 @@ def _unseen_row(
 ) -> dict[str, Any]:
     sums = confusion.sums(method, level, seen=False)
     estimate = at.ratio(sums.correct, sums.weight)
-    row = _row("accuracy_unseen", level, method, estimate, sums.n)
+    row = accuracy_row("accuracy_unseen", level, method, estimate, sums.n)
     if sums.n == 0:
         return row | {
             "status": "not_applicable",
             "note": "every text of the test part was known from training",
         }
     lower, upper = proportion_interval(estimate, sums.n)
-    return row | {"lower": lower, "upper": upper, "interval": _KORN_GRAUBARD}
-
-
-def _row(
-    indicator: str, level: str, method: str, estimate: RatioEstimate, n: int
-) -> dict[str, Any]:
-    parts = asdict(estimate)
-    return {"dimension": "accuracy", "indicator": indicator, "level": level} | {
-        "method": method,
-        "n": n,
-        **parts,
-    }
+    return row | {"lower": lower, "upper": upper, "interval": KORN_GRAUBARD}
 
 
 # -- automation --------------------------------------------------------------------
@@ -323,30 +319,14 @@ def _automation_rows(
         part = test[test["method"] == method]
         for step in plan.routing.steps:
             at = (shown["method"] == method) & (shown["level"] == step.level)
-            note = _thresholds_in_words(shown[at], step)
+            note = thresholds_in_words(shown[at], step)
             rows += _automation(part, step, note, ancestor, plan, method)
-        if len(plan.routing.steps) > 1 and _tells(part):
+        if len(plan.routing.steps) > 1 and tells_confidence(part):
             decided = part["depth"].ne("").to_numpy()
             found = _share_of(part, decided, np.ones(len(part), dtype=bool), plan)
-            row = _row("automation_any_depth", "", method, found, len(part))
-            rows.append(row | _korn_graubard(found, len(part)))
+            row = accuracy_row("automation_any_depth", "", method, found, len(part))
+            rows.append(row | korn_graubard(found, len(part)))
     return rows
-
-
-def _tells(part: pd.DataFrame) -> bool:
-    return bool(np.isfinite(part["confidence"].to_numpy(dtype=float)).any())
-
-
-def _thresholds_in_words(shown: pd.DataFrame, step: Step) -> str:
-    found = shown[np.isfinite(shown["threshold"].astype(float))]
-    if len(found) == 0:
-        return f"target {step.target:g}: no threshold was shown to reach it"
-    if len(shown) > 1:
-        told = f"thresholds shown for {len(found)} of {len(shown)} groups"
-        return f"target {step.target:g}, {told}, the others go to clerks"
-    threshold, bound = found[["threshold", "bound"]].astype(float).iloc[0]
-    told = f"threshold {threshold:.4f}, shown on the valid part: {bound:.4f}"
-    return f"target {step.target:g}, {told}"
 
 
 def _automation(
@@ -359,7 +339,7 @@ def _automation(
 ) -> list[dict[str, Any]]:
     names = ("automation_guaranteed", "automation_error", "automation_oracle")
     common = {"dimension": "accuracy", "level": step.level, "method": method}
-    if not _tells(part):
+    if not tells_confidence(part):
         missing = {"status": "not_applicable", "note": "the method tells no confidence"}
         return [
             common | missing | {"indicator": name, "n": len(part)} for name in names
@@ -377,8 +357,8 @@ def _automation(
         (names[0], rate, len(part)),
         (names[1], error, int(decided.sum())),
     ):
-        interval = {"status": "not_applicable"} if n == 0 else _korn_graubard(found, n)
-        row = _row(name, step.level, method, found, n)
+        interval = {"status": "not_applicable"} if n == 0 else korn_graubard(found, n)
+        row = accuracy_row(name, step.level, method, found, n)
         rows.append(row | interval | {"note": note})
     seen = Candidates.of(part, ancestor, step.level)
     oracle = oracle_rate(
@@ -400,11 +380,6 @@ def _share_of(
     return _clustered(weight * inside, weight * whole, strata, clusters, plan)
 
 
-def _korn_graubard(found: RatioEstimate, n: int) -> dict[str, Any]:
-    lower, upper = proportion_interval(found, n)
-    return {"lower": lower, "upper": upper, "interval": _KORN_GRAUBARD}
-
-
 def _clustered(
     numerator: np.ndarray,
     denominator: np.ndarray,
@@ -421,31 +396,6 @@ def _clustered(
         fractions=plan.fractions,
         single=plan.single,
     )
-
-
-# -- timings -----------------------------------------------------------------------
-
-
-def _timing_rows(timings: pd.DataFrame, plan: Plan) -> list[dict[str, Any]]:
-    rows = []
-    for step in ("fit", "predict"):
-        at = timings[timings["step"] == step].set_index("method")
-        for method in plan.kinds:
-            if method not in at.index:
-                continue
-            units = int(at["units"][method])
-            seconds = float(at["wall_seconds"][method])
-            rows.append(
-                {
-                    "dimension": "timeliness",
-                    "indicator": f"{step}_seconds_per_1000",
-                    "method": method,
-                    "value": seconds / units * 1000 if units else np.nan,
-                    "n": units,
-                    "note": "wall time of one run, no interval",
-                }
-            )
-    return rows
 
 
 def one_sided_bounds(
