@@ -224,7 +224,7 @@ class PartitionedTable:
             Where a file is gone, or is not what the folder's manifest says.
         """
         files = list(dict.fromkeys(partition.path for partition in self.partitions))
-        found = list(map_blocks(sha256_of, files, workers=workers))  # type: ignore[arg-type]
+        found = list(map_blocks(sha256_of, files, workers=workers))
         told = read_manifest(self.source)
         listed = {} if told is None else told["files"]
         for path, digest in zip(files, found, strict=True):
