@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import mlstats
 from mlstats import cli
 from mlstats.errors import MlstatsError
+from mlstats.partitions import PartitionedTable
 
 CSV = "id,text,code,home\n" + "".join(
     f"{i:03d},{word} {i % 7},{code},h{i // 3}\n"
@@ -309,3 +310,31 @@ def test_the_scale_of_the_command_is_that_of_every_process_it_starts(
     monkeypatch.setenv("MLSTATS_SCALE", "local")
     call("check", "diary", "--scale", "tcp://127.0.0.1:8786")
     assert os.environ["MLSTATS_SCALE"] == "tcp://127.0.0.1:8786"
+
+
+def test_a_csv_is_converted_read_by_its_pilot_and_not_twice(office: Path) -> None:
+    (office / "lines.csv").write_text("id,text,code,home\n1,rye,1.10,a\n2,tea,1.20,b\n")
+    said = call("convert", "lines.csv", "lines", "--pilot", "diary")
+    assert "wrote lines: 2 rows in 1 partitions" in said
+    assert "Separator: comma" in said
+    again = call("convert", "lines.csv", "lines", "--pilot", "diary")
+    assert "is there already: lines: 2 rows" in again
+    (partition,) = PartitionedTable.open("lines").partitions
+    assert partition.read()["code"].tolist() == ["1.10", "1.20"]
+    call("convert", "lines.csv", "plain", "--text", "id")
+    (partition,) = PartitionedTable.open("plain").partitions
+    assert partition.read()["code"].tolist() == [1.1, 1.2]
+    assert partition.read()["id"].tolist() == ["1", "2"]
+    said = call("convert", "lines.csv", "lines", "--by", "home", code=1)
+    assert "not the conversion of this source" in said
+    assert "Only delimited text" in call("convert", "book.xlsx", "new", code=3)
+    assert "no column 'house'" in call(
+        "convert", "lines.csv", "new", "--by", "house", code=3
+    )
+
+
+def test_a_pilot_runs_its_checks_on_partitions(office: Path) -> None:
+    call("convert", "my data.csv", "parts", "--rows", "30", "--by", "home")
+    source = ["--set", "data.source=parts"]
+    assert "contract" in call("check", "diary", *source, "--sample", "40").lower()
+    assert "contract" in call("check", "diary", *source).lower()
