@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import s3_server
 from tests.postgresql_cluster import PROGRAMS, Cluster, cluster, new_database
 
 REPOSITORY = Path(__file__).parents[1]
@@ -88,3 +89,19 @@ def office_database(database: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let the settings name a database of each kind."""
     monkeypatch.setenv("MLSTATS_DATABASE_URL", database)
     return database
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Start a server of the S3 protocol that ends with the tests."""
+    with s3_server.server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def store(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> s3_server.Store:
+    """Make an empty bucket, to which the environment leads."""
+    made = s3_server.new_bucket(s3_endpoint)
+    for variable, value in made.environment().items():
+        monkeypatch.setenv(variable, value)
+    return made

@@ -21,7 +21,7 @@ from mlstats.database_verbs import backup, migrate, purge, restore
 from mlstats.decision_verbs import decisions, promote
 from mlstats.errors import ContractError, MlstatsError
 from mlstats.monitor_verbs import monitor, train_anew
-from mlstats.production_verbs import drill, produce
+from mlstats.production_verbs import code, drill, produce
 from mlstats.review_verbs import review
 from mlstats.schedule_verbs import calendar, deploy, up
 from mlstats.serving_verbs import serve
@@ -299,6 +299,7 @@ app.add_typer(review, rich_help_panel=REVIEW)
 
 
 app.command(rich_help_panel=PRODUCE)(produce)
+app.command(rich_help_panel=PRODUCE)(code)
 app.command(rich_help_panel=PRODUCE)(drill)
 app.command(rich_help_panel=PRODUCE)(monitor)
 app.command(rich_help_panel=PRODUCE)(deploy)

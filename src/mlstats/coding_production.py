@@ -25,7 +25,15 @@ from mlstats.period_source import of_period, own_rows, without_target
 from mlstats.produced import Arm, PeriodData
 from mlstats.settings import Settings
 
-__all__ = ["Codes", "Question", "answer", "load", "question"]
+__all__ = [
+    "Codes",
+    "Question",
+    "answer",
+    "load",
+    "question",
+    "question_of",
+    "uncodable_texts",
+]
 
 CANDIDATES = 5
 
@@ -89,11 +97,23 @@ def load(
 
 def question(pilot: Pilot, settings: Settings, data: PeriodData) -> Question:
     """Return what the methods are asked of a period."""
-    distinct, inverse = distinct_rows(arm.method_frame(data.frame, pilot.data.roles))
+    return question_of(data.frame, pilot, uncodable_texts(pilot, settings))
+
+
+def uncodable_texts(pilot: Pilot, settings: Settings) -> UncodableTexts | None:
+    """Read the texts that cannot be coded; None where the pilot names none."""
+    texts = pilot.data.uncodable.texts
+    return None if texts is None else UncodableTexts.read(finder(settings)(texts))
+
+
+def question_of(
+    frame: pd.DataFrame, pilot: Pilot, uncodable: UncodableTexts | None
+) -> Question:
+    """Return what the methods are asked of rows."""
+    distinct, inverse = distinct_rows(arm.method_frame(frame, pilot.data.roles))
     rejected = np.zeros(len(distinct), dtype=bool)
-    if pilot.data.uncodable.texts is not None:
-        path = finder(settings)(pilot.data.uncodable.texts)
-        rejected = UncodableTexts.read(path).hits(distinct["text"])
+    if uncodable is not None:
+        rejected = uncodable.hits(distinct["text"])
     return Question(distinct, inverse, rejected)
 
 

@@ -15,12 +15,7 @@ from mlstats.coding.classification import Classification
 from mlstats.coding_production import (
     Codes,
     Question,
-    answer,
-    files,
     known_codes,
-    load,
-    of_column,
-    question,
     refused,
 )
 from mlstats.coding_totals import code_totals, process_figures
@@ -30,7 +25,7 @@ from mlstats.errors import MethodError
 from mlstats.evaluate import keyed, levels_of
 from mlstats.performance import lost
 from mlstats.period_source import unit_design
-from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
+from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation
 from mlstats.quality.routing import Routing, route
 from mlstats.quality.summaries import UNCODED
 from mlstats.review import draw_audit, hash_of
@@ -38,7 +33,20 @@ from mlstats.review_store import CLOSING
 from mlstats.runs import routing_of
 from mlstats.settings import Settings
 
-__all__ = ["THEME", "Limits", "Rows", "compose", "limits_of", "of_units"]
+__all__ = [
+    "Limits",
+    "Rows",
+    "audit_table",
+    "compose",
+    "counts_of",
+    "limits_of",
+    "lost_of",
+    "of_units",
+    "published_columns",
+    "queue_of",
+    "reviewed_units",
+    "valued_units",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +108,11 @@ def compose(
         for role, found in answers.items()
     }
     level = levels_of(pilot, classification)[0]
-    units = _valued(pilot, data, spread, classification, level, now)
+    units = valued_units(pilot, data, spread, classification, level, now)
     units, audit = _audited(pilot, units, classification, level, now)
     # Before clerks' codes: they have no confidence, and the rest is surer than all.
     process = process_figures(units)
-    units, closed = _reviewed(pilot, units, now)
+    units, closed = reviewed_units(pilot, units, now)
     totals = code_totals(
         units,
         classification,
@@ -112,13 +120,13 @@ def compose(
         domains=pilot.data.roles.domain,
         single=pilot.data.single_cluster,
     )
-    counts = _counts(units, audit, closed)
+    counts = counts_of(units, audit, closed)
     scorecard = scorecard_of(pilot, units, audit, classification.ancestor, now)
     return Composed(
-        _published_columns(units),
+        published_columns(units),
         totals,
         counts,
-        confidential={"audit": audit, "queue": _queue(units, spread)},
+        confidential={"audit": audit, "queue": queue_of(units, spread)},
         tables={"process": process, "scorecard": scorecard},
     )
 
@@ -178,7 +186,7 @@ def limits_of(one: Arm | None) -> Limits:
     return Limits(method, table.assign(method=method))
 
 
-def _valued(
+def valued_units(
     pilot: Pilot,
     data: PeriodData,
     spread: Mapping[str, Rows],
@@ -189,7 +197,7 @@ def _valued(
     """Return a row per unit with the value that stands until a clerk decides."""
     own, base = spread.get("champion"), spread.get("baseline")
     n = len(data.frame)
-    frame = unit_design(pilot, data.frame, now.period)
+    frame = unit_design(pilot, data.frame, now.period, data.first)
     none = np.full(n, None, dtype=object)
     frame["champion_code"] = none if own is None else own.code
     frame["baseline_code"] = none if base is None else base.code
@@ -290,17 +298,23 @@ def _audited(
     )
     drawn = units["unit"].isin(audit["unit"]) & (units["route"] == "automatic")
     routed = units.assign(route=units["route"].mask(drawn, "audit"))
+    return routed, audit_table(audit, now)
+
+
+def audit_table(audit: pd.DataFrame, now: Situation) -> pd.DataFrame:
+    """Return what a release keeps of the units that an audit drew."""
+    if audit.empty:
+        return audit
     columns = [
         *("unit", "value", "depth", "route", "weight", "confidence"),
         *("method", "model_version"),
         *("audit_stratum", "inclusion", "audit_weight", "blind", "double_coded"),
         "double_inclusion",
     ]
-    kept = audit[columns].assign(hash=keyed(audit["unit"], now.key))
-    return routed, kept
+    return audit[columns].assign(hash=keyed(audit["unit"], now.key))
 
 
-def _reviewed(
+def reviewed_units(
     pilot: Pilot, units: pd.DataFrame, now: Situation
 ) -> tuple[pd.DataFrame, int]:
     """Put in what clerks gave the units of the queue."""
@@ -324,7 +338,8 @@ def _reviewed(
     return units, len(done)
 
 
-def _counts(units: pd.DataFrame, audit: pd.DataFrame, closed: int) -> dict[str, int]:
+def counts_of(units: pd.DataFrame, audit: pd.DataFrame, closed: int) -> dict[str, int]:
+    """Return the units by route, and how many of the queue are open and closed."""
     by_route = units["route"].value_counts()
     return {
         "units": len(units),
@@ -339,7 +354,7 @@ def _counts(units: pd.DataFrame, audit: pd.DataFrame, closed: int) -> dict[str, 
     }
 
 
-def _queue(units: pd.DataFrame, spread: Mapping[str, Rows]) -> pd.DataFrame:
+def queue_of(units: pd.DataFrame, spread: Mapping[str, Rows]) -> pd.DataFrame:
     """Return what a clerk is shown of each unit that waits, least sure first."""
     rows = np.flatnonzero(units["open"].to_numpy())
     told = spread.get("champion") or spread["baseline"]
@@ -359,20 +374,21 @@ def _queue(units: pd.DataFrame, spread: Mapping[str, Rows]) -> pd.DataFrame:
     return queue.iloc[order].reset_index(drop=True)
 
 
-def _published_columns(units: pd.DataFrame) -> pd.DataFrame:
+def published_columns(units: pd.DataFrame) -> pd.DataFrame:
     """Return the units as they are kept, words that repeat as categories."""
     repeated = ["period", "depth", "method", "model_version", "flag", "route", "value"]
     repeated += ["champion_code", "baseline_code", "stratum"]
     return units.astype(dict.fromkeys(repeated, "category"))
 
 
-def _lost(
+def lost_of(
     pilot: Pilot,
     settings: Settings,
     champion: Arm,
     period: str,
     audit: pd.DataFrame,
 ) -> Reason | None:
+    """Return the reason where an audit says that the champion is not good enough."""
     spec = pilot.data.classification
     assert spec is not None
     classification = arm.read_classification(spec, finder(settings))
@@ -389,14 +405,3 @@ def _lost(
         classification.ancestor,
         levels_of(pilot, classification),
     )
-
-
-THEME = Theme(
-    load=load,
-    question=question,
-    answer=answer,
-    of_column=of_column,
-    compose=compose,
-    lost=_lost,
-    files=files,
-)

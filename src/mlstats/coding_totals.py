@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from mlstats.cell_protection import told_cells
 from mlstats.coding.classification import Classification
-from mlstats.quality.accuracy import RatioEstimate, proportion_interval, ratio
+from mlstats.coding_sums import CodeSums
+from mlstats.process_sums import ProcessSums
 from mlstats.quality.design import SingleClusterRule
-from mlstats.quality.report_tables import LEAST_UNITS
-from mlstats.quality.share_totals import ShareDesign, Shares
-from mlstats.quality.summaries import UNCODED
-from mlstats.release_totals import TOTALS, t_limits, told_groups
 
 __all__ = ["code_totals", "process_figures"]
-
-
-_Cells = tuple[str, np.ndarray | None, np.ndarray]  # domain, its units, told classes
-
-
-@dataclass(frozen=True, eq=False)
-class _Coded:
-    """The codings of the units as numbers of classes."""
-
-    names: np.ndarray
-    value: np.ndarray
-    champion: np.ndarray
-    baseline: np.ndarray
-    both: bool
 
 
 def code_totals(
@@ -62,127 +41,8 @@ def code_totals(
         baseline of the same units, whoever produced them. A class of fewer than ten
         units is not told, nor one without which such a class could be worked out.
     """
-    coded = _numbered(units, classification, level)
-    known = units.loc[units["fraction"] > 0, ["stratum", "fraction"]]
-    shares = known.groupby("stratum", observed=True)["fraction"].first()
-    design = ShareDesign.of(
-        units["weight"].to_numpy(dtype=float),
-        units["cluster"],
-        units["stratum"],
-        {str(name): float(share) for name, share in shares.items()},
-    )
-    waits = units["open"].to_numpy(dtype=bool)
-    refuse = single == "refuse" and bool((np.bincount(design.stratum) == 1).any())
-    cells: list[_Cells] = [("", None, _told(coded)[0])]
-    for name in domains:
-        column = units[f"domain_{name}"].astype("str")
-        groups, told = _told(coded, column)[1:]
-        cells += [
-            (f"{name}={group}", (column == group).to_numpy(), told[place])
-            for place, group in enumerate(groups)
-            if told[place].any()
-        ]
-    parts = [_table(coded, design, waits, *cell, level) for cell in cells]
-    table = pd.concat(parts, ignore_index=True).astype(dict(TOTALS))
-    if refuse:
-        table[["se", "lower", "upper", "difference_lower", "difference_upper"]] = np.nan
-        table["note"] = "a stratum has one cluster: no standard error"
-    return table
-
-
-def _told(
-    coded: _Coded, domain: pd.Series | None = None
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return the classes that are told of all units, the groups, and their cells."""
-    k = len(coded.names)
-    row, groups = pd.factorize(domain, sort=True) if domain is not None else (0, [""])
-    named = [str(group) for group in groups]
-    told = told_groups(domain) if domain is not None else named
-    counts = np.bincount(row * k + coded.value, minlength=len(named) * k)
-    counts = counts.reshape(len(named), k)
-    known = np.isin(named, told)
-    classes, cells = told_cells(counts, counts.sum(axis=0), known, least=LEAST_UNITS)
-    return classes, named, cells
-
-
-def _numbered(
-    units: pd.DataFrame, classification: Classification, level: str
-) -> _Coded:
-    columns = ["value", "champion_code", "baseline_code"]
-    numbers, distinct = [], []
-    for column in columns:
-        number, found = pd.factorize(units[column])
-        at = classification.ancestor(np.asarray(found, dtype=object), level)
-        classes = np.array([UNCODED if c is None else str(c) for c in at] + [UNCODED])
-        numbers.append(number)
-        distinct.append(classes)
-    names = np.unique(np.concatenate(distinct))
-    value, champion, baseline = (
-        np.searchsorted(names, classes)[number]
-        for classes, number in zip(distinct, numbers, strict=True)
-    )
-    both = all(units[column].notna().any() for column in columns[1:])
-    return _Coded(names, value, champion, baseline, both)
-
-
-def _table(
-    coded: _Coded,
-    design: ShareDesign,
-    waits: np.ndarray,
-    domain: str,
-    inside: np.ndarray | None,
-    told: np.ndarray,
-    level: str,
-) -> pd.DataFrame:
-    k = len(coded.names)
-    everywhere = np.ones(len(waits), dtype=bool) if inside is None else inside
-    found = design.shares(coded.value, k, inside)
-    other = design.shares(coded.baseline, k, inside)
-    gap = design.shares(coded.champion, k, inside, less=coded.baseline)
-    counts = np.bincount(coded.value[everywhere], minlength=k)
-    weight = design.weight * everywhere
-    of_class = np.bincount(coded.value, weight, minlength=k)
-    waiting = np.bincount(coded.value, weight * waits, minlength=k)
-    rows = [
-        _row(coded, found, other, gap, place, int((weight > 0).sum()))
-        | {
-            "variable": f"share of classes, level {level}",
-            "domain": domain,
-            "class": str(coded.names[place]),
-            "n": int(counts[place]),
-            "open_share": waiting[place] / of_class[place] if of_class[place] else 0.0,
-        }
-        for place in map(int, np.flatnonzero(told))
-    ]
-    return pd.DataFrame(rows, columns=list(TOTALS))
-
-
-def _row(
-    coded: _Coded, found: Shares, other: Shares, gap: Shares, place: int, n: int
-) -> dict[str, Any]:
-    share = RatioEstimate(
-        float(found.value[place]), float(found.se[place]), found.df, found.clusters
-    )
-    lower, upper = proportion_interval(share, n) if found.df > 0 else (np.nan, np.nan)
-    row: dict[str, Any] = {
-        "estimate": share.value,
-        "se": share.se,
-        "df": share.df,
-        "lower": lower,
-        "upper": upper,
-        "note": "",
-    }
-    if not coded.both:
-        return row | {"note": "one method alone answered: no difference"}
-    # That no unit differs in the sample does not show that none does.
-    se = float(gap.se[place]) or np.nan
-    ends = t_limits(float(gap.value[place]), se, gap.df)
-    return row | {
-        "baseline": float(other.value[place]),
-        "difference": float(gap.value[place]),
-        "difference_lower": ends[0],
-        "difference_upper": ends[1],
-    }
+    sums = CodeSums.of(units, classification, level, domains=domains)
+    return sums.totals(single=single)
 
 
 def process_figures(units: pd.DataFrame) -> pd.DataFrame:
@@ -201,44 +61,4 @@ def process_figures(units: pd.DataFrame) -> pd.DataFrame:
         the mean confidence of those that have one; rows that cannot be told are left
         out.
     """
-    weight = units["weight"].to_numpy(dtype=float)
-    keys = [units["stratum"].astype("str"), units["cluster"].astype("str")]
-    number, names = pd.factorize(pd.MultiIndex.from_arrays(keys))
-    strata = np.array([stratum for stratum, _ in names], dtype=object)
-    champion, baseline = units["champion_code"], units["baseline_code"]
-    both = (champion.notna() & baseline.notna()).to_numpy()
-    sure = units["confidence"].to_numpy(dtype=float)
-    automatic = units["route"].isin(["automatic", "audit"]).to_numpy()
-    told = {
-        "coded automatically": (automatic.astype(float), np.ones(len(units), bool)),
-        "same code by both methods": (
-            (champion.astype(object) == baseline.astype(object)).to_numpy(float),
-            both,
-        ),
-        "mean confidence": (np.nan_to_num(sure), np.isfinite(sure)),
-    }
-    rows = []
-    for name, (value, inside) in told.items():
-        if inside.sum() < LEAST_UNITS:
-            continue
-        held = weight * inside
-        found = ratio(
-            np.bincount(number, held * value), np.bincount(number, held), strata
-        )
-        lower, upper = found.interval()
-        rows.append(
-            {
-                "variable": name,
-                "domain": "",
-                "class": "",
-                "estimate": found.value,
-                "se": found.se,
-                "df": found.df,
-                "lower": lower,
-                "upper": upper,
-                "n": int(inside.sum()),
-                "open_share": 0.0,
-                "note": "",
-            }
-        )
-    return pd.DataFrame(rows, columns=list(TOTALS)).astype(dict(TOTALS))
+    return ProcessSums.of(units).figures()

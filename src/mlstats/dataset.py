@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from mlstats import contract, io, split
@@ -15,22 +11,20 @@ from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.config import Pilot
 from mlstats.errors import ConfigError, ContractError, SourceError, nearest
-from mlstats.period import PeriodRange, ReferencePeriod
-from mlstats.pilot_files import find_config
-from mlstats.recoding import recoded
 from mlstats.settings import Settings
+from mlstats.sources import ROW_NUMBER, Source, finder, read_source, source_finder
 
 __all__ = [
     "Dataset",
+    "ROW_NUMBER",
     "Source",
     "finder",
     "load",
     "part",
     "read_double_codes",
     "read_source",
+    "source_finder",
 ]
-
-ROW_NUMBER = "row_number"  # the unit id of a file that has none
 
 
 @dataclass(frozen=True)
@@ -62,41 +56,6 @@ class Dataset:
     folds: pd.Series
     cautions: list[str] = field(default_factory=list)
     rules: tuple[int, int] = (0, 0)
-
-
-@dataclass(frozen=True)
-class Source:
-    """What was read; the fields are those of :class:`Dataset`."""
-
-    frame: pd.DataFrame
-    digest: str
-    notes: list[str]
-    cautions: list[str]
-
-
-def finder(settings: Settings) -> Callable[[str], Path]:
-    """Return the function that finds a file named in a pilot.
-
-    It looks in the data folder, in the project and in the configs, in this order.
-    """
-
-    def find(relative: str) -> Path:
-        places = [settings.data_path(relative), settings.project / relative]
-        for place in places:
-            if place.is_file():
-                return place
-        config = find_config(relative, settings.project)
-        if config is not None:
-            return config
-        siblings = [p.name for p in places[0].parent.glob("*")]
-        raise SourceError(
-            f"There is no file {relative!r}",
-            where=" or ".join(str(p) for p in dict.fromkeys(places)),
-            nearest=nearest(Path(relative).name, siblings),
-            hint="set MLSTATS_DATA to the folder that holds the data",
-        )
-
-    return find
 
 
 def read_double_codes(pilot: Pilot, settings: Settings) -> pd.DataFrame | None:
@@ -176,129 +135,6 @@ def load(
     return dataset, result
 
 
-def read_source(
-    pilot: Pilot,
-    settings: Settings,
-    *,
-    sample: int | None = None,
-    period: str | None = None,
-    text_columns: Sequence[str] = (),
-) -> Source:
-    """Read the files of a pilot, of all their periods, into one table.
-
-    Parameters
-    ----------
-    pilot, settings, sample, period
-        As in :func:`load`.
-    text_columns : sequence of str
-        Columns that are read as strings, beside those that the roles make codes.
-    """
-    find = finder(settings)
-    tables = [
-        (name, _read(pilot, str(find(path)), text_columns))
-        for name, path in _sources(pilot, period)
-    ]
-    frame = recoded(_together(pilot, tables), pilot.data.recode)
-    notes = list(dict.fromkeys(note for _, table in tables for note in table.notes))
-    cautions: list[str] = []
-    if sample is not None and sample < len(frame):
-        frame = _sampled(frame, pilot, sample)
-        cautions.append(f"a sample of {len(frame)} rows was drawn (--sample)")
-    digest = _digest([table.digest for _, table in tables])
-    return Source(frame, digest, notes, cautions)
-
-
-def _sources(pilot: Pilot, period: str | None) -> list[tuple[str, str]]:
-    source, periods = pilot.data.source, pilot.data.periods
-    if "{period}" not in source:
-        return [("", source)]
-    span = PeriodRange.parse(str(periods))
-    if period is not None:
-        last = ReferencePeriod.parse(period)
-        if last < span.first or span.last < last:
-            raise ConfigError(
-                f"The period {period} has no data",
-                where="data.periods",
-                expected=str(span),
-            )
-        span = PeriodRange(span.first, last)
-    return [(str(p), source.replace("{period}", str(p))) for p in span]
-
-
-def _read(pilot: Pilot, path: str, text_columns: Sequence[str]) -> io.Table:
-    roles, read = pilot.data.roles, pilot.data.read
-    text = {*roles.codes(), *text_columns, *(r.of for r in pilot.data.recode.values())}
-    text |= {pilot.truth} if pilot.theme == "coding" else set()
-    text |= {second} if (second := pilot.evaluate.second_coder) else set()
-    text |= {
-        str(spec.params["column"])
-        for spec in pilot.methods.values()
-        if spec.use == "mlstats.Incumbent" and "column" in spec.params
-    }
-    return io.read_table(
-        path,
-        text_columns=text,
-        sheet=read.sheet,
-        encoding=read.encoding,
-        separator=read.separator,
-        decimal=read.decimal,
-    )
-
-
-def _together(pilot: Pilot, tables: Sequence[tuple[str, io.Table]]) -> pd.DataFrame:
-    column = pilot.data.roles.period
-    frames = []
-    for period, table in tables:
-        frame = table.frame
-        if period and column and column not in frame:
-            frame = frame.assign(**{column: period})
-        if period and len(frame) == 0:
-            raise SourceError(
-                f"The period {period} has no rows",
-                where=table.source,
-                hint="mend the file, or leave the period out of data.periods",
-            )
-        frames.append(frame)
-    together = pd.concat(frames, ignore_index=True)
-    if column in together and pilot.data.frequency is not None:
-        together[column] = _in_periods(together[column], pilot.data.frequency)
-    if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in together:
-        together[ROW_NUMBER] = [str(row) for row in range(1, len(together) + 1)]
-    return together
-
-
-_MONTHS = {"M": 1, "Q": 3, "S": 6}
-
-
-def _in_periods(values: pd.Series, frequency: str) -> pd.Series:
-    """Return the reference period of each day; what is no day stays as it is."""
-    text = values.astype("str")
-    parts = text.str.extract(r"^(\d{4})-(\d{2})-\d{2}$")
-    day = parts[0].notna()
-    if not day.any():
-        return values
-    if frequency == "A":
-        named = parts[0]
-    elif frequency == "M":
-        named = parts[0] + "-" + parts[1]
-    else:
-        of_year = (parts[1].astype("Int64") - 1) // _MONTHS[frequency] + 1
-        named = parts[0] + f"-{frequency}" + of_year.astype("str")
-    return text.where(~day, named).where(values.notna(), None)
-
-
-def _sampled(frame: pd.DataFrame, pilot: Pilot, size: int) -> pd.DataFrame:
-    """Draw whole clusters until they hold `size` rows; the order of rows stays."""
-    column = pilot.data.roles.cluster
-    clusters = split.cluster_ids(frame, column if column in frame else None)
-    rng = np.random.default_rng(pilot.evaluate.seed)
-    names = clusters.unique()
-    drawn = names[rng.permutation(len(names))]
-    sizes = clusters.value_counts().loc[drawn].cumsum()
-    kept = sizes.index[: int(np.searchsorted(sizes.to_numpy(), size)) + 1]
-    return frame[clusters.isin(kept)].reset_index(drop=True)
-
-
 def _extended(
     classification: Classification,
     frame: pd.DataFrame,
@@ -315,10 +151,6 @@ def _extended(
             "placed below their ancestors"
         )
     return grown
-
-
-def _digest(digests: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def part(dataset: Dataset, pilot: Pilot, *, period: str | None = None) -> Dataset:

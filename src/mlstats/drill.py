@@ -22,10 +22,14 @@ import pandas as pd
 from mlstats import production
 from mlstats.contract import ContractResult, check
 from mlstats.errors import ConfigError, MlstatsError, UsageError
+from mlstats.model_store import PackedModel, StoredModel
+from mlstats.partitions import Partition
+from mlstats.period_parts import PartReader
 from mlstats.period_source import without_target
-from mlstats.produced import Arm, PeriodData
+from mlstats.produced import Arm, PeriodData, Theme
 from mlstats.production import Answered, Plan, Taken
 from mlstats.production_log import Attempt, ProductionLog
+from mlstats.release_tables import table_or_parts
 from mlstats.releases import ReleaseStore
 from mlstats.settings import Settings
 
@@ -159,7 +163,9 @@ def _produced(
     if release is None or plan.releases.verify(release):
         return "the release is not whole", False
     causes = [one["cause"] for one in release.facts["fallback"]]
-    units = pd.read_parquet(release.folder / "confidential" / "units.parquet")
+    place = release.folder / "confidential" / "units.parquet"
+    units = table_or_parts(place, ["method"])
+    assert units is not None
     by = set(units["method"].astype(str)) - _NOT_BY_AN_ARM
     by -= {plan.arms.baseline.method}
     if causes != [cause] or by:
@@ -188,7 +194,31 @@ def _break_contract(plan: Plan) -> tuple[Plan, Taken | None]:
         twice = frame.assign(**{column: frame[column].shift(1).bfill()})
         return replace(data, frame=twice), check(twice, told, truth=None)
 
-    return replace(plan, theme=replace(plan.theme, load=broken)), None
+    theme = replace(plan.theme, load=broken)
+    if theme.in_parts is not None:
+        opened = partial(_opened_twice, theme.in_parts.open)
+        theme = replace(theme, in_parts=replace(theme.in_parts, open=opened))
+    return replace(plan, theme=theme), None
+
+
+def _opened_twice(opened: Callable[..., Any], *given: Any) -> Any:
+    """Open a period in parts whose first two units of a part have the same id."""
+    parts = opened(*given)
+    if parts is None:
+        return None
+    reader = parts.reader
+    twice = ReaderOfTwice(reader.pilot, reader.period, reader.columns)
+    return replace(parts, reader=twice)
+
+
+class ReaderOfTwice(PartReader):
+    """Reads the id of the first unit for the second one too."""
+
+    def __call__(self, part: Partition) -> pd.DataFrame:
+        """Return the part with an id that stands twice."""
+        frame, column = super().__call__(part), self.pilot.data.roles.unit_id
+        again = frame[column].shift(1).bfill()
+        return frame.assign(**{column: again})
 
 
 def _lose_model(plan: Plan) -> tuple[Plan, Taken | None]:
@@ -198,8 +228,8 @@ def _lose_model(plan: Plan) -> tuple[Plan, Taken | None]:
 
 def _crash(plan: Plan) -> tuple[Plan, Taken | None]:
     """Let the champion end its process."""
-    answer = partial(answer_or_end, plan.theme.answer)
-    return replace(plan, theme=replace(plan.theme, answer=answer)), None
+    theme = replace(plan.theme, answer=partial(answer_or_end, plan.theme.answer))
+    return replace(plan, theme=_with_model(theme, DeadModel)), None
 
 
 def _hang(plan: Plan) -> tuple[Plan, Taken | None]:
@@ -207,7 +237,41 @@ def _hang(plan: Plan) -> tuple[Plan, Taken | None]:
     told = plan.pilot.production.model_copy(update={"time_budget": _BUDGET})
     pilot = plan.pilot.model_copy(update={"production": told})
     theme = replace(plan.theme, answer=partial(answer_or_wait, plan.theme.answer))
-    return replace(plan, pilot=pilot, theme=theme), None
+    return replace(plan, pilot=pilot, theme=_with_model(theme, SilentModel)), None
+
+
+def _with_model(theme: Theme, kind: type[PackedModel]) -> Theme:
+    """Let a period in parts ask a champion of another kind."""
+    if theme.in_parts is None:
+        return theme
+    ready = partial(_ready, theme.in_parts.ready, kind)
+    return replace(theme, in_parts=replace(theme.in_parts, ready=ready))
+
+
+def _ready(
+    ready: Callable[..., Any], kind: type[PackedModel], one: Arm, confidential: Path
+) -> Any:
+    found = ready(one, confidential)
+    if one.role != "champion" or not isinstance(found, PackedModel):
+        return found
+    return kind(found.digest, found.files)
+
+
+class DeadModel(PackedModel):
+    """Ends the process that asks it, as a crash would."""
+
+    def unpacked(self) -> StoredModel:
+        """Return nothing, ever."""
+        os._exit(139)
+
+
+class SilentModel(PackedModel):
+    """Never answers."""
+
+    def unpacked(self) -> StoredModel:
+        """Return nothing, ever."""
+        while True:
+            time.sleep(1.0)
 
 
 def _lose_accuracy(plan: Plan) -> tuple[Plan, Taken | None]:

@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 
 from mlstats.errors import MethodError, MlstatsError, ServiceError
 
-__all__ = ["confidential_log", "guarded", "method_guard", "place"]
+__all__ = ["confidential_log", "guarded", "method_guard", "place", "store_refused"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,6 +49,17 @@ def place(error: BaseException) -> str | None:
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None
 
 
+def store_refused(error: BaseException) -> ServiceError | None:
+    """Return the error of a full disk or of a folder without rights; else None."""
+    if not isinstance(error, OSError) or error.errno not in _STORE:
+        return None
+    return ServiceError(
+        "The store cannot be written",
+        where=str(error.filename or ""),
+        hint="free the disk or mend its permissions, then run again",
+    )
+
+
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
     """Replace every foreign exception of a function by one without content."""
 
@@ -60,12 +71,9 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
             raise
         except OSError as error:
             _confidential.exception("%s", function.__name__)
-            if error.errno in _STORE:
-                raise ServiceError(
-                    "The store cannot be written",
-                    where=str(error.filename or ""),
-                    hint="free the disk or mend its permissions, then run again",
-                ) from None
+            refused = store_refused(error)
+            if refused is not None:
+                raise refused from None
             raise _internal(error, function.__name__) from None
         except Exception as error:
             _confidential.exception("%s", function.__name__)

@@ -194,6 +194,8 @@ def _read_parquet(
     import pyarrow as pa
     import pyarrow.parquet
 
+    from mlstats.parquet_types import as_frame
+
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -207,8 +209,7 @@ def _read_parquet(
             expected="a complete Parquet file",
             hint="write or copy it again; an interrupted copy looks like this",
         ) from None
-    # Without the metadata an index that pandas stored stays a column.
-    return kept.to_pandas(ignore_metadata=True), []
+    return as_frame(kept), []
 
 
 def _read_sas(

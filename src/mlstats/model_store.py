@@ -11,7 +11,9 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,16 @@ from mlstats.errors import ConfigError, ServiceError, UsageError
 from mlstats.method import predict_top, resolve
 from mlstats.settings import load_settings
 
-__all__ = ["StoredModel", "load", "store", "table_of", "terms_of", "verify"]
+__all__ = [
+    "PackedModel",
+    "StoredModel",
+    "load",
+    "packed",
+    "store",
+    "table_of",
+    "terms_of",
+    "verify",
+]
 
 POINTER = "pointer.json"
 _MODEL = "model.json"
@@ -145,10 +156,75 @@ def load(digest: str, confidential: Path) -> StoredModel:
     ServiceError
         Where the store does not hold it, or its files were changed.
     """
-    folder = verify(digest, confidential)
+    return _read(verify(digest, confidential))
+
+
+def _read(folder: Path) -> StoredModel:
     about = json.loads((folder / _MODEL).read_text(encoding="utf-8"))
     method = resolve(about["use"]).load(folder)
     return StoredModel(method, list(about["columns"]), about.get("terms"), folder)
+
+
+@dataclass(frozen=True)
+class PackedModel:
+    """A model on its way to a process that cannot see the store.
+
+    Parameters
+    ----------
+    digest : str
+        Of the stored model.
+    files : mapping of str to bytes
+        Name -> content; the tables that are kept beside a model stay behind.
+    """
+
+    digest: str
+    files: Mapping[str, bytes] = field(repr=False)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def unpacked(self) -> StoredModel:
+        """Return the model, loaded once in a process."""
+        return _unpacked(self)
+
+
+def packed(digest: str, confidential: Path, without: Collection[str]) -> PackedModel:
+    """Return the files of a model by its digest.
+
+    Parameters
+    ----------
+    digest : str
+        Of the stored model.
+    confidential : pathlib.Path
+        The confidential folder of the project.
+    without : collection of str
+        Names of the tables that were kept beside it, which are not sent.
+
+    Raises
+    ------
+    ServiceError
+        As :func:`load`.
+    """
+    folder = verify(digest, confidential)
+    left = {f"{name}.parquet" for name in without}
+    return PackedModel(
+        digest,
+        {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.relative_to(folder).as_posix() not in left
+        },
+    )
+
+
+@lru_cache(maxsize=3)
+def _unpacked(model: PackedModel) -> StoredModel:
+    with tempfile.TemporaryDirectory(prefix="mlstats-model-") as folder:
+        for name, content in model.files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return _read(Path(folder))
 
 
 def terms_of(digest: str, confidential: Path) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from mlstats.quality.drift_section import gravest
 from mlstats.quality.figures import as_text
 from mlstats.quality.report_tables import LEAST_UNITS
 from mlstats.release_drift import released_periods
-from mlstats.release_tables import kept_table
+from mlstats.release_tables import kept_table, table_or_parts
 from mlstats.releases import Release, ReleaseStore
 from mlstats.review_store import ReviewStore
 from mlstats.settings import Settings
@@ -161,14 +161,15 @@ def _period(
 
 def _units(release: Release) -> pd.DataFrame:
     path = release.folder / "confidential/units.parquet"
-    if not path.is_file():
+    units = table_or_parts(path, _UNITS)
+    if units is None:
         raise SourceError(
             "The units of a release are not there",
             where=str(path),
             hint="restore the confidential store from its copy; mlstats doctor names "
             "all releases that are damaged",
         )
-    return pd.read_parquet(path, columns=list(_UNITS))
+    return units
 
 
 # -- inputs ------------------------------------------------------------------------

@@ -172,7 +172,9 @@ def without_target(pilot: Pilot) -> Pilot:
     )
 
 
-def unit_design(pilot: Pilot, frame: pd.DataFrame, period: str) -> pd.DataFrame:
+def unit_design(
+    pilot: Pilot, frame: pd.DataFrame, period: str, first: int = 0
+) -> pd.DataFrame:
     """Return what a release says of each unit besides its values.
 
     Parameters
@@ -181,6 +183,8 @@ def unit_design(pilot: Pilot, frame: pd.DataFrame, period: str) -> pd.DataFrame:
         The period's data.
     period : str
         Which one.
+    first : int
+        Number of the first row, where the frame is a part of the data.
 
     Returns
     -------
@@ -197,7 +201,7 @@ def unit_design(pilot: Pilot, frame: pd.DataFrame, period: str) -> pd.DataFrame:
         if roles.weight
         else np.ones(n),
         "stratum": frame[roles.stratum].fillna("").to_numpy() if roles.stratum else "",
-        "cluster": split.cluster_ids(frame, roles.cluster).to_numpy(),
+        "cluster": split.cluster_ids(frame, roles.cluster, first=first).to_numpy(),
         "fraction": frame[roles.fraction].to_numpy(dtype=float)
         if roles.fraction
         else 0.0,

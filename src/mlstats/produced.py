@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import pandas as pd
 
+from mlstats.errors import MethodError
 from mlstats.releases import Release
 
 __all__ = [
     "CAUSES",
     "Arm",
+    "ArmFailed",
     "Composed",
+    "InParts",
+    "Parts",
     "PeriodData",
     "Produced",
     "Reason",
@@ -49,6 +53,26 @@ class Reason:
     cause: str
     said: str
     classes: tuple[str, ...] = ()
+
+
+class ArmFailed(MethodError):
+    """An arm has not answered for a part of the data.
+
+    Parameters
+    ----------
+    role : str
+        champion, baseline or shadow.
+    reason : Reason
+        Why.
+    """
+
+    def __init__(self, role: str, reason: Reason) -> None:
+        super().__init__(reason.said)
+        self.role = role
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (ArmFailed, (self.role, self.reason))
 
 
 @dataclass(frozen=True)
@@ -96,12 +120,23 @@ class PeriodData:
         What a reader of the figures must not miss.
     more : object
         What the theme made of other sources.
+    first : int
+        Number of the first row, where the frame is a part of the data.
     """
 
     frame: pd.DataFrame
     digest: str
     cautions: list[str]
     more: Any = None
+    first: int = 0
+
+
+class Parts(Protocol):
+    """A table of a release that is not in memory."""
+
+    def write(self, target: Path) -> None:
+        """Write its parts into a folder that is made, as ``part-00000.parquet``."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +145,9 @@ class Composed:
 
     Parameters
     ----------
-    units : pandas.DataFrame
+    units : pandas.DataFrame or Parts
         Confidential: a row per unit, or per value of one, with unit, value, method,
-        model_version, confidence, route and flag.
+        model_version, confidence, route and flag; or what writes them in parts.
     totals : pandas.DataFrame
         What is published, see :mod:`mlstats.release_totals`.
     counts : mapping of str to int
@@ -123,7 +158,7 @@ class Composed:
         Name in the release -> where a publishable file lies, which is copied.
     """
 
-    units: pd.DataFrame
+    units: pd.DataFrame | Parts
     totals: pd.DataFrame
     counts: Mapping[str, int]
     confidential: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -192,6 +227,9 @@ class Theme:
         ``(pilot, settings, champion, period, audit) -> Reason or None``.
     files : callable
         ``(pilot) -> names``: of the files that decide values besides the data.
+    in_parts : InParts, optional
+        How a period that comes in partitions is produced; without it the data are
+        read into memory.
     """
 
     load: Callable[..., Any]
@@ -201,6 +239,31 @@ class Theme:
     compose: Callable[..., Composed]
     lost: Callable[..., Reason | None]
     files: Callable[..., list[str]]
+    in_parts: InParts | None = None
+
+
+@dataclass(frozen=True)
+class InParts:
+    """What a theme does for a period that comes in partitions.
+
+    Parameters
+    ----------
+    open : callable
+        ``(pilot, settings, period, staging) -> parts or None``: None where the data are
+        one small table.
+    load : callable
+        ``(pilot, settings, digest, cautions) -> PeriodData`` without rows.
+    ready : callable
+        ``(arm, confidential) -> answer``: what is sent to workers to answer for the
+        arm; ServiceError where the version cannot be loaded.
+    compose : callable
+        ``(pilot, data, parts, answers by role, situation) -> Composed``.
+    """
+
+    open: Callable[..., Any]
+    load: Callable[..., PeriodData]
+    ready: Callable[..., Any]
+    compose: Callable[..., Composed]
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ from mlstats import io
 from mlstats.config import Pilot
 from mlstats.errors import ContractError, MlstatsError, ServiceError
 from mlstats.evaluate import project_key
-from mlstats.produced import Composed, Produced, Reason, Situation
+from mlstats.period_parts import PartedData
+from mlstats.produced import Arm, ArmFailed, Composed, Produced, Reason, Situation
 from mlstats.production_plan import Plan, prepare, values_digest, working
 from mlstats.production_reading import (
     Answered,
     Taken,
     answer,
+    forget_parts,
     key_of,
     read,
     released_before,
@@ -132,7 +134,12 @@ def compose(
         reviewed=plan.reviewed,
         key=project_key(plan.settings),
     )
-    return _composed(plan, taken, answers, situation), reasons
+    try:
+        return _composed(plan, taken, answers, situation), reasons
+    except ArmFailed as failed:
+        # Of a period in parts it shows only now.
+        one = Answered(answers[failed.role].arm, reason=failed.reason)
+        return compose(plan, taken, {**answers, failed.role: one})
 
 
 def _composed(
@@ -143,7 +150,10 @@ def _composed(
         for role, one in answers.items()
         if one.answer is not None and role in ("champion", "baseline")
     }
-    found = plan.theme.compose(plan.pilot, taken.data, taken.asked, given, situation)
+    theme, parts = plan.theme, plan.theme.in_parts
+    in_parts = parts is not None and isinstance(taken.asked, PartedData)
+    bring = parts.compose if parts is not None and in_parts else theme.compose
+    found = bring(plan.pilot, taken.data, taken.asked, given, situation)
     tables = {"totals": found.totals} | {
         name: table for name, table in found.tables.items() if name == "process"
     }
@@ -214,6 +224,7 @@ def publish(
             facts=facts,
         )
         _log.info("released %s", release.path)
+    forget_parts(taken)
     return Produced(
         pilot, period, release, reasons, shadow, composed.totals, composed.counts, notes
     )
@@ -282,30 +293,19 @@ def keep_shadow(
 ) -> Release | None:
     """Keep what the version in the shadow answered, beside the releases."""
     found = answers["shadow"]
-    if found.arm is None or plan.dry_run:
+    arm = found.arm
+    if arm is None or plan.dry_run:
         return None
+    composed, found = _shadow_composed(plan, taken, answers, arm)
     facts: dict[str, Any] = {
         "pilot": plan.pilot.pilot,
         "period": str(plan.period),
-        "shadow_version": found.arm.version,
-        "shadow_model": found.arm.digest,
+        "shadow_version": arm.version,
+        "shadow_model": arm.digest,
         "answered": found.answer is not None,
         "said": found.reason.said if found.reason else "",
     }
-    composed = None
-    if found.answer is not None:
-        situation = Situation(
-            str(plan.period),
-            found.arm,
-            plan.arms.baseline,
-            cause="",
-            classes={},
-            alarm=taken.alarm,
-            reviewed=plan.reviewed.iloc[:0],
-            key=project_key(plan.settings),
-        )
-        both = {"champion": found, "baseline": answers["baseline"]}
-        composed = _composed(plan, taken, both, situation)
+    if composed is not None:
         facts |= {"counts": dict(composed.counts)}
 
     def write(folder: Any) -> None:
@@ -317,8 +317,31 @@ def keep_shadow(
         str(plan.period),
         taken.data.digest,
         values_digest(plan),
-        f"{'' if found.answer is not None else 'failed '}{found.arm.label}"
-        f" {found.arm.digest}",
+        f"{'' if found.answer is not None else 'failed '}{arm.label} {arm.digest}",
         plan.arms.baseline.digest,
     )
     return ReleaseStore(plan.settings.shadows).publish(key, write, facts=facts)
+
+
+def _shadow_composed(
+    plan: Plan, taken: Taken, answers: Mapping[str, Answered], arm: Arm
+) -> tuple[Composed | None, Answered]:
+    """Return what the shadow would have released, and its answer or why it has none."""
+    found = answers["shadow"]
+    if found.answer is None:
+        return None, found
+    situation = Situation(
+        str(plan.period),
+        arm,
+        plan.arms.baseline,
+        cause="",
+        classes={},
+        alarm=taken.alarm,
+        reviewed=plan.reviewed.iloc[:0],
+        key=project_key(plan.settings),
+    )
+    both = {"champion": found, "baseline": answers["baseline"]}
+    try:
+        return _composed(plan, taken, both, situation), found
+    except ArmFailed as failed:
+        return None, Answered(arm, reason=failed.reason)

@@ -30,7 +30,7 @@ from mlstats.settings import Settings
 __all__ = ["Plan", "prepare", "theme_of", "values_digest", "working"]
 
 _THEMES: Final = {
-    "coding": "mlstats.coding_release",
+    "coding": "mlstats.coding_theme",
     "editimpute": "mlstats.imputation_release",
     "imagery": "mlstats.imagery_release",
 }

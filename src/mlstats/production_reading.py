@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
 from mlstats.contract import ContractResult
 from mlstats.errors import MlstatsError, ServiceError, TimeBudgetError
+from mlstats.parts_reading import StagedWatched, read_parts, watched_columns
 from mlstats.performance import audited, together
-from mlstats.produced import Arm, PeriodData, Produced, Reason
+from mlstats.period_parts import PartedData
+from mlstats.produced import Arm, InParts, Parts, PeriodData, Produced, Reason
 from mlstats.production_plan import Plan, values_digest
 from mlstats.quality.drift import DriftResult
-from mlstats.release_drift import back_from, drift_of_period, vocabulary_of
+from mlstats.release_drift import (
+    back_from,
+    drift_of_period,
+    references_of,
+    vocabulary_of,
+)
 from mlstats.releases import ReleaseKey
 from mlstats.review_store import ReviewStore
 from mlstats.scale import isolated
@@ -23,6 +33,7 @@ __all__ = [
     "Answered",
     "Taken",
     "answer",
+    "forget_parts",
     "key_of",
     "read",
     "released_before",
@@ -46,7 +57,7 @@ class Taken:
         Broken rules of the contract.
     reasons : tuple of Reason
         Why the champion is not asked, or not relied on.
-    watched : pandas.DataFrame
+    watched : pandas.DataFrame or Parts
         What later periods are held to.
     drift : DriftResult or None
         The period against its references.
@@ -56,7 +67,7 @@ class Taken:
     asked: Any
     failures: pd.DataFrame
     reasons: tuple[Reason, ...]
-    watched: pd.DataFrame
+    watched: pd.DataFrame | Parts
     drift: DriftResult | None
 
     @property
@@ -83,6 +94,11 @@ def read(plan: Plan) -> Taken:
         Where the data lack what any method needs.
     """
     pilot, settings = plan.pilot, plan.settings
+    if plan.theme.in_parts is not None:
+        given = pilot, settings, str(plan.period), _staging(plan)
+        parts = plan.theme.in_parts.open(*given)
+        if parts is not None:
+            return _read_parts(plan, plan.theme.in_parts, parts)
     data, checked = plan.theme.load(pilot, settings, str(plan.period))
     design = {pilot.data.roles.weight, pilot.data.roles.fraction}
     if checked.failures["column"].isin(design - {None}).any():
@@ -100,11 +116,48 @@ def read(plan: Plan) -> Taken:
     except Exception:
         checked.raise_if_failed(pilot.pilot)  # a column is missing: nobody can answer
         raise
-    drifted = drift_of_period(
-        pilot, settings, plan.period, watched, version, plan.earlier
-    )
+    known = references_of(pilot, settings, version, plan.earlier, watched.columns)
+    drifted = drift_of_period(pilot, plan.period, watched, known)
     reasons += _performance_reason(plan)
     return Taken(data, asked, checked.failures, tuple(reasons), watched, drifted)
+
+
+def _read_parts(plan: Plan, theme: InParts, parts: PartedData) -> Taken:
+    """Read a period that comes in partitions; of the data only counts come here."""
+    pilot, settings = plan.pilot, plan.settings
+    intact = None if plan.arms.reason else plan.arms.champion
+    version = intact or plan.arms.shadow
+    vocabulary = vocabulary_of(version, settings)
+    there = watched_columns(parts, vocabulary)
+    known = references_of(pilot, settings, version, plan.earlier, there)
+    found = read_parts(parts, vocabulary, known)
+    design = {pilot.data.roles.weight, pilot.data.roles.fraction}
+    if found.checked.failures["column"].isin(design - {None}).any():
+        found.checked.raise_if_failed(pilot.pilot)  # no method mends a weight
+    drifted = None
+    if found.counted is not None:
+        drifted = drift_of_period(pilot, plan.period, found.counted, known)
+    reasons = [plan.arms.reason] if plan.arms.reason else []
+    reasons += _contract_reason(found.checked)
+    reasons += _performance_reason(plan)
+    data = theme.load(pilot, settings, found.digest, found.cautions)
+    failures = found.checked.failures
+    return Taken(data, parts, failures, tuple(reasons), StagedWatched(parts), drifted)
+
+
+def _staging(plan: Plan) -> Path:
+    """Return where parts lie until they are released; a dry run has its own place."""
+    if plan.releases.folder != plan.settings.releases:  # a drill
+        return plan.releases.folder / ".parts"
+    root = plan.settings.confidential / "parts" / plan.pilot.pilot
+    name = str(plan.period)
+    return root / (f"{name}-dry-{os.getpid()}" if plan.dry_run else name)
+
+
+def forget_parts(taken: Taken) -> None:
+    """Remove what was staged of a period that is released."""
+    if isinstance(taken.asked, PartedData):
+        shutil.rmtree(taken.asked.staging, ignore_errors=True)
 
 
 def _contract_reason(checked: ContractResult) -> list[Reason]:
@@ -191,6 +244,10 @@ def answer(plan: Plan, taken: Taken, role: str) -> Answered:
         return Answered(arm)
     budget = plan.pilot.production.time_budget
     try:
+        if isinstance(taken.asked, PartedData) and plan.theme.in_parts is not None:
+            # It is asked part by part, when the answers are brought together.
+            ready = plan.theme.in_parts.ready
+            return Answered(arm, ready(arm, plan.settings.confidential))
         if not arm.digest:
             return Answered(
                 arm, plan.theme.of_column(plan.pilot, arm.method, taken.data)

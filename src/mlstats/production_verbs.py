@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from mlstats.produced import Produced
 
-__all__ = ["FALLBACK", "drill", "produce"]
+__all__ = ["FALLBACK", "code", "drill", "produce"]
 
 FALLBACK = 6  # exit status: the baseline stood in for the champion
 _SHOWN = 20  # figures on the terminal
@@ -50,6 +50,26 @@ def produce(
         fallback |= made.fallback
     if fallback:
         raise typer.Exit(FALLBACK)
+
+
+def code(
+    pilot: Annotated[str, typer.Argument(help="Name or path of a coding pilot.")],
+    source: Annotated[str, typer.Argument(help="Parquet file, folder or s3 address.")],
+    target: Annotated[str, typer.Argument(help="Folder that is made.")],
+) -> None:
+    """Code a table of any size by champion and baseline; no release."""
+    from mlstats.batch_coding import code_table
+    from mlstats.settings import load_settings
+
+    settings = load_settings()
+    settings.prepare()
+    made = code_table(pilot, source, target, settings)
+    share = made.automatic / made.rows if made.rows else 0.0
+    typer.echo(
+        f"{made.rows:,} rows in {made.parts} parts, {made.computed} coded now; "
+        f"{share:.1%} need no clerk"
+    )
+    typer.echo(f"Open: {made.folder}")
 
 
 def drill(

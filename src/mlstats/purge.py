@@ -25,7 +25,7 @@ from mlstats.identity import operating_system_user
 from mlstats.parties import Parties
 from mlstats.pilot_files import load_pilot
 from mlstats.quality.evidence import canonical
-from mlstats.release_drift import KEPT
+from mlstats.release_drift import is_watched
 from mlstats.release_record import Purge, record_purge
 from mlstats.releases import Release, ReleaseStore
 from mlstats.retention import Due, told_of
@@ -103,7 +103,7 @@ def _files(release: Release, kinds: Sequence[str]) -> dict[str, str]:
         name: digest
         for name, digest in release.files.items()
         if name.startswith("confidential/")
-        and ("watched" if name == KEPT else "units") in kinds
+        and ("watched" if is_watched(name) else "units") in kinds
     }
 
 

@@ -6,9 +6,10 @@ data that the version was trained on; a reference that moves along misses a slow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -19,7 +20,7 @@ from mlstats.model_store import table_of
 from mlstats.period import ReferencePeriod
 from mlstats.produced import Arm
 from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
-from mlstats.release_tables import kept_table
+from mlstats.release_tables import kept_table, part_files
 from mlstats.releases import Release, ReleaseStore
 from mlstats.settings import Settings
 from mlstats.watched import CLUSTER, UNIT, WEIGHT
@@ -27,9 +28,13 @@ from mlstats.watching import TRAINED, VOCABULARY, kinds_of
 
 __all__ = [
     "KEPT",
+    "References",
     "back_from",
+    "counted_into",
     "drift_of_period",
     "earlier_releases",
+    "is_watched",
+    "references_of",
     "released_periods",
     "vocabulary_of",
 ]
@@ -38,6 +43,11 @@ __all__ = [
 KEPT: Final = "confidential/watched.parquet"
 _PANEL: Final = 0.5
 _NOT_WATCHED: Final = {UNIT, WEIGHT, CLUSTER}
+
+
+def is_watched(name: str) -> bool:
+    """Return whether a file of a release is what later periods are compared with."""
+    return name == KEPT or name.startswith(f"{KEPT.removesuffix('.parquet')}/")
 
 
 def vocabulary_of(one: Arm | None, settings: Settings) -> pd.DataFrame | None:
@@ -98,45 +108,85 @@ def _periods(names: Sequence[str]) -> list[ReferencePeriod]:
     return found
 
 
-def drift_of_period(
+@dataclass(frozen=True, eq=False)
+class References:
+    """What a period is compared with, and what its columns are counted into.
+
+    Parameters
+    ----------
+    tables : mapping of str to pandas.DataFrame or tuple of pathlib.Path
+        ``training`` and earlier periods; those that were kept in parts as their files.
+    reference : Reference
+        Learnt from the first of them.
+    """
+
+    tables: Mapping[str, pd.DataFrame | tuple[Path, ...]]
+    reference: Reference
+
+
+def references_of(
     pilot: Pilot,
     settings: Settings,
-    period: ReferencePeriod,
-    watched: pd.DataFrame,
     version: Arm | None,
     earlier: Mapping[str, Release],
+    there: Collection[str],
+) -> References | None:
+    """Return what a period is compared with; None where there is nothing.
+
+    Parameters
+    ----------
+    version : Arm or None
+        Whose training data are a reference.
+    earlier : mapping of str to Release
+        From :func:`earlier_releases`.
+    there : collection of str
+        The watched columns of the period; others are not compared.
+    """
+    tables = _references(pilot, settings, version, earlier)
+    if not tables:
+        return None
+    learnt = tables.get("training", next(iter(tables.values())))
+    frame = learnt if isinstance(learnt, pd.DataFrame) else pd.read_parquet(learnt[0])
+    columns = [c for c in frame.columns if c in there and c not in _NOT_WATCHED]
+    if not columns:
+        return None
+    kinds = kinds_of(pilot, frame[columns])
+    return References(tables, Reference.learn(frame[columns], kinds=kinds))
+
+
+def drift_of_period(
+    pilot: Pilot,
+    period: ReferencePeriod,
+    watched: pd.DataFrame | Summary,
+    known: References | None,
 ) -> DriftResult | None:
     """Compare a period with its references; None where nothing can be compared.
 
     Parameters
     ----------
-    watched : pandas.DataFrame
-        From :func:`mlstats.watching.watch`.
-    version : Arm or None
-        Whose training data are a reference.
-    earlier : mapping of str to Release
-        From :func:`earlier_releases`.
+    watched : pandas.DataFrame or Summary
+        From :func:`mlstats.watching.watch`, or of its parts by
+        :func:`counted_into`. Of parts the units are not paired with those of an
+        earlier period, which makes the tests careful where most are the same.
+    known : References or None
+        From :func:`references_of`.
     """
-    frames = _references(pilot, settings, version, earlier)
-    if not frames:
+    if known is None:
         return None
-    learnt = frames.get("training", next(iter(frames.values())))
-    columns = [c for c in learnt.columns if c in watched and c not in _NOT_WATCHED]
-    if not columns:
+    whole = isinstance(watched, pd.DataFrame)
+    now = watched
+    if isinstance(now, pd.DataFrame):
+        now = counted_into(known.reference, now)
+    if not now.columns:
         return None
-    reference = Reference.learn(learnt[columns], kinds=kinds_of(pilot, learnt[columns]))
     summaries = {
-        name: _summary(name, before, watched, reference)
-        for name, before in frames.items()
+        name: _summary(name, before, watched if whole else None, known.reference)
+        for name, before in known.tables.items()
     }
-    found = drift(
-        _counted(watched, reference),
-        summaries,
-        periods_per_year=period.per_year,
-    )
+    found = drift(now, summaries, periods_per_year=period.per_year)
     asked: set[str] = {"training", *pilot.production.drift.references}
     why = "no such release, or no training data, is kept"
-    missing = dict.fromkeys(sorted(asked - set(frames)), why)
+    missing = dict.fromkeys(sorted(asked - set(known.tables)), why)
     return replace(found, absent=missing)
 
 
@@ -145,9 +195,9 @@ def _references(
     settings: Settings,
     version: Arm | None,
     earlier: Mapping[str, Release],
-) -> dict[str, pd.DataFrame]:
+) -> dict[str, pd.DataFrame | tuple[Path, ...]]:
     """Return the training data, and the earlier periods that the pilot asks for."""
-    frames: dict[str, pd.DataFrame] = {}
+    frames: dict[str, pd.DataFrame | tuple[Path, ...]] = {}
     if version is not None:
         trained = table_of(version.digest, settings.confidential, TRAINED)
         if trained is not None:
@@ -160,14 +210,25 @@ def _references(
         if any(one["cause"] == "contract" for one in release.facts.get("fallback", [])):
             continue  # its data were not accepted
         kept = kept_table(release.folder / KEPT)
+        parts = part_files(release.folder / KEPT)
         if kept is not None:
             frames[told] = kept
+        elif parts:
+            frames[told] = parts
     return frames
 
 
 def _summary(
-    name: str, before: pd.DataFrame, now: pd.DataFrame, reference: Reference
+    name: str,
+    before: pd.DataFrame | tuple[Path, ...],
+    now: pd.DataFrame | Summary | None,
+    reference: Reference,
 ) -> Summary | PairedSummary:
+    if not isinstance(before, pd.DataFrame):
+        parts = (counted_into(reference, pd.read_parquet(path)) for path in before)
+        return Summary.of_parts(parts)
+    if not isinstance(now, pd.DataFrame):
+        return counted_into(reference, before)
     if name != "training" and _panel(before, now):
         return PairedSummary.of(
             before,
@@ -177,10 +238,11 @@ def _summary(
             weight=WEIGHT if WEIGHT in now else None,
             cluster=CLUSTER if CLUSTER in now else None,
         )
-    return _counted(before, reference)
+    return counted_into(reference, before)
 
 
-def _counted(frame: pd.DataFrame, reference: Reference) -> Summary:
+def counted_into(reference: Reference, frame: pd.DataFrame) -> Summary:
+    """Count watched columns of a period, or of a part that holds whole clusters."""
     return Summary.of(
         frame,
         reference,

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from mlstats import io
-from mlstats.produced import Composed
+from mlstats.produced import Composed, Parts
 from mlstats.quality.drift import DriftResult
 from mlstats.quality.release_page import ReleasePage, render_release
 from mlstats.release_drift import KEPT, back_from
@@ -23,7 +23,7 @@ __all__ = ["write_release"]
 
 class _Taken(Protocol):
     @property
-    def watched(self) -> pd.DataFrame: ...
+    def watched(self) -> pd.DataFrame | Parts: ...
 
     @property
     def drift(self) -> DriftResult | None: ...
@@ -62,10 +62,10 @@ def write_release(
     """
     kept = folder / "confidential"
     kept.mkdir(mode=0o700)
-    io.write_parquet(kept / "units.parquet", composed.units)
+    _write(kept / "units.parquet", composed.units)
     for name, table in composed.confidential.items():
         io.write_parquet(kept / f"{name}.parquet", table)
-    io.write_parquet(folder / KEPT, taken.watched)
+    _write(folder / KEPT, taken.watched)
     linked = _linked(composed, facts, earlier, store)
     tables = {"totals": composed.totals, "method_difference": linked}
     tables |= dict(composed.tables)
@@ -81,6 +81,14 @@ def write_release(
     io.write_xlsx(folder / "release.xlsx", told, _notes(facts))
     page = ReleasePage(dict(facts), told)
     io.write_text(folder / "release.html", render_release(page))
+
+
+def _write(path: Path, table: pd.DataFrame | Parts) -> None:
+    """Write a table into a file, or its parts into a folder of that name."""
+    if isinstance(table, pd.DataFrame):
+        io.write_parquet(path, table)
+    else:
+        table.write(path.with_suffix(""))
 
 
 def _linked(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from mlstats.errors import SourceError
 
-__all__ = ["kept_table"]
+__all__ = ["kept_table", "part_files", "table_or_parts"]
 
 
 def kept_table(path: Path) -> pd.DataFrame | None:
@@ -24,8 +25,48 @@ def kept_table(path: Path) -> pd.DataFrame | None:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError):  # ArrowInvalid is a ValueError
-        raise SourceError(
-            "A release is damaged",
-            where=str(path),
-            hint="restore it from the backup; mlstats doctor names all that are",
-        ) from None
+        raise _damaged(path) from None
+
+
+def part_files(path: Path) -> tuple[Path, ...]:
+    """Return the files of a table that a release holds in parts, in their order.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of the table in one file, as ``units.parquet``; its parts lie in ``units/``.
+    """
+    return tuple(sorted(path.with_suffix("").glob("part-*.parquet")))
+
+
+def table_or_parts(
+    path: Path, columns: Sequence[str] | None = None
+) -> pd.DataFrame | None:
+    """Return columns of a table of a release, in one file or in parts, if it has any.
+
+    Raises
+    ------
+    SourceError
+        Where a file cannot be read.
+    """
+    files = [path] if path.is_file() else [*part_files(path)]
+    if not files:
+        return None
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    wanted = None if columns is None else [*columns]
+    try:
+        parts = [pq.read_table(file, columns=wanted) for file in files]
+        table: pd.DataFrame = pa.concat_tables(parts).unify_dictionaries().to_pandas()
+    except (OSError, ValueError):
+        raise _damaged(path) from None
+    return table
+
+
+def _damaged(path: Path) -> SourceError:
+    return SourceError(
+        "A release is damaged",
+        where=str(path),
+        hint="restore it from the backup; mlstats doctor names all that are",
+    )

@@ -23,6 +23,7 @@ __all__ = [
     "method_difference",
     "t_limits",
     "told_groups",
+    "told_sizes",
 ]
 
 # Column -> type of the figures that every theme publishes.
@@ -123,7 +124,15 @@ def told_groups(groups: pd.Series) -> list[str]:
     >>> told_groups(pd.Series(["a"] * 20 + ["b"] * 12 + ["c"] * 3))
     ['a']
     """
-    sizes = groups.astype("str").value_counts().sort_values(kind="stable")
+    return told_sizes(groups.astype("str").value_counts())
+
+
+def told_sizes(sizes: pd.Series) -> list[str]:
+    """Return the groups that are told, given the units of each: :func:`told_groups`.
+
+    Of groups of one size the first by name goes first, whatever the order of the data.
+    """
+    sizes = sizes.sort_index().sort_values(kind="stable")
     before = sizes.cumsum() - sizes
     hidden = (sizes < LEAST_UNITS) | ((before > 0) & (before < LEAST_UNITS))
     return sorted(map(str, sizes.index[~hidden]))

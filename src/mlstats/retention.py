@@ -23,7 +23,7 @@ from mlstats.decisions import PURGE, Decision
 from mlstats.errors import ConfigError
 from mlstats.period import ReferencePeriod
 from mlstats.pilot_files import list_pilots
-from mlstats.release_drift import KEPT, back_from
+from mlstats.release_drift import back_from, is_watched
 from mlstats.releases import ReleaseStore
 from mlstats.review_files import LABELS_FILE
 from mlstats.review_store import ReviewStore
@@ -169,13 +169,18 @@ class _Looked:
             path
             for release in self.store.revisions(self.pilot.pilot, period)
             for path in _below(release.folder / "confidential")
-            if (path == release.folder / KEPT) == (kind == "watched")
+            if is_watched(path.relative_to(release.folder).as_posix())
+            == (kind == "watched")
         ]
         if found and kind == "units" and not self.log_told:
             # What libraries said, whichever the period: it goes first, and once.
             self.log_told = True
             folder = self.settings.confidential / "productions" / self.pilot.pilot
             yield from _below(folder)
+        if kind == "units":  # staged parts of a run that did not come to its end
+            parts = self.settings.confidential / "parts" / self.pilot.pilot
+            for left in sorted(parts.glob(f"{period}*")):
+                yield from _below(left)
         yield from found
 
     def _decided(self, period: str, kind: str) -> Decision | None:

@@ -16,16 +16,24 @@ import numpy as np
 import pandas as pd
 
 from mlstats.method import as_codes
-from mlstats.quality.audit_strata import allocated, each_once, strata_of
+from mlstats.quality.audit_strata import (
+    Cell,
+    allocated,
+    each_once,
+    strata_of,
+    stratum_names,
+)
 from mlstats.quality.summaries import Ancestor
 
 __all__ = [
     "arbitration_list",
     "audit_strata",
     "draw_audit",
+    "draw_counted",
     "draw_within",
     "hash_of",
     "routed",
+    "smallest_ranks",
 ]
 
 Allocation = Literal["proportional", "neyman", "weight"]
@@ -130,7 +138,76 @@ def draw_within(
     pandas.DataFrame
         As :func:`draw_audit` returns it.
     """
-    table = _table(stratum, measure, size, least)
+    table = _table(stratum.groupby(stratum).size(), measure, size, least)
+    return _drawn(units, stratum, table, double_code, seed)
+
+
+def draw_counted(
+    units: pd.DataFrame,
+    cells: Sequence[Cell],
+    counts: Mapping[Cell, int],
+    *,
+    size: int,
+    bands: Sequence[float] = BANDS,
+    least: int = 2,
+    double_code: float = 0.1,
+    seed: int,
+) -> pd.DataFrame:
+    """Draw the sample of :func:`draw_audit`, allocated by units, from a few of them.
+
+    Parameters
+    ----------
+    units : pandas.DataFrame
+        Of each cell at least those that :func:`smallest_ranks` returns.
+    cells : sequence of Cell
+        Of each of these units, see :func:`mlstats.quality.audit_strata.audit_cells`.
+    counts : mapping
+        Cell -> all its units.
+    size, bands, least, double_code, seed
+        As in :func:`draw_audit`.
+    """
+    names = stratum_names(counts, size, bands, least)
+    held: dict[str, int] = {}
+    for cell, count in counts.items():
+        held[names[cell]] = held.get(names[cell], 0) + count
+    of = pd.Series(held).sort_index()
+    stratum = pd.Series([names[cell] for cell in cells], units.index, dtype=object)
+    table = _table(of, of.astype(float), size, least)
+    return _drawn(units, stratum, table, double_code, seed)
+
+
+def smallest_ranks(
+    units: pd.Series, cells: Sequence[Cell], *, size: int, seed: int
+) -> np.ndarray:
+    """Return the rows that an audit can be drawn from, whatever its strata become.
+
+    Parameters
+    ----------
+    units : pandas.Series
+        Their ids.
+    cells : sequence of Cell
+        Of each unit.
+    size, seed : int
+        Of the audit.
+
+    Returns
+    -------
+    numpy.ndarray of int
+        Of each cell the `size` units that a draw takes first, in the order of the rows.
+    """
+    rank = _ranks(units, seed)
+    number = pd.factorize(pd.Series(list(cells), dtype=object))[0]
+    place = pd.Series(rank).groupby(number).rank(method="first")
+    return np.flatnonzero(place.to_numpy() <= size)
+
+
+def _drawn(
+    units: pd.DataFrame,
+    stratum: pd.Series,
+    table: pd.DataFrame,
+    double_code: float,
+    seed: int,
+) -> pd.DataFrame:
     rank = _ranks(units["unit"], seed)
     place = pd.Series(rank).groupby(stratum.to_numpy()).rank(method="first")
     chosen = place.to_numpy() <= stratum.map(table["sample"]).to_numpy()
@@ -171,7 +248,7 @@ def audit_strata(
     """
     stratum = strata_of(units, size, ancestor, level, bands, code, least)
     measure = _measure(units, stratum, allocation, expected_error or {}, amount)
-    return _table(stratum, measure, size, least)
+    return _table(stratum.groupby(stratum).size(), measure, size, least)
 
 
 def routed(units: pd.DataFrame, audit: pd.DataFrame) -> pd.DataFrame:
@@ -274,9 +351,8 @@ def _measure(
 
 
 def _table(
-    stratum: pd.Series, measure: pd.Series, size: int, least: int
+    counts: pd.Series, measure: pd.Series, size: int, least: int
 ) -> pd.DataFrame:
-    counts = stratum.groupby(stratum).size()
     shares = measure.reindex(counts.index).to_numpy(dtype=float)
     drawn = allocated(counts.to_numpy(), shares, size, least)
     table = pd.DataFrame({"units": counts, "sample": drawn})

@@ -17,15 +17,18 @@ import numpy as np
 import pandas as pd
 
 from mlstats import coding_production, model_store
-from mlstats.coding.arm import method_frame
+from mlstats.coding.arm import method_frame, read_classification
 from mlstats.coding.classification import Classification
 from mlstats.config import Pilot
+from mlstats.dataset import finder
 from mlstats.errors import ConfigError, MlstatsError, RefusedError, UsageError
 from mlstats.evaluate import keyed, project_key
 from mlstats.guard import method_guard
+from mlstats.period_parts import PartedData, parted, rows_of
 from mlstats.period_source import check_period
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import PeriodData
+from mlstats.release_tables import part_files
 from mlstats.releases import Release, ReleaseStore
 from mlstats.review_files import checksum
 from mlstats.review_store import CLOSING, ReviewStore
@@ -143,7 +146,12 @@ def data_of(now: Reviewing) -> PeriodData:
     RefusedError
         Where they have changed since.
     """
-    data, _ = coding_production.load(now.pilot, now.settings, now.period)
+    staging = now.settings.confidential / "parts" / ".not-used"
+    parts = parted(now.pilot, now.settings, now.period, staging)
+    if parts is None:
+        data, _ = coding_production.load(now.pilot, now.settings, now.period)
+    else:
+        data = _in_parts(now, parts)
     if data.digest != now.release.key.input_digest:
         raise RefusedError(
             f"The data of {now.period} are not those of its release any more",
@@ -151,6 +159,19 @@ def data_of(now: Reviewing) -> PeriodData:
             hint=f"mlstats produce {now.pilot.pilot} --period {now.period}",
         )
     return data
+
+
+def _in_parts(now: Reviewing, parts: PartedData) -> PeriodData:
+    """Return the rows that clerks see, or have seen, of a period in parts."""
+    spec = now.pilot.data.classification
+    assert spec is not None
+    seen = {*now.queue["unit"], *now.audit["unit"]}
+    for path in part_files(now.release.folder / "confidential/units.parquet"):
+        units = pd.read_parquet(path, columns=["unit", "flag"])
+        seen |= set(units.loc[units["flag"] == "reviewed", "unit"])
+    frame, digest = rows_of(parts, seen)
+    classification = read_classification(spec, finder(now.settings))
+    return PeriodData(frame, digest, [], classification)
 
 
 def waiting(

@@ -1,8 +1,7 @@
 """One map over blocks of rows or tiles, and its progress.
 
 Everything that is too large for one piece goes through :func:`map_blocks`: inline,
-or by processes of this machine. It is the one place where a cluster of machines
-would be put in.
+by processes of this machine, or by the workers of a Dask cluster.
 
 An error that crosses from a block to the caller never carries the content of a
 record. Errors of :mod:`mlstats.errors` are written so and pass as they are; of any
@@ -19,34 +18,30 @@ import pickle
 import sys
 import threading
 import time
-import traceback
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from functools import cache, partial
+from typing import Any, TypeVar
 
-from mlstats.errors import ConfigError, MethodError, MlstatsError, TimeBudgetError
-from mlstats.settings import Settings
+from mlstats.block_calls import (
+    guarded,
+    packed,
+    result_of,
+    results,
+    use_one_thread,
+    worker_ended,
+)
+from mlstats.errors import ConfigError, TimeBudgetError
+from mlstats.settings import LOCAL, Settings, scale_address
 
 __all__ = ["LOCAL", "Scale", "isolated", "map_blocks", "progress", "row_blocks"]
-
-LOCAL: Final = "local"
 
 _Block = TypeVar("_Block")
 _Result = TypeVar("_Result")
 
 _LOG = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 60.0
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -59,10 +54,25 @@ class Scale:
         ``local``, or the address of a Dask scheduler (``tcp://``, ``tls://``).
     workers : int, default=1
         Processes of this machine; a cluster has as many as it has.
+
+    Raises
+    ------
+    ConfigError
+        Where the address is none, or there is not one worker.
     """
 
     address: str = LOCAL
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        scale_address(self.address)
+        if self.workers < 1:
+            raise ConfigError(
+                f"{self.workers} workers cannot work",
+                where="workers",
+                expected="1 or more",
+                nearest="1",
+            )
 
     @classmethod
     def of(cls, settings: Settings) -> Scale:
@@ -74,8 +84,9 @@ def map_blocks(
     function: Callable[[_Block], _Result],
     blocks: Iterable[_Block],
     *,
-    workers: int = 1,
+    workers: int | Scale = 1,
     ordered: bool = True,
+    apart: bool = False,
 ) -> Iterator[_Result]:
     """Yield `function` of every block.
 
@@ -83,15 +94,21 @@ def map_blocks(
     ----------
     function : callable
         Takes a block. With more than one worker it must be importable, that is,
-        defined at the top of a module, and blocks and results must be picklable.
+        defined at the top of a module, or an object of such a class that holds, say,
+        a model; it is sent to each worker once. Blocks and results must be picklable.
+        On a cluster a block may be worked on twice, where a worker is lost or slow,
+        so the function must have no effects besides its result.
     blocks : iterable
         Read only as fast as results are taken: at most ``2 * workers`` blocks are
         in memory at a time.
-    workers : int, default=1
-        Processes; 1 works inline, without a process and without pickling. The
+    workers : int or Scale, default=1
+        Processes of this machine; 1 works inline, without a process and without
+        pickling. A scale with the address of a Dask scheduler: its workers. The
         numerical libraries of each process use one thread.
     ordered : bool, default=True
         Results in the order of the blocks, else as they are ready.
+    apart : bool, default=False
+        Whether one worker too is a process of its own, whose end is not the caller's.
 
     Yields
     ------
@@ -101,22 +118,24 @@ def map_blocks(
     Raises
     ------
     ConfigError
-        Where `workers` is less than 1.
+        Where `workers` is less than 1, and where Dask is not installed.
     MlstatsError
         What the first failing block raised; no further block is begun.
+    ServiceError
+        Where a disk refuses, or the cluster is out of reach, has no workers or other
+        versions than this process.
     MethodError
-        In place of any other exception, with its type and place only.
+        In place of any other exception, with its type and place only, and where a
+        worker ended.
     """
-    if workers < 1:
-        raise ConfigError(
-            f"{workers} workers cannot work",
-            where="workers",
-            expected="1 or more",
-            nearest="1",
-        )
-    if workers == 1:
-        return (_guarded(function, block) for block in blocks)
-    return _map_in_processes(function, blocks, workers, ordered)
+    scale = workers if isinstance(workers, Scale) else Scale(workers=workers)
+    if scale.address != LOCAL:
+        from mlstats.scale_dask import map_on_dask
+
+        return map_on_dask(function, blocks, scale.address, ordered=ordered)
+    if scale.workers == 1 and not apart:
+        return (guarded(function, block) for block in blocks)
+    return _map_in_processes(function, blocks, scale.workers, ordered)
 
 
 def isolated(function: Callable[..., _Result], *given: Any, seconds: float) -> _Result:
@@ -140,19 +159,16 @@ def isolated(function: Callable[..., _Result], *given: Any, seconds: float) -> _
     MethodError
         In place of any other exception, and where the process ended.
     """
-    pool = ProcessPoolExecutor(
-        1,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-    )
+    pool, task = _pool(1, packed(_call)), packed((function, given))
     try:
-        done = _submit(pool, _call, (function, given))
+        done = _submit(pool, task)
         if not wait([done], timeout=seconds).done:
             raise TimeBudgetError(
                 f"It was ended after its budget of {seconds:g} seconds",
                 where="production.time_budget",
             )
-        return _take(deque([done]), ordered=True)
+        found: _Result = result_of(done)
+        return found
     finally:
         # A process that does not return would hold up the end of the pool.
         for process in list((getattr(pool, "_processes", None) or {}).values()):
@@ -208,93 +224,53 @@ def _map_in_processes(
     workers: int,
     ordered: bool,
 ) -> Iterator[_Result]:
-    # "spawn" on every system: a forked child inherits locked threads and the
-    # connections of MLflow and Prefect.
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-    )
-    in_flight: deque[Future[_Result]] = deque()
+    pool = _pool(workers, packed(function))
     try:
-        for block in blocks:
-            in_flight.append(_submit(pool, function, block))
-            if len(in_flight) == 2 * workers:
-                yield _take(in_flight, ordered)
-        while in_flight:
-            yield _take(in_flight, ordered)
+        yield from results(blocks, partial(_submit, pool), lambda: 2 * workers, ordered)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _submit(
-    pool: Executor, function: Callable[[_Block], _Result], block: _Block
-) -> Future[_Result]:
-    # Pickled here and not by the pool: where its own thread fails to pickle, Python
-    # 3.11 may wait for that block for ever when the pool is shut down.
-    try:
-        task = pickle.dumps((function, block))
-    except Exception as error:
-        raise _not_sent(error) from None
-    try:
-        return pool.submit(_run, task)
-    except BrokenExecutor:
-        raise _worker_ended() from None
-
-
-def _run(task: bytes) -> Any:
-    function, block = pickle.loads(task)
-    return _guarded(function, block)
-
-
-def _take(in_flight: deque[Future[_Result]], ordered: bool) -> _Result:
-    if ordered:
-        future = in_flight.popleft()
-    else:
-        future = next(iter(wait(in_flight, return_when=FIRST_COMPLETED).done))
-        in_flight.remove(future)
-    try:
-        return future.result()
-    except MlstatsError as error:
-        raise error from None
-    except BrokenExecutor:
-        raise _worker_ended() from None
-    except Exception as error:
-        raise _not_sent(error) from None
-
-
-def _guarded(function: Callable[[_Block], _Result], block: _Block) -> _Result:
-    """Return ``function(block)``; let no message out that may quote a record."""
-    try:
-        return function(block)
-    except MlstatsError as error:
-        raise error from None
-    except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        raise MethodError(
-            f"A block failed with {type(error).__name__}",
-            where=f"{Path(last.filename).name}:{last.lineno} ({last.name})",
-            hint="run it with one worker and a debugger to see the records",
-        ) from None
-
-
-def _not_sent(error: Exception) -> MethodError:
-    return MethodError(
-        f"A block could not be sent to or from a worker: {type(error).__name__}",
-        expected="a function at the top of a module, picklable blocks and results",
+def _pool(workers: int, function: bytes) -> ProcessPoolExecutor:
+    # "spawn" on every system: a forked child inherits locked threads and the
+    # connections of MLflow and Prefect.
+    return ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(function,),
     )
 
 
-def _worker_ended() -> MethodError:
-    return MethodError(
-        "A worker process ended before its block was done",
-        hint="most often memory: set fewer MLSTATS_WORKERS or smaller blocks",
-    )
+def _submit(pool: ProcessPoolExecutor, block: bytes) -> Future[Any]:
+    try:
+        return pool.submit(_run, block)
+    except BrokenExecutor:
+        raise worker_ended() from None
 
 
-def _start_worker() -> None:
-    _use_one_thread()
+# What a worker process was sent when it began, and the function once it is unpacked:
+# a model of gigabytes is neither sent nor unpacked again for every block.
+_sent: bytes = b""
+
+
+def _start_worker(function: bytes) -> None:
+    global _sent
+    _sent = function
+    use_one_thread()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+@cache
+def _unpacked() -> Callable[[Any], Any]:
+    global _sent
+    function: Callable[[Any], Any] = pickle.loads(_sent)
+    _sent = b""
+    return function
+
+
+def _run(block: bytes) -> Any:
+    return guarded(_unpacked(), pickle.loads(block))
 
 
 def _end_with_parent() -> None:
@@ -303,18 +279,6 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _use_one_thread() -> None:
-    """Keep the numerical libraries of a worker at one thread each.
-
-    The variables hold for libraries that are loaded from now on, threadpoolctl
-    for those that came with the import of the caller's main module.
-    """
-    from threadpoolctl import threadpool_limits
-
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    threadpool_limits(limits=1)
 
 
 def _with_bar(

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from mlstats import contract, io
 from mlstats.config import Pilot
 from mlstats.config_imagery import Features, Map, Scene, SceneImage
-from mlstats.dataset import finder
+from mlstats.dataset import finder, source_finder
 from mlstats.errors import ConfigError, ContractError
 from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.grid import Grid, common_grid
@@ -24,6 +24,7 @@ from mlstats.imagery.projection import moved_points
 from mlstats.imagery.windows import Window
 from mlstats.imagery_task import ImageryData
 from mlstats.imagery_units import BLOCK, has_columns, numbers_in
+from mlstats.partitions import digest_of
 from mlstats.scene_units import (
     labelled_units,
     with_blocks,
@@ -126,7 +127,9 @@ def load_scene(
         places = _pixels_of(frame, spec, stack.grid)
         frame[PREVIOUS] = _classes_at(places, stack.grid, *previous)
     notes += with_blocks(pilot, spec, frame)
-    digests = [io.sha256_file(path) for path in _paths(pilot, spec, find)]
+    data = source_finder(settings)(pilot.data.source)
+    paths = dict.fromkeys([data, *_paths(spec, find)])
+    digests = [digest_of(path) for path in paths]
     survey = _survey(spec, find, target.grid)
     scene = SceneData(
         stack, target, features, names, bool(spec.target), previous,
@@ -144,13 +147,13 @@ def load_scene(
     return ImageryData(frame, scene, digest, notes, cautions, rules), result
 
 
-def _paths(pilot: Pilot, spec: Scene, find: Find) -> list[Path]:
+def _paths(spec: Scene, find: Find) -> list[str]:
     images = (*spec.images, *spec.target)
     masks = (one.cloud.file for one in images if one.cloud)
-    named = [pilot.data.source, *(one.file for one in images), *masks, spec.known]
+    named = [*(one.file for one in images), *masks, spec.known]
     named += [spec.previous.file] if spec.previous else []
     named += [spec.survey.file, spec.survey.frame] if spec.survey else []
-    return [find(name) for name in dict.fromkeys(named) if name]
+    return [str(find(name)) for name in dict.fromkeys(named) if name]
 
 
 # -- images --------------------------------------------------------------------------

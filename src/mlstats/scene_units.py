@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from mlstats.config import Pilot
 from mlstats.config_imagery import Scene
-from mlstats.dataset import ROW_NUMBER, finder, read_source
+from mlstats.dataset import ROW_NUMBER, read_source, source_finder
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.imagery.blocks_and_seasons import block_cores, spatial_blocks
 from mlstats.imagery.features import FeatureSet
@@ -56,8 +57,8 @@ def labelled_units(
     """
     spec = pilot.data.scene
     assert spec is not None
-    path = finder(settings)(pilot.data.source)
-    if path.suffix.lower() in _VECTOR:
+    path = source_finder(settings)(pilot.data.source)
+    if Path(path).suffix.lower() in _VECTOR:
         frame, notes, cautions = _in_polygons(pilot, path, stack, features, sample)
     else:
         source = read_source(pilot, settings, sample=sample)

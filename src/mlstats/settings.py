@@ -11,7 +11,7 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from pydantic import Field, ValidationError
@@ -19,7 +19,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlstats.errors import ConfigError, ServiceError, nearest
 
-__all__ = ["Settings", "config_folders", "load_settings", "refuse_password"]
+__all__ = [
+    "LOCAL",
+    "Settings",
+    "config_folders",
+    "load_settings",
+    "refuse_password",
+    "scale_address",
+]
+
+LOCAL: Final = "local"  # the scale of one machine
 
 
 class Settings(BaseSettings):
@@ -40,7 +49,8 @@ class Settings(BaseSettings):
     data : str
         The folder to which relative data paths refer; empty: the project.
     scale : str
-        ``local``, or the address of a Dask scheduler.
+        ``local``, or the address of a Dask scheduler: ``tcp://HOST:PORT``, or
+        ``tls://HOST:PORT``.
     workers : int
         Processes of the local scale.
     profile : str
@@ -55,7 +65,7 @@ class Settings(BaseSettings):
     tracking_uri: str = Field("", repr=False)  # these two may hold a password
     database_url: str = Field("", repr=False)
     data: str = ""
-    scale: str = "local"
+    scale: str = LOCAL
     workers: int = Field(1, ge=1)
     profile: str = "laptop"
 
@@ -170,6 +180,44 @@ def refuse_password(text: str, where: str) -> None:
         )
 
 
+def scale_address(text: str) -> str:
+    """Return the address of a scale where it can be used as it is written.
+
+    Raises
+    ------
+    ConfigError
+        Where it is neither ``local`` nor the address of a Dask scheduler.
+
+    Examples
+    --------
+    >>> scale_address("tls://dask.office:8786")
+    'tls://dask.office:8786'
+    """
+    if text == LOCAL or re.fullmatch(r"(tcp|tls)://(\[[^]@]+]|[^/:@\s]+):\d+", text):
+        return text
+    raise ConfigError(
+        f"The scale {text.rpartition('@')[2]!r} is not valid",
+        where="MLSTATS_SCALE or --scale",
+        expected="local, tcp://HOST:PORT or tls://HOST:PORT",
+        nearest=_nearest_scale(text),
+        hint="the scheduler's log says its address, and so does mlstats up",
+    )
+
+
+def _nearest_scale(text: str) -> str:
+    """Return the address that was meant most likely; 8786 is the scheduler's usual."""
+    if nearest(text.strip().lower(), [LOCAL, "dask"]):
+        return LOCAL
+    scheme, _, rest = text.strip().rpartition("//")
+    scheme = "tls" if scheme.lower().startswith(("tls", "https")) else "tcp"
+    given = re.match(r"([^/:]+):?(\d*)", rest.rpartition("@")[2])
+    if given is None:
+        return LOCAL
+    # 8787 is the dashboard's: it answers browsers only.
+    port = given[2] if given[2] not in {"", "8787"} else "8786"
+    return f"{scheme}://{given[1]}:{port}"
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the settings: overrides, then environment, then profile, then defaults.
 
@@ -200,6 +248,7 @@ def load_settings(**overrides: Any) -> Settings:
             where=f"MLSTATS_{field.upper()} or profile {name}",
             nearest=nearest(field, Settings.model_fields),
         ) from None
+    scale_address(settings.scale)
     _isolate_prefect(settings)
     return settings
 

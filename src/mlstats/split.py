@@ -80,9 +80,15 @@ def assign(
     return folds, notes
 
 
-def cluster_ids(frame: pd.DataFrame, column: str | None) -> pd.Series:
-    """Return a label per row that is equal within a cluster and nowhere else."""
-    own = pd.Series(np.arange(len(frame)), index=frame.index).astype(str)
+def cluster_ids(
+    frame: pd.DataFrame, column: str | None, *, first: int = 0
+) -> pd.Series:
+    """Return a label per row that is equal within a cluster and nowhere else.
+
+    Of a part of a table, `first` is the number of its first row in the table.
+    """
+    numbers = np.arange(first, first + len(frame))
+    own = pd.Series(numbers, index=frame.index).astype(str)
     if column is None:
         return "row " + own
     named = frame[column]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from mlstats.errors import SourceError, nearest
 from mlstats.workbook import text_of
 
-__all__ = ["Table", "as_text", "check_has_columns", "finish_table"]
+__all__ = ["Table", "as_text", "check_has_columns", "column_names", "finish_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ def finish_table(
         For no rows, for names that occur twice, for columns that are not there.
     """
     notes = list(table.notes)
-    names = _column_names(table.frame, table.source, notes)
+    names = column_names([str(n) for n in table.frame.columns], table.source, notes)
     frame = table.frame.set_axis(pd.Index(names, dtype="str"), axis="columns")
     if columns is not None:
         check_has_columns(list(frame.columns), columns, table.source)
@@ -95,8 +95,15 @@ def as_text(values: pd.Series) -> pd.Series:
     return objects.map(texts).astype("str")
 
 
-def _column_names(frame: pd.DataFrame, where: str, notes: list[str]) -> list[str]:
-    names = [str(name) for name in frame.columns]
+def column_names(stored: Sequence[str], where: str, notes: list[str]) -> list[str]:
+    """Return what the columns are called; one without a name gets one, and a note.
+
+    Raises
+    ------
+    SourceError
+        For a name that occurs twice.
+    """
+    names = list(stored)
     blank = [i for i, name in enumerate(names) if not name.strip()]
     for i in blank:
         names[i] = f"column_{i + 1}"

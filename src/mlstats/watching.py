@@ -63,7 +63,10 @@ def trained_tables(pilot: Pilot, frame: pd.DataFrame) -> dict[str, pd.DataFrame]
 
 
 def watch(
-    pilot: Pilot, frame: pd.DataFrame, vocabulary: pd.DataFrame | None
+    pilot: Pilot,
+    frame: pd.DataFrame,
+    vocabulary: pd.DataFrame | None,
+    first: int = 0,
 ) -> pd.DataFrame:
     """Return the watched columns of a period, a row per unit.
 
@@ -73,6 +76,8 @@ def watch(
         The period's data.
     vocabulary : pandas.DataFrame or None
         From :func:`trained_tables`; without it the share of known words is missing.
+    first : int
+        Number of the first row, where the frame is a part of the data.
     """
     known: dict[str, np.ndarray] = {}
     if vocabulary is not None:
@@ -80,7 +85,7 @@ def watch(
         for name in pilot.data.roles.text:
             told = by_column.get(name, frozenset())
             known[name] = _per_text(frame[name], partial(_share, known=told))
-    return _watched(pilot, frame, known)
+    return _watched(pilot, frame, known, first)
 
 
 def kinds_of(pilot: Pilot, table: pd.DataFrame) -> dict[str, Any]:
@@ -96,7 +101,10 @@ def kinds_of(pilot: Pilot, table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _watched(
-    pilot: Pilot, frame: pd.DataFrame, known: dict[str, np.ndarray]
+    pilot: Pilot,
+    frame: pd.DataFrame,
+    known: dict[str, np.ndarray],
+    first: int = 0,
 ) -> pd.DataFrame:
     roles = pilot.data.roles
     columns: dict[str, Any] = {
@@ -113,7 +121,7 @@ def _watched(
     if roles.weight:
         columns[WEIGHT] = frame[roles.weight]
     if roles.cluster:
-        columns[CLUSTER] = split.cluster_ids(frame, roles.cluster)
+        columns[CLUSTER] = split.cluster_ids(frame, roles.cluster, first=first)
     return pd.DataFrame(columns, index=frame.index).reset_index(drop=True)
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlstats.dataset import _in_periods, load, part
+from mlstats.dataset import load, part
 from mlstats.pilot_files import load_pilot
 from mlstats.scaffold import new_pilot
 from mlstats.settings import load_settings
+from mlstats.sources import _in_periods
 
 
 @pytest.fixture

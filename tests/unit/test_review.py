@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlstats.errors import MlstatsError
-from mlstats.quality.audit_strata import allocated
-from mlstats.review import arbitration_list, audit_strata, draw_audit, routed
+from mlstats.quality.audit_strata import Cell, allocated, audit_cells
+from mlstats.review import (
+    BANDS,
+    arbitration_list,
+    audit_strata,
+    draw_audit,
+    draw_counted,
+    routed,
+    smallest_ranks,
+)
 
 
 def by_prefix(codes: np.ndarray, level: str) -> np.ndarray:
@@ -42,6 +52,33 @@ def draw(units: pd.DataFrame, size: int = 100, seed: int = 7, **more) -> pd.Data
     return draw_audit(
         units, size=size, ancestor=by_prefix, level="1", seed=seed, **more
     )
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5), st.sampled_from([4, 40, 100, 1000]))
+def test_a_draw_from_the_parts_is_that_from_the_whole(
+    seed: int, parts: int, size: int
+) -> None:
+    units = units_of(600, seed=seed).assign(value=lambda u: u["prediction"])
+    size = min(size, len(units))
+    whole = draw(units, size=size, seed=seed, double_code=0.2)
+    counts: Counter[Cell] = Counter()
+    kept, kept_cells = [], []
+    for rows in np.array_split(np.arange(len(units)), parts):
+        part = units.iloc[rows]
+        cells = audit_cells(part, by_prefix, "1", BANDS, "prediction")
+        counts.update(cells)
+        some = smallest_ranks(part["unit"], cells, size=size, seed=seed)
+        kept.append(part.iloc[some])
+        kept_cells += [cells[k] for k in some]
+    drawn = draw_counted(
+        pd.concat(kept, ignore_index=True),
+        kept_cells,
+        counts,
+        size=size,
+        double_code=0.2,
+        seed=seed,
+    )
+    pd.testing.assert_frame_equal(whole, drawn)
 
 
 ALLOCATIONS = ["proportional", "neyman", "weight"]

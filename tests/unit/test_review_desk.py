@@ -453,14 +453,12 @@ def test_codes_come_before_words_and_words_before_parts(search: CodeSearch) -> N
     assert begins[0]
 
 
-@pytest.mark.parametrize("words", ["milk", "milc", "bread"])
 def test_a_title_that_fits_alike_gives_the_code_that_says_more(
-    search: CodeSearch, words: str
+    search: CodeSearch,
 ) -> None:
-    found = [one.code for one in search.find(words)]
+    found = [one.code for one in search.find("milk")]
     assert len(found[0].split(".")) == 4
-    with_others_below = [code for code in found if len(code.split(".")) < 4]
-    assert with_others_below  # it is offered too
+    assert [code for code in found if len(code.split(".")) < 4]  # offered too
 
 
 @pytest.mark.parametrize("words", ["chese", "CHEESE", "chèese", "  cheese "])

@@ -14,22 +14,62 @@ from mlstats.config import Data, Roles
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.period import ReferencePeriod
 
-__all__ = ["ContractResult", "check"]
+__all__ = [
+    "ContractResult",
+    "Finding",
+    "check",
+    "findings",
+    "result_of",
+    "without_value",
+]
 
-_ROWS_TOLD = 5
+ROWS_TOLD = 5
 _RULES_TOLD = 3
+NO_ROWS = "there are no rows"
+# What of a part is not yet so of the whole, see mlstats.contract.parts.
+EMPTY = "is empty in every row"
+NO_TEXT = "there is no text"
+REPEATED = "repeats the id of an earlier row"
+ALL_ZERO = "is zero in every row"
+DIFFERS = "differs within a stratum"
+DIFFERS_ALONE = "differs although there is one stratum"
+ONE_CLUSTER = "is a stratum of one cluster, which has no variance of its own"
 _ALWAYS = 1.0  # no share of rows exceeds it: the rule only warns
 
 _Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class _Finding:
+class Finding:
+    """What a rule found.
+
+    Parameters
+    ----------
+    column, rule : str
+        Which.
+    count : int
+        Rows, or columns, that break it.
+    rows : tuple of int
+        The first of them; the first row of the data is row 1.
+    size : int
+        Rows that it was held against; 0: it is of the columns.
+    tolerated : float
+        Share of the rows that may break it.
+    """
+
     column: str
     rule: str
     count: int
-    first_rows: str = ""
-    failure: bool = True
+    rows: tuple[int, ...] = ()
+    size: int = 0
+    tolerated: float = 0.0
+
+    @property
+    def failure(self) -> bool:
+        """Whether more rows break it than may."""
+        if not self.size:
+            return self.count > 0 or self.rule == NO_ROWS
+        return self.count > 0 and self.count / self.size > self.tolerated
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +155,21 @@ def check(
     ContractResult
         Column names, rules, counts and row numbers; never a value.
     """
+    return result_of(findings(frame, data, truth=truth, known_codes=known_codes))
+
+
+def findings(
+    frame: pd.DataFrame,
+    data: Data,
+    *,
+    truth: str | None,
+    known_codes: Collection[str] | None = None,
+) -> list[Finding]:
+    """Hold data against every rule, as :func:`check`; return what each found."""
     roles = data.roles
     found = list(_columns(frame, [*roles.columns(), *([truth] if truth else [])]))
     if len(frame) == 0:
-        found.append(_Finding("", "there are no rows", 0))
+        found.append(Finding("", NO_ROWS, 0))
     else:
         held = frame.loc[:, ~frame.columns.duplicated()]
         found += _unit_ids(held, roles.unit_id)
@@ -128,6 +179,11 @@ def check(
         found += _periods(held, data)
         found += _clusters(held, roles)
         found += _fractions(held, roles)
+    return found
+
+
+def result_of(found: Collection[Finding]) -> ContractResult:
+    """Return the result of all that was found."""
     return ContractResult(
         failures=_table(f for f in found if f.failure),
         warnings=_table(f for f in found if f.count and not f.failure),
@@ -135,72 +191,73 @@ def check(
     )
 
 
-def _table(findings: Iterable[_Finding]) -> pd.DataFrame:
+def _table(found: Iterable[Finding]) -> pd.DataFrame:
     return pd.DataFrame(
-        [(f.column, f.rule, f.count, f.first_rows) for f in findings],
+        [(f.column, f.rule, f.count, ", ".join(map(str, f.rows))) for f in found],
         columns=["column", "rule", "count", "first_rows"],
     ).astype({"column": str, "rule": str, "count": int, "first_rows": str})
 
 
 def _broken(
     column: str, rule: str, mask: _Mask, *, tolerated: float = 0.0
-) -> Iterator[_Finding]:
+) -> Iterator[Finding]:
     """Yield the finding of a rule, whether or not a row of `mask` breaks it."""
     rows = np.flatnonzero(mask)
-    first = ", ".join(str(row + 1) for row in rows[:_ROWS_TOLD])
-    failure = bool(rows.size) and rows.size / mask.size > tolerated
-    yield _Finding(column, rule, rows.size, first, failure)
+    first = tuple(int(row) + 1 for row in rows[:ROWS_TOLD])
+    yield Finding(column, rule, rows.size, first, mask.size, tolerated)
 
 
-def _columns(frame: pd.DataFrame, named: Iterable[str]) -> Iterator[_Finding]:
+def _columns(frame: pd.DataFrame, named: Iterable[str]) -> Iterator[Finding]:
     present = [str(column) for column in frame.columns]
     for column in dict.fromkeys(named):
         if column not in present:
             close = nearest(column, present)
-            yield _Finding(
+            yield Finding(
                 column,
                 "is not in the data" + (f" (nearest: {close})" if close else ""),
                 1,
             )
         elif present.count(column) > 1:
-            yield _Finding(column, "is there more than once", present.count(column))
+            yield Finding(column, "is there more than once", present.count(column))
         else:
-            yield _Finding(column, "is there once", 0, failure=False)
+            yield Finding(column, "is there once", 0)
 
 
-def _blank(column: pd.Series) -> _Mask:
+def without_value(column: pd.Series) -> _Mask:
     """Return where there is nothing but white space."""
     empty = column.astype("str").str.strip().eq("")
     return (empty | column.isna()).to_numpy(dtype=bool)
 
 
-def _not_strings(frame: pd.DataFrame, name: str) -> Iterator[_Finding]:
+def _not_strings(frame: pd.DataFrame, name: str) -> Iterator[Finding]:
     values = frame[name].astype(object)
     wrong = [not isinstance(value, str) for value in values]
     mask = np.asarray(wrong, dtype=bool) & values.notna().to_numpy(dtype=bool)
     yield from _broken(name, "is not read as strings", mask)
 
 
-def _unit_ids(frame: pd.DataFrame, name: str) -> Iterator[_Finding]:
+def _unit_ids(frame: pd.DataFrame, name: str) -> Iterator[Finding]:
     if name not in frame:
         return
-    blank = _blank(frame[name])
+    blank = without_value(frame[name])
     yield from _not_strings(frame, name)
     yield from _broken(name, "is missing", blank)
     repeated = frame[name].duplicated().to_numpy(dtype=bool)
-    yield from _broken(name, "repeats the id of an earlier row", repeated & ~blank)
+    yield from _broken(name, REPEATED, repeated & ~blank)
 
 
-def _texts(frame: pd.DataFrame, data: Data) -> Iterator[_Finding]:
-    blanks = {name: _blank(frame[name]) for name in data.roles.text if name in frame}
+def _texts(frame: pd.DataFrame, data: Data) -> Iterator[Finding]:
+    blanks = {
+        name: without_value(frame[name]) for name in data.roles.text if name in frame
+    }
     for name, blank in blanks.items():
         yield from _not_strings(frame, name)
         if blank.all():
-            yield from _broken(name, "is empty in every row", blank)
+            yield from _broken(name, EMPTY, blank)
     if blanks and not all(blank.all() for blank in blanks.values()):
         yield from _broken(
             ", ".join(blanks),
-            "there is no text",
+            NO_TEXT,
             np.logical_and.reduce(list(blanks.values())),
             tolerated=data.tolerate.empty_text,
         )
@@ -211,12 +268,12 @@ def _codes(
     data: Data,
     truth: str | None,
     known_codes: Collection[str] | None,
-) -> Iterator[_Finding]:
+) -> Iterator[Finding]:
     target = data.roles.target
     for name in dict.fromkeys(name for name in (target, truth) if name is not None):
         if name not in frame:
             continue
-        blank = _blank(frame[name])
+        blank = without_value(frame[name])
         numbers = list(_not_strings(frame, name))
         yield from numbers
         if blank.all():
@@ -236,7 +293,7 @@ def _codes(
             yield from _broken(name, "is a class of one row", alone, tolerated=_ALWAYS)
 
 
-def _weights(frame: pd.DataFrame, name: str | None) -> Iterator[_Finding]:
+def _weights(frame: pd.DataFrame, name: str | None) -> Iterator[Finding]:
     if name is None or name not in frame:
         return
     column = frame[name]
@@ -247,12 +304,10 @@ def _weights(frame: pd.DataFrame, name: str | None) -> Iterator[_Finding]:
     weights = column.to_numpy(dtype=float, na_value=np.nan)
     yield from _broken(name, "is missing or infinite", ~np.isfinite(weights))
     yield from _broken(name, "is negative", weights < 0)
-    yield from _broken(
-        name, "is zero in every row", np.tile(~weights.any(), len(frame))
-    )
+    yield from _broken(name, ALL_ZERO, np.tile(~weights.any(), len(frame)))
 
 
-def _periods(frame: pd.DataFrame, data: Data) -> Iterator[_Finding]:
+def _periods(frame: pd.DataFrame, data: Data) -> Iterator[Finding]:
     name = data.roles.period
     if name is None or name not in frame:
         return
@@ -272,11 +327,11 @@ def _is_period(text: str, frequency: str | None) -> bool:
     return frequency is None or period.frequency == frequency
 
 
-def _clusters(frame: pd.DataFrame, roles: Roles) -> Iterator[_Finding]:
+def _clusters(frame: pd.DataFrame, roles: Roles) -> Iterator[Finding]:
     own = pd.Series(np.arange(len(frame)), index=frame.index)
     clusters = own
     if roles.cluster is not None and roles.cluster in frame:
-        missing = _blank(frame[roles.cluster])
+        missing = without_value(frame[roles.cluster])
         clusters = own.where(missing, -1 - pd.factorize(frame[roles.cluster])[0])
         rule = "is missing: each such row is a cluster of its own"
         yield from _broken(roles.cluster, rule, missing, tolerated=_ALWAYS)
@@ -288,7 +343,7 @@ def _clusters(frame: pd.DataFrame, roles: Roles) -> Iterator[_Finding]:
         yield from _broken(
             roles.cluster or "", rule, _straddling(frame, clusters, roles)
         )
-        rule = "is a stratum of one cluster, which has no variance of its own"
+        rule = ONE_CLUSTER
         yield from _broken(roles.stratum, rule, alone, tolerated=_ALWAYS)
 
 
@@ -310,7 +365,7 @@ def _straddling(frame: pd.DataFrame, clusters: pd.Series, roles: Roles) -> _Mask
     return apart.gt(1).to_numpy(dtype=bool)
 
 
-def _fractions(frame: pd.DataFrame, roles: Roles) -> Iterator[_Finding]:
+def _fractions(frame: pd.DataFrame, roles: Roles) -> Iterator[Finding]:
     name = roles.fraction
     if name is None or name not in frame:
         return
@@ -325,11 +380,10 @@ def _fractions(frame: pd.DataFrame, roles: Roles) -> Iterator[_Finding]:
     )
     if roles.stratum is not None and roles.stratum in frame:
         of = column.groupby(frame[roles.stratum], dropna=False)
-        rule = "differs within a stratum"
-        yield from _broken(name, rule, of.transform("nunique").gt(1).to_numpy())
+        yield from _broken(name, DIFFERS, of.transform("nunique").gt(1).to_numpy())
     elif column.nunique() > 1:
         yield from _broken(
             name,
-            "differs although there is one stratum",
+            DIFFERS_ALONE,
             column.ne(column.iloc[0]).to_numpy(),
         )

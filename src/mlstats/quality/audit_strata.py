@@ -16,14 +16,22 @@ import numpy as np
 import pandas as pd
 
 from mlstats.errors import MlstatsError
-from mlstats.method import as_codes
 from mlstats.quality.summaries import UNCODED, Ancestor
 
-__all__ = ["CLERK", "allocated", "each_once", "strata_of"]
+__all__ = [
+    "CLERK",
+    "Cell",
+    "allocated",
+    "audit_cells",
+    "each_once",
+    "strata_of",
+    "stratum_names",
+]
 
 _log = logging.getLogger(__name__)
 
 CLERK: Final = "coded by a clerk"
+Cell = tuple[bool, str, int]
 
 
 def allocated(
@@ -95,21 +103,51 @@ def strata_of(
             f"An audit of {size} units cannot hold {least} of each stratum",
             expected="1 <= least <= size",
         )
-    cells = pd.DataFrame(
-        {
-            "clerk": (units["route"] == "queue").to_numpy(),
-            "group": _named(ancestor(as_codes(units[code]), level)),
-            "band": _bands(units, bands),
-        }
-    )
-    cells.loc[cells["clerk"], "band"] = len(bands) + 1
-    smallest = max(least, ceil(least * len(units) / size))
-    keys = list(zip(*(cells[c].tolist() for c in cells), strict=True))
-    names = _merged(Counter(keys), smallest, _band_names(bands))
+    keys = audit_cells(units, ancestor, level, bands, code)
+    names = stratum_names(Counter(keys), size, bands, least)
+    return pd.Series([names[key] for key in keys], index=units.index, dtype=object)
+
+
+def audit_cells(
+    units: pd.DataFrame,
+    ancestor: Ancestor,
+    level: str,
+    bands: Sequence[float],
+    code: str,
+) -> list[Cell]:
+    """Return the cell of each unit, of which strata are made.
+
+    Parameters
+    ----------
+    units, ancestor, level, bands, code
+        As in :func:`strata_of`.
+
+    Returns
+    -------
+    list of (bool, str, int)
+        Whether a clerk coded the unit, its class of the level, its band of confidence.
+    """
+    clerk = (units["route"] == "queue").to_numpy()
+    row, distinct = pd.factorize(units[code])
+    at = ancestor(np.asarray(distinct, dtype=object), level)
+    named = np.array([*_named(at), UNCODED], dtype=object)[row]
+    band = np.where(clerk, len(bands) + 1, _bands(units, bands))
+    return list(zip(clerk.tolist(), named.tolist(), band.tolist(), strict=True))
+
+
+def stratum_names(
+    counts: Mapping[Cell, int], size: int, bands: Sequence[float], least: int
+) -> dict[Cell, str]:
+    """Return the stratum of each cell, given how many units it has.
+
+    Counts of parts of the units add up to those of all.
+    """
+    smallest = max(least, ceil(least * sum(counts.values()) / size))
+    names = _merged(counts, smallest, _band_names(bands))
     merged = sum(" + " in name for name in set(names.values()))
     if merged:
         _log.info("%d strata of the audit hold merged cells", merged)
-    return pd.Series([names[key] for key in keys], index=units.index, dtype=object)
+    return names
 
 
 def _bands(units: pd.DataFrame, bands: Sequence[float]) -> np.ndarray:
@@ -126,13 +164,12 @@ def _band_names(bands: Sequence[float]) -> list[str]:
     return [f"below {limits[0]}", *between, f"{limits[-1]} and above", CLERK]
 
 
-_Cell = tuple[bool, str, int]
-_Block = tuple[list[_Cell], int]  # cells that are one stratum, and their units
+_Block = tuple[list[Cell], int]  # cells that are one stratum, and their units
 
 
 def _merged(
-    counts: Mapping[_Cell, int], smallest: int, band_names: Sequence[str]
-) -> dict[_Cell, str]:
+    counts: Mapping[Cell, int], smallest: int, band_names: Sequence[str]
+) -> dict[Cell, str]:
     """Return the name of the stratum of each cell."""
     blocks: list[_Block] = []
     for clerk in (False, True):
@@ -147,7 +184,7 @@ def _merged(
     while len(blocks) > 1 and min(n for _, n in blocks) < smallest:
         blocks.sort(key=lambda block: (block[1], block[0]))
         blocks = [_union(blocks[:2]), *blocks[2:]]
-    named: dict[str, list[_Cell]] = {}
+    named: dict[str, list[Cell]] = {}
     for cells, _ in blocks:
         name = _name(cells, band_names)
         same = sum(known.partition(" (")[0] == name for known in named)
@@ -172,13 +209,13 @@ def _union(blocks: Sequence[_Block]) -> _Block:
     return [cell for cells, _ in blocks for cell in cells], sum(n for _, n in blocks)
 
 
-def _name(cells: Sequence[_Cell], band_names: Sequence[str]) -> str:
+def _name(cells: Sequence[Cell], band_names: Sequence[str]) -> str:
     groups = dict.fromkeys(group for _, group, _ in cells)
     bands = dict.fromkeys(band_names[band] for *_, band in sorted(cells, key=_by_band))
     return f"{' + '.join(groups)}: {' + '.join(bands)}"
 
 
-def _by_band(cell: _Cell) -> int:
+def _by_band(cell: Cell) -> int:
     return cell[2]
 
 

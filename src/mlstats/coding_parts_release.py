@@ -1,0 +1,302 @@
+"""What a coding pilot releases of a period in parts: the same as of one in memory.
+
+Workers code and route the parts; here their counts are added up in the order of the
+parts, the audit is drawn and the release put together. A part that is done is staged,
+so that a run that was ended goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from mlstats.audit_scorecard import scorecard_of
+from mlstats.coding_models import CodingModels
+from mlstats.coding_parts import (
+    STAGED,
+    CodedPart,
+    CodePart,
+    PartSums,
+    trimmed,
+)
+from mlstats.coding_release import audit_table, limits_of
+from mlstats.config import Pilot
+from mlstats.errors import MethodError
+from mlstats.model_store import PackedModel
+from mlstats.period_parts import PartedData, staged, write_staged
+from mlstats.produced import ArmFailed, Composed, PeriodData, Reason, Situation
+from mlstats.review import draw_counted, hash_of
+from mlstats.review_store import CLOSING, ReviewStore
+from mlstats.scale import map_blocks, progress
+
+__all__ = ["QUEUE_ROWS", "StagedUnits", "compose_parts"]
+
+# Rows of the queue that a release lists, the least sure: more than clerks can code.
+QUEUE_ROWS: Final = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class StagedUnits:
+    """The units of a release, which lie in staged parts.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the parts.
+    numbers : tuple of int
+        Of the parts that have rows, in their order.
+    audited : frozenset of str
+        Ids of the units that the audit drew.
+    """
+
+    folder: Path
+    numbers: tuple[int, ...]
+    audited: frozenset[str]
+
+    def write(self, target: Path) -> None:
+        """Write the parts as they are released, with the route of audited units."""
+        target.mkdir(mode=0o700)
+        for number in self.numbers:
+            self._write_part(staged(self.folder, number), staged(target, number))
+
+    def _write_part(self, source: Path, target: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(source).drop_columns(list(STAGED))
+        units = table.column("unit").to_pandas()
+        place = table.schema.get_field_index("route")
+        route = table.column(place).to_pandas().astype(object)
+        drawn = (units.isin(self.audited) & (route == "automatic")).to_numpy()
+        told = pd.Categorical(route.mask(drawn, "audit"))
+        routed = table.set_column(place, "route", pa.array(told))
+        pq.write_table(routed, target, compression="zstd")
+
+
+def compose_parts(
+    pilot: Pilot,
+    data: PeriodData,
+    asked: PartedData,
+    answers: Mapping[str, PackedModel | str],
+    now: Situation,
+) -> Composed:
+    """Bring a period in parts to what is released of it.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        What is produced.
+    data : PeriodData
+        Digest and classification of the period.
+    asked : PartedData
+        Its parts.
+    answers : mapping of str to PackedModel or str
+        By role who is asked: a model, or the name of a method that is a column.
+    now : Situation
+        As for :func:`mlstats.coding_release.compose`.
+
+    Raises
+    ------
+    ArmFailed
+        Where an arm does not answer for a part, or takes longer than it may.
+    """
+    if not answers:
+        raise MethodError("Neither champion nor baseline has answered")
+    how = _work(pilot, data, asked, answers, now)
+    folder = asked.staging / _key(data, asked, how)
+    found = _coded(pilot, asked, how, folder)
+    audit = _audit(how, found, now)
+    drawn = int((audit["route"] == "automatic").sum()) if len(audit) else 0
+    counts = dict(found.counts) | {"audit_sample": len(audit), "audit": drawn}
+    counts["automatic"] -= drawn
+    codes = {c for name in ("value", "champion_code") for c in audit[name].dropna()}
+    ancestor = how.classification.extended(codes).ancestor
+    scorecard = scorecard_of(pilot, audit, audit, ancestor, now)
+    numbers = tuple(
+        number
+        for number in range(len(asked.table.partitions))
+        if staged(folder / "units", number).is_file()
+    )
+    return Composed(
+        StagedUnits(folder / "units", numbers, frozenset(audit["unit"])),
+        found.sums.totals(single=pilot.data.single_cluster),
+        counts,
+        confidential={
+            "audit": audit_table(audit, now),
+            "queue": _queue(folder / "queue", numbers, data),
+        },
+        tables={"process": found.sums.process(), "scorecard": scorecard},
+    )
+
+
+def _work(
+    pilot: Pilot,
+    data: PeriodData,
+    asked: PartedData,
+    answers: Mapping[str, PackedModel | str],
+    now: Situation,
+) -> CodePart:
+    told = now.reviewed.loc[now.reviewed["kind"].isin(CLOSING), "code"]
+    named = {"champion": now.champion, "baseline": now.baseline}
+    assert data.more is not None
+    classification, uncodable = data.more
+    limits = {role: limits_of(named[role]) for role in answers}
+    budget = pilot.production.time_budget
+    return CodePart(
+        asked.reader,
+        CodingModels(pilot, dict(answers), limits, uncodable, budget),
+        classification.extended(told.astype(str).str.strip()),
+        now,
+        pilot.production.review.audit_sample * (2 if now.alarm else 1),
+        pilot.evaluate.seed + hash_of(now.period),
+    )
+
+
+def _key(data: PeriodData, asked: PartedData, how: CodePart) -> str:
+    """Return a digest of everything that a finished part depends on."""
+    now = how.now
+    models = {
+        role: model if isinstance(model, str) else model.digest
+        for role, model in how.models.models.items()
+    }
+    parts = [(p.path, p.first_group, p.groups) for p in asked.table.partitions]
+    limits = {role: one.table.to_csv() for role, one in how.models.limits.items()}
+    told = (
+        asked.reader.pilot.model_dump_json(),
+        data.digest,
+        parts,
+        sorted(models.items()),
+        sorted(limits.items()),
+        (now.period, now.cause, sorted(now.classes.items()), now.alarm),
+        (now.champion and now.champion.label, now.baseline.label),
+        ReviewStore.digest(now.reviewed),
+        (how.audit, how.seed),
+    )
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
+
+
+def _coded(pilot: Pilot, asked: PartedData, how: CodePart, folder: Path) -> PartSums:
+    """Code the parts that are not staged, and add all up in their order."""
+    parts = asked.table.partitions
+    units, queue = folder / "units", folder / "queue"
+    missing = [n for n in range(len(parts)) if not _is_staged(folder, n)]
+    work = (parts[number] for number in missing)
+    done = _guarded(map_blocks(how, work, workers=asked.scale, apart=True), how)
+    total: PartSums | None = None
+    seconds: dict[str, float] = {}
+    workers: set[str] = set()
+    for number in progress(range(len(parts)), len(parts), "Coding the parts"):
+        if number not in set(missing):
+            found = _staged_sums(folder, number, how)
+        else:
+            coded = next(done)
+            _check(coded, pilot, seconds, workers)
+            if coded.sums is not None:
+                write_staged(queue, number, coded.queue)
+                write_staged(units, number, coded.units)
+            else:
+                _mark_empty(folder, number)
+            found = coded.sums
+        if found is not None:
+            total = found if total is None else trimmed(total.merge(found), how)
+    if total is None:
+        raise MethodError("No part of the data has a row of the period")
+    return total
+
+
+def _is_staged(folder: Path, number: int) -> bool:
+    # The units are written last.
+    return (
+        staged(folder / "units", number).is_file() or _empty(folder, number).is_file()
+    )
+
+
+def _empty(folder: Path, number: int) -> Path:
+    return folder / "empty" / f"{number:05d}"
+
+
+def _mark_empty(folder: Path, number: int) -> None:
+    _empty(folder, number).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _empty(folder, number).touch()
+
+
+def _staged_sums(folder: Path, number: int, how: CodePart) -> PartSums | None:
+    path = staged(folder / "units", number)
+    return PartSums.of(pd.read_parquet(path), how) if path.is_file() else None
+
+
+def _guarded(done: Iterator[CodedPart], how: CodePart) -> Iterator[CodedPart]:
+    """Yield the results; a worker that ended takes the champion's answer with it."""
+    last = monotonic()
+    while True:
+        try:
+            yield next(done)
+        except StopIteration:
+            return
+        except ArmFailed:
+            raise
+        except MethodError as error:
+            if "champion" not in how.models.models:
+                raise
+            cause, said = "crash", error.title
+            if monotonic() - last >= how.models.budget:
+                cause, said = "time", _longer("champion", how.models.budget)
+            raise ArmFailed("champion", Reason(cause, said)) from None
+        last = monotonic()
+
+
+def _check(
+    coded: CodedPart, pilot: Pilot, seconds: dict[str, float], workers: set[str]
+) -> None:
+    """Raise where an arm has taken longer than it may."""
+    workers.add(coded.worker)
+    budget = pilot.production.time_budget
+    for role, took in coded.seconds.items():
+        seconds[role] = seconds.get(role, 0.0) + took
+        limit = budget if role != "baseline" else 100 * budget
+        if seconds[role] / len(workers) > limit:
+            raise ArmFailed(role, Reason("time", _longer(role, limit)))
+
+
+def _longer(role: str, seconds: float) -> str:
+    return f"the {role} took longer than {seconds:g} seconds"
+
+
+def _audit(how: CodePart, found: PartSums, now: Situation) -> pd.DataFrame:
+    n = sum(found.cells.values())
+    if n == 0:
+        return found.drawn
+    pilot = how.reader.pilot
+    return draw_counted(
+        found.drawn,
+        found.drawn_cells,
+        found.cells,
+        size=max(min(how.audit, n), min(2, n)),
+        least=min(2, n),
+        double_code=pilot.production.review.double_code,
+        seed=how.seed,
+    )
+
+
+def _queue(folder: Path, numbers: tuple[int, ...], data: PeriodData) -> pd.DataFrame:
+    """Return the units that wait, least sure first; those beyond a limit are told."""
+    queue, left = pd.DataFrame(), 0
+    for number in numbers:
+        part = pd.read_parquet(staged(folder, number))
+        queue = part if queue.empty else pd.concat([queue, part], ignore_index=True)
+        sure = np.nan_to_num(queue["confidence"].to_numpy(dtype=float), nan=-1.0)
+        order = np.argsort(sure, kind="stable")[:QUEUE_ROWS]
+        left += len(queue) - len(order)
+        queue = queue.iloc[order].reset_index(drop=True)
+    if left:
+        data.cautions.append(
+            f"the queue lists the {QUEUE_ROWS:,} least sure units; {left:,} more wait"
+        )
+    return queue

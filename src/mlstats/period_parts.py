@@ -1,0 +1,185 @@
+"""The data of a period that come in partitions, of which one is in memory at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mlstats import io
+from mlstats.config import Pilot
+from mlstats.partitions import Partition, PartitionedTable, is_partitioned
+from mlstats.period_source import has_own_files, of_period
+from mlstats.recoding import recoded
+from mlstats.scale import Scale, progress
+from mlstats.settings import Settings
+from mlstats.sources import ROW_NUMBER, code_columns, in_periods, source_finder
+
+__all__ = [
+    "PartReader",
+    "PartedData",
+    "as_parquet",
+    "needed_columns",
+    "parted",
+    "part_digest",
+    "rows_of",
+    "staged",
+    "write_staged",
+]
+
+
+@dataclass(frozen=True)
+class PartReader:
+    """How a partition is read as the data of a period; sent to workers.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        As it is written.
+    period : str
+        Rows of other periods are left out.
+    columns : tuple of str
+        Of the table: no other is read.
+    """
+
+    pilot: Pilot
+    period: str
+    columns: tuple[str, ...]
+
+    def __call__(self, part: Partition) -> pd.DataFrame:
+        """Return the part's rows of the period, with their numbers in the table."""
+        pilot, column = self.pilot, self.pilot.data.roles.period
+        frame = self.rows(part)
+        if column is None:
+            return frame
+        if column not in frame:
+            # Without files of its own the contract tells that the column is missing.
+            own = has_own_files(pilot)
+            return frame.assign(**{column: self.period}) if own else frame
+        return frame[(frame[column].astype("str") == self.period).to_numpy()]
+
+    def rows(self, part: Partition) -> pd.DataFrame:
+        """Return all rows of the part, with their numbers in the table."""
+        pilot, column = self.pilot, self.pilot.data.roles.period
+        frame = part.read(self.columns, text_columns=code_columns(pilot))
+        frame.index = pd.RangeIndex(part.start, part.start + len(frame))
+        if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in frame:
+            frame[ROW_NUMBER] = (frame.index + 1).astype(str).to_numpy(dtype=object)
+        if column in frame and pilot.data.frequency is not None:
+            frame[column] = in_periods(frame[column], pilot.data.frequency)
+        return recoded(frame, pilot.data.recode)
+
+
+@dataclass(frozen=True, eq=False)
+class PartedData:
+    """A period's partitions, and where what is made of them lies until it is released.
+
+    Parameters
+    ----------
+    reader : PartReader
+        Reads a partition.
+    table : PartitionedTable
+        All of them.
+    scale : Scale
+        Where they are worked on.
+    staging : pathlib.Path
+        Confidential; of this period alone.
+    """
+
+    reader: PartReader
+    table: PartitionedTable
+    scale: Scale
+    staging: Path
+
+    @property
+    def watched(self) -> Path:
+        """Where the watched columns of each part lie."""
+        return self.staging / "watched"
+
+
+def parted(
+    pilot: Pilot, settings: Settings, period: str, staging: Path
+) -> PartedData | None:
+    """Open the data of a period as partitions; None where they are one small table.
+
+    Parameters
+    ----------
+    pilot : Pilot
+        As it is written.
+    settings : Settings
+        Where data lie, and where blocks are worked on.
+    period : str
+        Which one.
+    staging : pathlib.Path
+        See :class:`PartedData`.
+    """
+    source = of_period(pilot, period).data.source
+    place = source_finder(settings)(source)
+    if not is_partitioned(place):
+        return None
+    table = PartitionedTable.open(place)
+    reader = PartReader(pilot, period, tuple(needed_columns(pilot, table.columns)))
+    return PartedData(reader, table, Scale.of(settings), staging)
+
+
+def rows_of(data: PartedData, units: Collection[str]) -> tuple[pd.DataFrame, str]:
+    """Return the rows of some units, numbered from 0, and the digest of all rows.
+
+    The digest is that of :func:`mlstats.parts_reading.read_parts`.
+    """
+    wanted, column = set(units), data.reader.pilot.data.roles.unit_id
+    found, rows, left_out = [], hashlib.sha256(), 0
+    for part in progress(
+        data.table.partitions, len(data.table.partitions), "Reading the parts"
+    ):
+        frame = data.reader(part)
+        left_out += part.rows - len(frame)
+        rows.update(part_digest(frame))
+        found.append(frame[frame[column].isin(wanted)])
+    digest = rows.hexdigest() if left_out else data.table.digest(data.scale)
+    return pd.concat(found, ignore_index=True), digest
+
+
+def part_digest(frame: pd.DataFrame) -> bytes:
+    """Return the sha256 of the rows of a part, of all columns that were read."""
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return hashlib.sha256(hashes.tobytes()).digest()
+
+
+def needed_columns(pilot: Pilot, there: Sequence[str]) -> list[str]:
+    """Return the columns that a production reads, in the order of the table."""
+    named = set(pilot.data.roles.columns())
+    named |= {recode.of for recode in pilot.data.recode.values()}
+    for spec in pilot.methods.values():
+        column = spec.params.get("column")
+        named |= {column} if isinstance(column, str) else set()
+    return [name for name in there if name in named]
+
+
+def staged(folder: Path, number: int) -> Path:
+    """Return where a part lies; names sort as the parts do."""
+    return folder / f"part-{number:05d}.parquet"
+
+
+def write_staged(folder: Path, number: int, content: bytes) -> None:
+    """Write a part, whole or not at all."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    io.write_atomic(staged(folder, number), write)
+
+
+def as_parquet(frame: pd.DataFrame) -> bytes:
+    """Return a table as the bytes of a Parquet file without its index."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue().to_pybytes())

@@ -1,0 +1,68 @@
+"""Sums of a coding period: what cannot be merged, and what is told of groups."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from mlstats.coding.classification import Classification
+from mlstats.coding_sums import CodeSums
+from mlstats.errors import MlstatsError
+from mlstats.release_totals import told_groups
+
+CLASSIFICATION = Classification.from_frame(
+    pd.DataFrame({"code": ["01", "02"]}), title=None, parent=None
+)
+
+
+def units_of(n: int = 40) -> pd.DataFrame:
+    code = [("01", "02")[i % 2] for i in range(n)]
+    return pd.DataFrame(
+        {
+            "value": code,
+            "champion_code": code,
+            "baseline_code": code,
+            "weight": 1.0,
+            "cluster": [str(i) for i in range(n)],
+            "stratum": "a",
+            "fraction": 0.0,
+            "open": False,
+            "domain_region": [("north", "south")[i % 3 == 0] for i in range(n)],
+        }
+    )
+
+
+def test_the_process_is_told_of_the_units_before_clerks() -> None:
+    units = units_of()
+    before = units.assign(route="automatic", confidence=0.5)
+    sums = CodeSums.of(units, CLASSIFICATION, "1", process=before)
+    assert sums.process()["estimate"].tolist() == [1.0, 1.0, 0.5]
+    with pytest.raises(MlstatsError, match="no route and confidence"):
+        CodeSums.of(units, CLASSIFICATION, "1").process()
+
+
+def test_sums_of_other_levels_domains_or_columns_are_not_merged() -> None:
+    units = units_of()
+    one = CodeSums.of(units, CLASSIFICATION, "1")
+    others = [
+        CodeSums.of(units, CLASSIFICATION, "full"),
+        CodeSums.of(units, CLASSIFICATION, "1", domains=["region"]),
+        CodeSums.of(units.assign(route="queue", confidence=0.5), CLASSIFICATION, "1"),
+    ]
+    for other in others:
+        with pytest.raises(MlstatsError, match="cannot be merged"):
+            one.merge(other)
+
+
+def test_an_empty_part_changes_nothing() -> None:
+    units = units_of()
+    one = CodeSums.of(units, CLASSIFICATION, "1", domains=["region"])
+    none = CodeSums.of(units[:0], CLASSIFICATION, "1", domains=["region"])
+    for merged in (one.merge(none), none.merge(one)):
+        pd.testing.assert_frame_equal(merged.totals(), one.totals(), check_exact=True)
+
+
+def test_groups_of_one_size_are_told_whatever_their_order() -> None:
+    groups = ["a"] * 12 + ["b"] * 12 + ["c"] * 3
+    assert told_groups(pd.Series(groups)) == ["b"]
+    assert told_groups(pd.Series(groups[::-1])) == ["b"]
