@@ -10,9 +10,9 @@ through review, error localisation, nearest donor by class and adjustment.
 Measured: seconds, records per second and the memory of all processes together (the
 highest sum of their resident sets, sampled); the same with one worker, in turns, with
 the median and range of the ratio; and `process` called on a part of the records in
-one piece, which is the same work without a file (the seam). The command fails if the
-files of one and two workers differ in a byte. Aims for a million: at most 5 minutes
-and 4 GB on two workers.
+one piece, read and written by pandas, beside `process_file` with one worker (the
+seam). The command fails if the files of one and two workers differ in a byte. Aims for
+a million: at most 5 minutes and 4 GB on two workers.
 """
 
 from __future__ import annotations
@@ -173,23 +173,25 @@ def digest(found: ProcessedFile) -> str:
 
 
 def seam(folder: Path, records: int, runs: int) -> tuple[list[float], list[float]]:
-    """Return seconds of `process_file` and of `process`, of the same records."""
+    """Return seconds of `process_file` and of `process`, of the same file."""
     source = folder / "part.parquet"
     written(source, records, seed=2)
-    frame = pd.read_parquet(source).astype({"size": object, "industry": object})
-    frame.index = pd.Index(frame["id"].to_numpy(dtype=object))
     by_file, direct = [], []
     for _ in range(runs):
         by_file.append(timed(lambda: run(source, folder / "part", workers=1)))
-        direct.append(timed(lambda: in_one_piece(frame)))
+        direct.append(timed(lambda: in_one_piece(source, folder)))
     return by_file, direct
 
 
-def in_one_piece(frame: pd.DataFrame) -> None:
-    """Draw as many donors and call `process` once."""
+def in_one_piece(source: Path, folder: Path) -> None:
+    """Read the file, draw as many donors, call `process` once, write both tables."""
+    frame = pd.read_parquet(source).astype({"size": object, "industry": object})
+    frame.index = pd.Index(frame["id"].to_numpy(dtype=object))
     passes = frame[(review(frame, EDITS).by_record == PASS) & frame.notna().all(axis=1)]
     donors = passes.sample(min(20_000, len(passes)), random_state=1)
-    process(frame, EDITS, IMPUTER, donors=donors, seed=1)
+    found = process(frame, EDITS, IMPUTER, donors=donors, seed=1)
+    found.values.to_parquet(folder / "values.parquet", index=False)
+    found.cells.astype(str).to_parquet(folder / "cells.parquet", index=False)
 
 
 def timed(work: Callable[[], object]) -> float:

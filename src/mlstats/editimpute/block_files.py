@@ -8,6 +8,7 @@ to Parquet with every value as the text that it was.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,17 @@ import pandas as pd
 
 from mlstats.delimited import recognise_separator
 from mlstats.errors import ConfigError, ContractError, SourceError, nearest
+from mlstats.object_store import is_remote, opened, reaching, store_of
+from mlstats.parquet_folders import parquet_files
 
-__all__ = ["FileBlock", "Reading", "RecordFiles", "copy_of_text", "source_files"]
+__all__ = [
+    "FileBlock",
+    "Reading",
+    "RecordFiles",
+    "copy_of_text",
+    "source_files",
+    "state_of",
+]
 
 _HEAD = 64 * 1024
 _COPIED_ROWS = 65_536
@@ -46,26 +56,48 @@ class FileBlock:
     pieces: tuple[tuple[str, int, int], ...]
 
 
-def source_files(source: Path) -> list[Path]:
+def source_files(source: str) -> list[str]:
     """Return a file itself, or the Parquet files of a folder in the order of names.
+
+    Parameters
+    ----------
+    source : str
+        A path, or an address in an S3 store.
 
     Raises
     ------
     SourceError
         Where there is no such file, or no Parquet file in the folder.
     """
-    if source.is_file():
+    if not is_remote(source) and not Path(source).exists():
+        raise SourceError("There is no such file", where=source)
+    if not is_remote(source) and Path(source).is_file():
         return [source]
-    if not source.is_dir():
-        raise SourceError("There is no such file", where=str(source))
-    found = sorted(p for p in source.glob("*.parquet") if p.name[0] not in "._")
-    if not found:
-        raise SourceError(
-            "The folder holds no Parquet file",
-            where=str(source),
-            expected="partitions named *.parquet in the folder itself",
-        )
-    return found
+    return parquet_files(source)
+
+
+def state_of(path: str) -> tuple[str, int, str]:
+    """Return the address of a file, its size, and what tells that it was changed."""
+    if is_remote(path):
+        with reaching(path):
+            told = store_of(path).info(path)
+        return path, int(told["size"]), str(told.get("ETag") or told["LastModified"])
+    found = Path(path).stat()
+    return str(Path(path).resolve()), found.st_size, str(found.st_mtime_ns)
+
+
+@contextmanager
+def _parquet(path: str) -> Iterator[Any]:
+    """Open a Parquet file; what is wrong with it is told by its address alone."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with opened(path) as raw, pq.ParquetFile(raw, pre_buffer=True) as file:
+            yield file
+    except (pa.ArrowException, OSError):
+        # Its message quotes the record, so it is not passed on.
+        raise SourceError("The file cannot be read as a table", where=path) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +125,8 @@ class Reading:
         """Return the records of a block, labelled."""
         import pyarrow as pa
 
-        try:
-            parts = [self._piece(*piece) for piece in block.pieces]
-            frame = self._frame(pa.concat_tables(parts))
-        except (pa.ArrowException, OSError):
-            # Its message quotes the record, so it is not passed on.
-            where = block.pieces[0][0] if len(block.pieces) == 1 else None
-            raise SourceError(
-                "The file cannot be read as a table", where=where
-            ) from None
+        parts = [self._piece(*piece) for piece in block.pieces]
+        frame = self._frame(pa.concat_tables(parts))
         if self.unit is None:
             frame.index = pd.RangeIndex(block.start, block.start + len(frame))
             return frame
@@ -137,10 +162,9 @@ class Reading:
     def _piece(self, path: str, first: int, rows: int) -> Any:
         """Return rows of a file; only the row groups that hold some are unpacked."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         batches, at = [], 0
-        with pq.ParquetFile(path) as file:
+        with _parquet(path) as file:
             wanted = []
             for group in range(file.metadata.num_row_groups):
                 size = file.metadata.row_group(group).num_rows
@@ -214,7 +238,7 @@ class RecordFiles:
     @classmethod
     def open(
         cls,
-        files: Sequence[Path],
+        files: Sequence[str],
         unit: str | None,
         numeric: Collection[str],
         decimal: str = ".",
@@ -229,22 +253,16 @@ class RecordFiles:
             Where a column that is named is not there.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         schemas, sizes = [], []
         for path in files:
-            try:
-                with pq.ParquetFile(path) as file:
-                    schemas.append(file.schema_arrow.remove_metadata())
-                    sizes.append((str(path), int(file.metadata.num_rows)))
-            except (pa.ArrowException, OSError):
-                raise SourceError(
-                    "The file cannot be read as a table", where=str(path)
-                ) from None
+            with _parquet(path) as file:
+                schemas.append(file.schema_arrow.remove_metadata())
+                sizes.append((path, int(file.metadata.num_rows)))
             _check(schemas[-1].names, unit, numeric, path)
             if set(schemas[-1].names) != set(schemas[0].names):
                 raise SourceError(
-                    "A partition has other columns than the first", where=str(path)
+                    "A partition has other columns than the first", where=path
                 )
         try:
             # A part in which a column is empty, or has a gap, may say another type.
@@ -252,7 +270,7 @@ class RecordFiles:
         except pa.ArrowException:
             raise SourceError(
                 "The partitions differ in the types of their columns",
-                where=str(Path(files[0]).parent),
+                where=files[0],
             ) from None
         return cls(Reading(unit, tuple(numeric), decimal, schema), tuple(sizes))
 
@@ -279,7 +297,7 @@ class RecordFiles:
 
 
 def copy_of_text(
-    source: Path,
+    source: str,
     target: Path,
     separator: str | None,
     encoding: str,
@@ -298,7 +316,7 @@ def copy_of_text(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with source.open("rb") as file:
+    with opened(source) as file:
         head = file.read(_HEAD).decode(encoding, "ignore")
     separator = separator or recognise_separator(head, complete=False) or ","
     names = head.splitlines()[0].split(separator) if head.strip() else []
@@ -306,19 +324,18 @@ def copy_of_text(
     _check(names, unit, numeric, source)
     try:
         with (
-            _text_reader(source, separator, encoding, names) as reader,
+            opened(source) as file,
+            _text_reader(file, separator, encoding, names) as reader,
             pq.ParquetWriter(target, reader.schema) as writer,
         ):
             for batch in reader:
                 writer.write_batch(batch, _COPIED_ROWS)
     except pa.ArrowException:
         # Its message quotes the record, so it is not passed on.
-        raise SourceError(
-            "The file cannot be read as a table", where=str(source)
-        ) from None
+        raise SourceError("The file cannot be read as a table", where=source) from None
 
 
-def _text_reader(source: Path, separator: str, encoding: str, names: list[str]) -> Any:
+def _text_reader(source: Any, separator: str, encoding: str, names: list[str]) -> Any:
     import pyarrow as pa
     import pyarrow.csv as csv
 
@@ -338,13 +355,13 @@ def _text_reader(source: Path, separator: str, encoding: str, names: list[str]) 
 
 
 def _check(
-    names: list[str], unit: str | None, numeric: Collection[str], where: Path
+    names: list[str], unit: str | None, numeric: Collection[str], where: str
 ) -> None:
     for name in [*numeric, *([unit] if unit else [])]:
         if name not in names:
             raise ConfigError(
                 f"There is no column {name!r} in the file",
-                where=str(where),
+                where=where,
                 nearest=nearest(name, names),
             )
 

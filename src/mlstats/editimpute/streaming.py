@@ -9,12 +9,10 @@ label; ranks are taken over the donors; models are fitted on the donors, once.
 
 from __future__ import annotations
 
-import pickle
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +25,7 @@ from mlstats.editimpute.block_files import (
     RecordFiles,
     copy_of_text,
     source_files,
+    state_of,
 )
 from mlstats.editimpute.consistent import EditConsistent
 from mlstats.editimpute.edits import EditSet
@@ -130,22 +129,6 @@ class _Treating:
         return block.number, packed(found, values, block.start)
 
 
-@dataclass(frozen=True)
-class _Sent:
-    """Work on its way to workers, unpacked there once instead of for every block."""
-
-    content: bytes
-
-    def __call__(self, block: FileBlock) -> Any:
-        return _received(self.content)(block)
-
-
-@lru_cache(maxsize=1)
-def _received(content: bytes) -> Callable[[FileBlock], Any]:
-    work: Callable[[FileBlock], Any] = pickle.loads(content)
-    return work
-
-
 @dataclass
 class _Sums:
     """Counts of the blocks, added up."""
@@ -190,9 +173,10 @@ def process_file(
 
     Parameters
     ----------
-    source : path
-        ``.parquet``, a folder of such partitions (in the order of their names), or
-        delimited text with a header.
+    source : path or address
+        ``.parquet``, a folder of such partitions (in the order of their names, part-2
+        before part-10), here or in an S3 store (``s3://``); or delimited text with a
+        header.
     target : path
         Folder for ``values.parquet`` and ``cells.parquet``; they are there whole or
         not at all. Numeric variables are written as decimal numbers, text in them that
@@ -251,20 +235,19 @@ def process_file(
     """
     if block_rows < 1:
         raise ConfigError(f"A block of {block_rows} rows is none")
-    source, target = Path(source), Path(target)
-    files = source_files(source)
+    target, files = Path(target), source_files(str(source))
     numbers = sorted({*numeric, *(edits.numeric if edits is not None else ())})
     if edits is not None and not isinstance(imputer, EditConsistent):
         imputer = EditConsistent(imputer, edits.at(period))
     asked = _Asked(edits, imputer, mask, structural, weights, limit, seed, period)
     how = (unit, block_rows, pool_rows, tuple(by), class_rows, numbers)
     text = (separator, decimal, encoding)
-    states = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+    states = [state_of(path) for path in files]
     folder = target.with_name(f".{target.name}.blocks")
     with ExitStack() as stack:
         stack.enter_context(sole_user(folder, target))
         store = BlockStore(folder, identity(__version__, states, how, text, asked))
-        if files[0].suffix.lower() != ".parquet":
+        if not files[0].lower().endswith(".parquet"):
             files = [
                 _copied(files[0], store.folder, separator, encoding, unit, numbers)
             ]
@@ -285,13 +268,13 @@ def process_file(
 
 
 def _copied(
-    text: Path,
+    text: str,
     folder: Path,
     separator: str | None,
     encoding: str,
     unit: str | None,
     numeric: Collection[str],
-) -> Path:
+) -> str:
     """Return the copy of delimited text as Parquet, of this run or of a killed one."""
     copy = folder / "records.parquet"
     if not copy.exists():
@@ -301,7 +284,7 @@ def _copied(
                 text, hidden, separator, encoding, unit, numeric
             ),
         )
-    return copy
+    return str(copy)
 
 
 def _treated(
@@ -355,17 +338,7 @@ def _mapped(
     workers: int | Scale,
     title: str,
 ) -> Iterable[Any]:
-    if workers != 1:
-        try:
-            work = _Sent(pickle.dumps(work))
-        except Exception as error:
-            raise ConfigError(
-                f"The treatment cannot be sent to a worker: {type(error).__name__}",
-                expected="imputer, mask and structural from the top of a module",
-            ) from None
-    # The blocks may go to a cluster; what it is is not read here.
-    where: Any = workers
-    done = map_blocks(work, blocks, workers=where, ordered=False)
+    done = map_blocks(work, blocks, workers=workers, ordered=False)
     return progress(done, len(blocks), title)
 
 
