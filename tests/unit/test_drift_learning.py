@@ -117,6 +117,7 @@ def test_of_many_clusters_a_sample_is_looked_at() -> None:
     assert not found.complete
     assert found.share_bound == pytest.approx(1 - 0.05 ** (1 / 500))
     assert "500 clusters drawn at random" in found.require()
+    assert "at most 598 in 100,000" in found.require()
     # One in fifty is torn: a sample of 500 shows them, about 10, in any of its halves.
     torn = (names[:10_000], names[9_600:])
     found = WholeClusters.of_parts(WholeClusters.of(h, size=500) for h in torn)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -119,5 +120,5 @@ class WholeClusters:
             return ""
         return (
             f"{looked:,} clusters drawn at random lie whole in one part; with 95 % "
-            f"confidence fewer than {self.share_bound:.2%} of all do not"
+            f"confidence at most {ceil(self.share_bound * 1e5):,} in 100,000 do not"
         )
