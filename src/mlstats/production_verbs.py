@@ -59,6 +59,7 @@ def code(
     pilot: Annotated[str, typer.Argument(help="Name or path of a coding pilot.")],
     source: Annotated[str, typer.Argument(help="Parquet file, folder or s3 address.")],
     target: Annotated[str, typer.Argument(help="Folder that is made.")],
+    scale: ScaleOption = None,
 ) -> None:
     """Code a table of any size by champion and baseline; no release."""
     from mlstats.batch_coding import code_table
