@@ -324,7 +324,7 @@ def plot(errors: pd.DataFrame, peaks: dict[str, float], path: Path) -> None:
     left.legend()
     right.barh(list(peaks), list(peaks.values()))
     right.axvline(2048, color="grey", linestyle=":")
-    right.set_xlabel("largest resident size of all processes, MB (dotted: 2 GB)")
+    right.set_xlabel("peak of all processes, MB (dotted: 2 GB)")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
