@@ -162,7 +162,11 @@ class _Cluster:
 
     async def _connect(self) -> None:
         self._client = await scale_connection.connected(self._address)
-        self._look(await self._client.scheduler.identity(n_workers=-1))
+        try:
+            self._look(await self._client.scheduler.identity(n_workers=-1))
+        except OSError as error:
+            patience = scale_connection.CONNECT
+            raise out_of_reach(self._address, error, patience) from None
         self._watching = asyncio.create_task(self._watch())
 
     async def _end(self) -> None:
