@@ -364,7 +364,8 @@ app.command(rich_help_panel=SET_UP)(up)
 # Named by the error that asks for it: it needs no line of the screen.
 app.command(hidden=True)(migrate)
 app.command(rich_help_panel=SET_UP)(backup)
-app.command(rich_help_panel=SET_UP)(restore)
+# Named by the line of backup, for which a screen has room.
+app.command(hidden=True)(restore)
 app.command(rich_help_panel=SET_UP)(purge)
 
 

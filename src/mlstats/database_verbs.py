@@ -34,7 +34,7 @@ def migrate() -> None:
 def backup(
     file: Annotated[Path, typer.Argument(help="A new file, as state-2026-03-01.zip.")],
 ) -> None:
-    """Write decisions, productions and reviews into one file."""
+    """Write decisions, productions and reviews into a file; restore reads it."""
     from mlstats.backup import backup as write
     from mlstats.settings import load_settings
 

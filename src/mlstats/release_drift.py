@@ -20,6 +20,7 @@ from mlstats.model_store import table_of
 from mlstats.period import ReferencePeriod
 from mlstats.produced import Arm
 from mlstats.quality.drift import DriftResult, PairedSummary, Reference, Summary, drift
+from mlstats.quality.drift_learning import Learning
 from mlstats.release_tables import kept_table, part_files
 from mlstats.releases import Release, ReleaseStore
 from mlstats.settings import Settings
@@ -146,12 +147,16 @@ def references_of(
     if not tables:
         return None
     learnt = tables.get("training", next(iter(tables.values())))
-    frame = learnt if isinstance(learnt, pd.DataFrame) else pd.read_parquet(learnt[0])
-    columns = [c for c in frame.columns if c in there and c not in _NOT_WATCHED]
+    first = learnt if isinstance(learnt, pd.DataFrame) else pd.read_parquet(learnt[0])
+    columns = [c for c in first.columns if c in there and c not in _NOT_WATCHED]
     if not columns:
         return None
-    kinds = kinds_of(pilot, frame[columns])
-    return References(tables, Reference.learn(frame[columns], kinds=kinds))
+    kinds = kinds_of(pilot, first[columns])
+    if isinstance(learnt, pd.DataFrame):
+        return References(tables, Reference.learn(learnt[columns], kinds=kinds))
+    parts = (pd.read_parquet(path, columns=columns) for path in learnt)
+    learning = Learning.of_parts(Learning.of(part, kinds=kinds) for part in parts)
+    return References(tables, learning.reference())
 
 
 def drift_of_period(
