@@ -366,7 +366,8 @@ app.command(hidden=True)(migrate)
 app.command(rich_help_panel=SET_UP)(backup)
 # Named by the line of backup, for which a screen has room.
 app.command(hidden=True)(restore)
-app.command(rich_help_panel=SET_UP)(purge)
+# Named by mlstats doctor, which tells what is due.
+app.command(hidden=True)(purge)
 
 
 # -- entry -------------------------------------------------------------------------
