@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mlstats.quality.estimate import Estimate, absent
+from mlstats.scale import LOCAL, Scale
+from mlstats.settings import load_settings
 
 __all__ = [
     "ESTIMATE_COLUMNS",
@@ -18,9 +20,11 @@ __all__ = [
     "ImageryData",
     "count_bias",
     "estimate_row",
+    "map_workers",
     "unit_rows",
 ]
 
+_SMALL: Final = 4_000_000
 # The columns of the Evaluation's estimates, and what a reader needs beside them.
 ESTIMATE_COLUMNS: Final = (
     "method", "variable", "domain", "estimate", "standard_error", "df", "n",
@@ -167,3 +171,19 @@ def count_bias(counted: Estimate, estimate: Estimate, name: str) -> Estimate:
         note=f"against the estimate of {name}",
         interval="that of the estimate",
     )
+
+
+def map_workers(pixels: int, *, shared: bool = True) -> int | Scale:
+    """Return where the blocks of a raster are worked on, by the settings.
+
+    Parameters
+    ----------
+    pixels : int
+        Of the raster; a small one is done before workers would have started.
+    shared : bool
+        Whether other machines see its file; else it stays on this one.
+    """
+    if pixels <= _SMALL:
+        return 1
+    scale = Scale.of(load_settings())
+    return scale if shared else Scale(LOCAL, scale.workers)

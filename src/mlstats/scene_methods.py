@@ -24,6 +24,7 @@ from mlstats.imagery_task import (
     UNIT_COLUMNS,
     ArmRun,
     ImageryData,
+    map_workers,
 )
 from mlstats.imagery_units import BLOCK, CORE, UNCLASSIFIED
 from mlstats.method import build
@@ -31,7 +32,6 @@ from mlstats.quality.indicator import Indicator, exact
 from mlstats.scene_areas import class_areas
 from mlstats.scene_data import SceneData
 from mlstats.scene_units import POLYGON
-from mlstats.settings import load_settings
 
 __all__ = [
     "MAIN",
@@ -265,7 +265,7 @@ def _mapped(
 ) -> pd.DataFrame:
     """Write the map and return the pixels of each class, the unclassified too."""
     if isinstance(fitted, PreviousMap):
-        return _recoded(fitted, scene, path)
+        return _recoded(fitted, scene, path, pixels)
     counts = classify_raster(
         scene.target,
         scene.features,
@@ -273,13 +273,9 @@ def _mapped(
         path,
         probabilities=wide and hasattr(fitted, "predict_proba"),
         uncertainty="margin" if hasattr(fitted, "predict_proba") else None,
-        workers=_workers() if pixels > 4_000_000 else 1,
+        workers=map_workers(pixels),
     )
     return counts.sort_values("code").reset_index(drop=True)  # a row's place: its code
-
-
-def _workers() -> int:
-    return load_settings().workers
 
 
 class _Recode:
@@ -296,7 +292,9 @@ class _Recode:
         return found
 
 
-def _recoded(fitted: PreviousMap, scene: SceneData, path: Path) -> pd.DataFrame:
+def _recoded(
+    fitted: PreviousMap, scene: SceneData, path: Path, pixels: int
+) -> pd.DataFrame:
     from mlstats.imagery.images import Image, Stack
     from mlstats.imagery.raster_map import map_raster
 
@@ -306,24 +304,13 @@ def _recoded(fitted: PreviousMap, scene: SceneData, path: Path) -> pd.DataFrame:
     classes = {name: code for code, name in enumerate(told, start=1)}
     codes = {old: classes[name] for old, name in names.items()}
     with Stack([Image(earlier, {PREVIOUS: 1}, classes=True)], scene.target.grid) as one:
-        map_raster(
+        done = map_raster(
             _Recode(codes), one, path, bands=["class"], dtype="uint8", nodata=0,
             classes={code: name for name, code in classes.items()},
+            workers=map_workers(pixels),
         )  # fmt: skip
-    counted = count_codes(path, len(classes))
+    counted = done.counts[: len(classes) + 1]
     return pd.DataFrame({"class": [UNCLASSIFIED, *classes], "pixels": counted})
-
-
-def count_codes(path: Path, classes: int) -> np.ndarray:
-    """Return the pixels of code 0, 1, ... of a map's first band."""
-    import rasterio
-
-    total = np.zeros(classes + 1, dtype=np.int64)
-    with rasterio.open(path) as shown:
-        for _, window in shown.block_windows(1):
-            part = shown.read(1, window=window)
-            total += np.bincount(part.ravel(), minlength=classes + 1)[: classes + 1]
-    return total
 
 
 def _class_areas(name: str, counts: pd.DataFrame, scene: SceneData) -> pd.DataFrame:

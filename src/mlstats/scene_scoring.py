@@ -14,7 +14,7 @@ from mlstats.errors import ContractError
 from mlstats.imagery.applicability import Applicability
 from mlstats.imagery.raster_map import map_raster
 from mlstats.imagery.validation_report import validation_table
-from mlstats.imagery_task import ArmRun, ImageryData
+from mlstats.imagery_task import ArmRun, ImageryData, map_workers
 from mlstats.imagery_units import BLOCK, UNCLASSIFIED
 from mlstats.quality.estimate import absent, estimate_of
 from mlstats.quality.indicator import Indicator, exact
@@ -128,6 +128,7 @@ def applicability(
         _Outside(area, scene.features), scene.target, path,
         bands=["outside"], dtype="uint8", nodata=_NOTHING, halo=scene.features.halo,
         classes={_OUTSIDE: "outside", _INSIDE: "inside"},
+        workers=map_workers(int(np.prod(scene.target.grid.shape))),
     )  # fmt: skip
     rows, tables = [], []
     for run in runs:

@@ -21,7 +21,13 @@ from mlstats.imagery.grid import Grid
 from mlstats.imagery.polygons import read_polygons
 from mlstats.imagery.projection import known_crs
 from mlstats.imagery.zones import PARTLY, prepared_zones
-from mlstats.imagery_task import ESTIMATE_COLUMNS, ArmRun, ImageryData, unit_rows
+from mlstats.imagery_task import (
+    ESTIMATE_COLUMNS,
+    ArmRun,
+    ImageryData,
+    map_workers,
+    unit_rows,
+)
 from mlstats.imagery_units import has_columns, numbers_in
 from mlstats.method import build
 from mlstats.settings import Settings
@@ -57,7 +63,8 @@ def load_zones(
     for name, raster in spec.rasters.items():
         path = find(raster.file)
         digests.append(io.sha256_file(path))
-        shapes[name], told, more = _sums(path, raster, shapes, roles.unit_id)
+        places = shapes[[roles.unit_id, "geometry"]]
+        shapes[name], told, more = _sums(path, raster, places)
         notes += [note for note in told if note not in notes]
         cautions += [note for note in more if note not in cautions]
     frame = pd.DataFrame(shapes.drop(columns="geometry"))
@@ -129,18 +136,23 @@ def _apart(crs: str, shapes: Any, unit: str) -> None:
 
 
 def _sums(
-    path: Path, spec: ZoneRaster, shapes: Any, unit: str
+    path: Path, spec: ZoneRaster, shapes: Any
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Return the sum of a raster in each small zone, 0 where it has no value there."""
     from mlstats.imagery.zonal import zonal_statistics
 
+    pixels = int(np.prod(Grid.of(path).shape))
     with tempfile.TemporaryDirectory(prefix="mlstats-") as folder:
         used = path
         if spec.above is not None:
             used = Path(folder) / "above.tif"
-            _above(path, spec.above, used)
+            _above(path, spec.above, used, pixels)
         found = zonal_statistics(
-            used, shapes[[unit, "geometry"]], id=unit, statistics=("sum", "count")
+            *(used, shapes),
+            id=shapes.columns[0],
+            statistics=("sum", "count"),
+            # Other machines do not see a temporary folder.
+            workers=map_workers(pixels, shared=used == path),
         )
     empty, partly = (
         int((found["count"] == 0).sum()),
@@ -172,10 +184,15 @@ class _Above:
         return np.asarray(block.values[:1] > self.value, dtype="uint8")
 
 
-def _above(path: Path, value: float, out: Path) -> None:
+def _above(path: Path, value: float, out: Path, pixels: int) -> None:
     from mlstats.imagery.raster_map import map_raster
 
-    map_raster(_Above(value), path, out, bands=["above"], dtype="uint8", nodata=None)
+    map_raster(
+        *(_Above(value), path, out),
+        bands=["above"],
+        dtype="uint8",
+        workers=map_workers(pixels),
+    )
 
 
 # -- methods -------------------------------------------------------------------------

@@ -109,6 +109,26 @@ def test_classes_probabilities_and_uncertainty(scene, tmp_path, workers):
     )
 
 
+def test_map_and_counts_do_not_depend_on_blocks_and_workers(scene, tmp_path):
+    path, values, hole, truth = scene
+    pixels = PixelClassifier(fitted(values, hole, truth))
+    out, maps = tmp_path / "classes.tif", set()
+    every = []
+    for block, workers in ((16, 1), (64, 1), (512, 1), (32, 2)):
+        counts = classify_raster(
+            *(Stack([Image(path)]), None, pixels, out),
+            probabilities=True,
+            uncertainty="entropy",
+            workers=workers,
+            block=block,
+        )
+        maps.add(out.read_bytes())
+        every.append(counts)
+    assert len(maps) == 1
+    for counts in every:
+        pd.testing.assert_frame_equal(counts, every[0], check_exact=True)
+
+
 @pytest.mark.parametrize("measure", sorted(MEASURES))
 def test_uncertainty_alone(scene, tmp_path, measure):
     path, values, hole, truth = scene

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from mlstats.imagery.cell_tally import Tally, check_codes
 from mlstats.imagery.grid import Grid, grid_of
 from mlstats.imagery.variance_components import Floats
 from mlstats.imagery.zones import Places, Shapes, Zones
-from mlstats.scale import map_blocks
+from mlstats.scale import Scale, map_blocks
 
 __all__ = ["centre_tally", "strips"]
 
@@ -49,7 +50,7 @@ def centre_tally(
     *,
     bands: Sequence[int],
     statistics: Collection[str],
-    workers: int = 1,
+    workers: int | Scale = 1,
 ) -> Tally:
     """Tally the cells whose centre is in a zone.
 
@@ -61,7 +62,7 @@ def centre_tally(
         From 1.
     statistics : collection of str
         What is to be told, of :data:`mlstats.imagery.cell_tally.STATISTICS`.
-    workers : int, default=1
+    workers : int or Scale, default=1
 
     Raises
     ------
@@ -101,7 +102,7 @@ def _tasks(
     import shapely
 
     trees = [shapely.STRtree(zones.shapes[places]) for places in zones.layers]
-    grid = grid_of(raster)
+    grid, path = grid_of(raster), str(Path(raster.name).absolute())
     for window in strips(raster, len(bands)):
         part = grid.part(*window)
         box = shapely.box(*part.bounds)
@@ -113,7 +114,7 @@ def _tasks(
         ]
         if chosen:
             yield _Strip(
-                raster.name,
+                path,
                 bands,
                 window,
                 part,

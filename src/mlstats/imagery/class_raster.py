@@ -16,6 +16,7 @@ from mlstats.imagery.images import Stack
 from mlstats.imagery.pixel_classifier import PIXEL_TYPES, PixelClassifier
 from mlstats.imagery.raster_map import map_raster
 from mlstats.imagery.windows import Block, Pixels, Window
+from mlstats.scale import Scale
 
 __all__ = ["classify_raster"]
 
@@ -72,7 +73,7 @@ def classify_raster(
     *,
     probabilities: bool = False,
     uncertainty: Uncertainty | None = None,
-    workers: int = 1,
+    workers: int | Scale = 1,
     block: int = 512,
 ) -> pd.DataFrame:
     """Write the raster of the classes of every pixel, and count them.
@@ -91,8 +92,8 @@ def classify_raster(
         One more band for the probability of each class.
     uncertainty : {"margin", "entropy", "least"}, optional
         One more band, see :mod:`mlstats.imagery.uncertainty`.
-    workers : int, default=1
-        Processes.
+    workers : int or Scale, default=1
+        As in :func:`map_raster`.
     block : int, default=512
         As in :func:`map_raster`.
 
@@ -123,7 +124,7 @@ def classify_raster(
     bands += [f"uncertainty {uncertainty}"] if uncertainty else []
     classes = {code: str(name) for code, name in classifier.codes().items()}
     classes[classifier.unclassified] = "unclassified"
-    map_raster(
+    done = map_raster(
         _Classify(classifier, features, probabilities, uncertainty),
         stack,
         out,
@@ -141,7 +142,14 @@ def classify_raster(
             "classifier": classifier.how,
         },
     )
-    return _counted(Path(out), classifier)
+    codes = classifier.codes()
+    return pd.DataFrame(
+        {
+            "code": [*codes, classifier.unclassified],
+            "class": [*codes.values(), "unclassified"],
+            "pixels": done.counts[[*codes, classifier.unclassified]],
+        }
+    )
 
 
 def _check(
@@ -184,21 +192,3 @@ def _can_stay_stored(stack: Stack) -> bool:
     except ConfigError:  # resampled from another grid
         return False
     return pixel.values.dtype.name in PIXEL_TYPES
-
-
-def _counted(path: Path, classifier: PixelClassifier) -> pd.DataFrame:
-    import rasterio
-
-    found = np.zeros(256, np.int64)
-    with rasterio.open(path) as raster:
-        for _, window in raster.block_windows(1):
-            band = raster.read(1, window=window)
-            found += np.bincount(band.ravel(), minlength=256)
-    codes = classifier.codes()
-    return pd.DataFrame(
-        {
-            "code": [*codes, classifier.unclassified],
-            "class": [*codes.values(), "unclassified"],
-            "pixels": found[[*codes, classifier.unclassified]],
-        }
-    )

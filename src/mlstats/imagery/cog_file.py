@@ -85,7 +85,7 @@ def write_cog(
     grid: Grid,
     layout: Layout,
     size: tuple[int, int],
-    workers: int = 1,
+    threads: int = 1,
 ) -> None:
     """Write blocks as a GeoTIFF beside `path`, and that as a cloud-optimised one.
 
@@ -94,14 +94,15 @@ def write_cog(
     path : pathlib.Path
         The file to write; it may be left in part where the run is stopped.
     blocks : iterable of (Window, ndarray)
-        Values of shape (bands, rows, columns); together they cover the grid.
+        Values of shape (bands, rows, columns) in any order; together they cover the
+        grid. Each is written as it comes, so that the work on them goes on meanwhile.
     grid : Grid
         The place of the raster.
     layout : Layout
         What it holds. Overviews take the nearest value of integers, the mean of others.
     size : tuple of int
         Rows and columns of the blocks, multiples of 16 unless whole rows.
-    workers : int, default=1
+    threads : int, default=1
         Threads that pack tiles; the bytes are the same.
 
     Raises
@@ -128,7 +129,7 @@ def write_cog(
         "compress": "deflate",
         "zlevel": 1,
         "bigtiff": "if_safer",
-        "num_threads": workers,
+        "num_threads": threads,
         **({"blockxsize": size[1]} if tiled else {}),
     }
     with _refusals_told(path), rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
@@ -144,7 +145,7 @@ def write_cog(
             level=1,
             predictor="no" if layout.holds_codes else "yes",
             bigtiff="if_safer",
-            num_threads=workers,
+            num_threads=threads,
             overview_resampling="nearest" if layout.holds_codes else "average",
         )
     whole.unlink()

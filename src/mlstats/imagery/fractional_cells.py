@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,14 @@ import pandas as pd
 from mlstats.errors import ConfigError, SourceError
 from mlstats.imagery.cell_tally import Tally
 from mlstats.imagery.zones import Places, Shapes, Zones
-from mlstats.scale import map_blocks
+from mlstats.scale import LOCAL, Scale, map_blocks
 
 __all__ = ["fractional_tally"]
 
 CACHE_BYTES = 64 * 2**20
 CELLS_IN_MEMORY = 10_000_000
+# For a cluster, which does not tell how many workers it will have.
+PARTS = 64
 # "unvalued" counts cells without data as well, by giving them a value.
 _ALWAYS = ["count", "sum", "unvalued=count(default_value=0)"]
 _BY_STATISTIC = {
@@ -50,7 +53,7 @@ def fractional_tally(
     *,
     bands: Sequence[int],
     statistics: Collection[str],
-    workers: int = 1,
+    workers: int | Scale = 1,
 ) -> Tally:
     """Tally the cells of zones, those on a border by the share that is inside.
 
@@ -63,7 +66,7 @@ def fractional_tally(
         From 1.
     statistics : collection of str
         What is to be told, of :data:`mlstats.imagery.cell_tally.STATISTICS`.
-    workers : int, default=1
+    workers : int or Scale, default=1
 
     Raises
     ------
@@ -77,19 +80,27 @@ def fractional_tally(
     Baston (2025), exactextract, https://github.com/isciences/exactextract.
     """
     tally = Tally.empty(len(bands), len(zones.ids))
-    # Zones of one worker lie together, so that each block is read by few of them.
-    parts = np.array_split(_southwards(zones), workers)
-    tasks = [
+    # Zones of one part lie together, so that each block is read by few of them.
+    parts = np.array_split(_southwards(zones), _parts(workers))
+    path = str(Path(raster.name).absolute())
+    tasks = (
         _Share(
-            *(raster.name, raster.crs.to_wkt(), tuple(bands)),
+            *(path, raster.crs.to_wkt(), tuple(bands)),
             *(places, zones.shapes[places], frozenset(statistics)),
         )
         for places in parts
         if len(places)
-    ]
+    )
     for places, part in map_blocks(_tally_share, tasks, workers=workers):
         tally.add(places, part)
     return tally
+
+
+def _parts(workers: int | Scale) -> int:
+    """Return how many parts there are; each reads the blocks at its borders again."""
+    if isinstance(workers, int):
+        return max(workers, 1)
+    return workers.workers if workers.address == LOCAL else PARTS
 
 
 def _southwards(zones: Zones) -> Places:

@@ -8,8 +8,9 @@ grid are resampled on the way, what is cloud or nodata becomes NaN and is counte
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,14 @@ class Image:
             ) from None
 
 
+    def placed(self) -> Image:
+        """Return the image with absolute paths, as another process needs them."""
+        cloud = self.cloud
+        if cloud is not None and cloud.path is not None:
+            cloud = replace(cloud, path=Path(cloud.path).absolute())
+        return replace(self, path=Path(self.path).absolute(), cloud=cloud)
+
+
 class Stack:
     """Images read on one grid.
 
@@ -142,7 +151,7 @@ class Stack:
         if not images:
             raise ConfigError("a stack needs an image", where="images")
         self.images = tuple(sorted(images, key=lambda image: image.day or ""))
-        self._files: dict[str, OpenedRaster] = {}
+        self._files: dict[tuple[int, str], OpenedRaster] = {}
         self._bands = [self._found_bands(image) for image in self.images]
         self._check_every_date()
         self.grid = grid or self._only_grid()
@@ -157,8 +166,10 @@ class Stack:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # An opened file does not cross to another process; it is opened there.
-        return {**self.__dict__, "_files": {}}
+        # An opened file does not cross to another process; it is opened there, and
+        # that process may stand in another folder.
+        images = tuple(image.placed() for image in self.images)
+        return {**self.__dict__, "images": images, "_files": {}}
 
     def __enter__(self) -> Stack:
         return self
@@ -250,7 +261,8 @@ class Stack:
         return np.asarray(valid & np.isin(codes, np.array(cloud.clear, np.float32)))
 
     def _file(self, path: str | Path) -> OpenedRaster:
-        key = str(path)
+        # A dataset of GDAL is for one thread; a worker of a cluster may have several.
+        key = threading.get_ident(), str(path)
         if key not in self._files:
             self._files[key] = OpenedRaster.of(path)
         return self._files[key]

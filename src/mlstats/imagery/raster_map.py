@@ -13,13 +13,14 @@ import os
 import pickle
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from mlstats.errors import ConfigError, MethodError, ServiceError
 from mlstats.imagery.block_log import BlockLog
@@ -27,13 +28,16 @@ from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
 from mlstats.imagery.images import Image, Stack
 from mlstats.imagery.windows import Block, Pixels, Window
 from mlstats.io import write_atomic
-from mlstats.scale import map_blocks, progress
+from mlstats.scale import Scale, map_blocks, progress
 
 __all__ = ["Mapped", "map_raster"]
 
 Function = Callable[[Block], Pixels]
 # GDAL's tiles are multiples of this.
 _TILE_STEP = 16
+_CODES = 256
+# Of a record in the log: one of an earlier version of this module is not read.
+_RECORD = "values, counts"
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,14 @@ class Mapped:
         Blocks of the raster.
     computed : int
         Those computed by this run; the others were found finished.
+    counts : ndarray of int, shape (256,)
+        Pixels of every code of the first band; all 0 for another type than uint8.
     """
 
     path: Path
     blocks: int
     computed: int
+    counts: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class _Job:
         self._check(values, (self.bands, wide.height, wide.width))
         rows, columns = window.moved(-wide.row, -wide.column).slices
         kept = np.ascontiguousarray(values[:, rows, columns], self.dtype)
-        return number, zlib.compress(kept.tobytes(), 1)
+        return number, zlib.compress(kept.tobytes() + _counted(kept).tobytes(), 1)
 
     def _check(self, values: Pixels, shape: tuple[int, int, int]) -> None:
         if values.shape != shape:
@@ -126,7 +133,7 @@ def map_raster(
     nodata: float | None = None,
     block: int = 512,
     halo: int = 0,
-    workers: int = 1,
+    workers: int | Scale = 1,
     as_stored: bool = False,
     identity: str | None = None,
     classes: Mapping[int, str] | None = None,
@@ -156,8 +163,10 @@ def map_raster(
         where that is stored in strips, as many whole rows as hold so many pixels.
     halo : int, default=0
         Pixels around a block that the function sees too; not valid outside the grid.
-    workers : int, default=1
-        Processes.
+    workers : int or Scale, default=1
+        Processes of this machine, or a cluster; the file has the same bytes. Workers
+        of a cluster read the images by the path that is given here, in a folder that
+        they share, and write nothing.
     as_stored : bool
         Blocks hold values as they are stored, see :meth:`Stack.read`.
     identity : str, optional
@@ -207,50 +216,68 @@ def map_raster(
     key = _key(job, identity, size, nodata)
     out, blocks = Path(out), list(Window.cover(stack.grid.shape, size))
     folder = out.with_name(f".{out.name}.blocks")
-    computed = 0
+    work = job if workers == 1 else _SentJob(content)
+    counts = np.zeros(_CODES, np.int64)
+    found = 0
 
     def write(hidden: Path) -> None:
-        nonlocal computed
+        nonlocal found
         with _sole_user(folder, out), closing(BlockLog(folder / "log", key)) as log:
-            work = job if workers == 1 else _SentJob(content)
-            computed = _run(work, blocks, log, workers, out.name)
+            found = len(log.numbers)
+            contents = _contents(work, blocks, log, workers, out.name)
             write_cog(
                 folder / "result.tif",
-                _finished(log, blocks, layout),
+                _unpacked_blocks(contents, blocks, layout, counts),
                 grid=stack.grid,
                 layout=layout,
                 size=size,
-                workers=workers,
+                threads=workers if isinstance(workers, int) else workers.workers,
             )
             os.replace(folder / "result.tif", hidden)
 
     with closing(stack):
         write_atomic(out, write)
     shutil.rmtree(folder, ignore_errors=True)
-    return Mapped(out, len(blocks), computed)
+    return Mapped(out, len(blocks), len(blocks) - found, counts)
 
 
-def _run(
+def _contents(
     work: Callable[[tuple[int, Window]], tuple[int, bytes]],
     blocks: Sequence[Window],
     log: BlockLog,
-    workers: int,
+    workers: int | Scale,
     title: str,
-) -> int:
-    """Add the blocks that are missing to the log and return their number."""
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the blocks of the log, then the others as they are done and logged."""
+    found = sorted(log.numbers)
+    yield from ((number, log.read(number)) for number in found)
     tasks = [task for task in enumerate(blocks) if task[0] not in log.numbers]
     done = map_blocks(work, tasks, workers=workers, ordered=False)
-    for number, values in progress(done, len(tasks), title):
-        log.append(number, values)
-    return len(tasks)
+    for number, content in progress(done, len(tasks), title):
+        log.append(number, content)
+        yield number, content
 
 
-def _finished(
-    log: BlockLog, blocks: Sequence[Window], layout: Layout
+def _unpacked_blocks(
+    contents: Iterable[tuple[int, bytes]],
+    blocks: Sequence[Window],
+    layout: Layout,
+    counts: npt.NDArray[np.int64],
 ) -> Iterator[tuple[Window, Pixels]]:
-    for number, window in enumerate(blocks):
-        values = np.frombuffer(zlib.decompress(log.read(number)), layout.dtype)
+    """Yield the values of every block, and add its codes to the counts."""
+    for number, content in contents:
+        window, raw = blocks[number], zlib.decompress(content)
+        size = len(raw) - counts.nbytes
+        counts += np.frombuffer(raw, counts.dtype, offset=size)
+        values = np.frombuffer(memoryview(raw)[:size], layout.dtype)
         yield window, values.reshape(-1, window.height, window.width)
+
+
+def _counted(values: Pixels) -> npt.NDArray[np.int64]:
+    """Return how often each code is in the first band."""
+    if values.dtype != np.uint8:
+        return np.zeros(_CODES, np.int64)
+    return np.bincount(values[0].ravel(), minlength=_CODES)
 
 
 def _check_sizes(block: int, halo: int) -> None:
@@ -289,7 +316,7 @@ def _key(
         identity,
         files,
         job.stack.images,
-        (grid.crs, grid.transform, grid.shape),
+        (grid.crs, grid.transform, grid.shape, _RECORD),
         (job.bands, job.dtype, job.halo, job.as_stored, size, nodata),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -17,6 +17,7 @@ from mlstats.imagery.fractional_cells import fractional_tally
 from mlstats.imagery.grid import Grid, grid_of, open_raster
 from mlstats.imagery.variance_components import Floats
 from mlstats.imagery.zones import INSIDE, PARTLY, Zones, prepared_zones
+from mlstats.scale import Scale
 
 __all__ = ["choose_cells", "zonal_statistics"]
 
@@ -41,7 +42,7 @@ def zonal_statistics(
     classes: Mapping[int, str] | None = None,
     unclassified: Collection[int] = (),
     method: str = "auto",
-    workers: int = 1,
+    workers: int | Scale = 1,
 ) -> pd.DataFrame:
     """Summarise the cells of a raster by zone.
 
@@ -70,8 +71,9 @@ def zonal_statistics(
     method : {"auto", "fractional", "centre"}
         How a cell on a border counts: by the share of it that is inside, or in the
         zone that holds its centre. See :func:`choose_cells` for ``auto``.
-    workers : int, default=1
-        Processes.
+    workers : int or Scale, default=1
+        Processes of this machine, or a cluster whose workers see the raster under the
+        same path. The table is the same.
 
     Returns
     -------
