@@ -10,6 +10,7 @@ import numpy as np
 import rasterio
 
 from mlstats.imagery import Block, map_raster
+from mlstats.scale import Scale
 
 UTM = "EPSG:32615"
 
@@ -53,7 +54,10 @@ def negative(block: Block):
 
 
 if __name__ == "__main__":
-    folder, workers = Path(sys.argv[1]), int(sys.argv[2])
+    # A worker of a cluster imports the function from its module, which this is not.
+    from tests.raster_example import slow_sums
+
+    folder, workers = Path(sys.argv[1]), sys.argv[2]
     done = map_raster(
         slow_sums,
         folder / "in.tif",
@@ -61,6 +65,6 @@ if __name__ == "__main__":
         bands="sum",
         dtype="float32",
         block=16,
-        workers=workers,
+        workers=int(workers) if workers.isdigit() else Scale(workers),
     )
     print(done.computed, done.blocks)

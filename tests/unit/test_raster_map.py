@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -175,17 +174,6 @@ def test_images_are_named_for_a_process_in_another_folder(tmp_path, monkeypatch)
         block = stack.read(Window(0, 0, 150, 130))
     np.testing.assert_array_equal(block.values, VALUES)
     assert stack.images[0].path == tmp_path / "in.tif"
-
-
-def test_threads_read_one_stack(tmp_path):
-    """A worker of a cluster may have several; a file of GDAL is for one."""
-    noise = RNG.integers(0, 255, (2, 1024, 1024)).astype("uint16")
-    how = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
-    stack = Stack([Image(write_raster(tmp_path / "in.tif", noise, **how))])
-    windows = list(Window.cover((1024, 1024), (64, 64))) * 4
-    with stack, ThreadPoolExecutor(8) as pool:
-        for window, block in zip(windows, pool.map(stack.read, windows), strict=True):
-            np.testing.assert_array_equal(block.values, noise[:, *window.slices])
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):

@@ -8,7 +8,6 @@ grid are resampled on the way, what is cloud or nodata becomes NaN and is counte
 from __future__ import annotations
 
 import datetime
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,7 +94,6 @@ class Image:
                 expected="a date such as 2013-09-14",
             ) from None
 
-
     def placed(self) -> Image:
         """Return the image with absolute paths, as another process needs them."""
         cloud = self.cloud
@@ -151,7 +149,7 @@ class Stack:
         if not images:
             raise ConfigError("a stack needs an image", where="images")
         self.images = tuple(sorted(images, key=lambda image: image.day or ""))
-        self._files: dict[tuple[int, str], OpenedRaster] = {}
+        self._files: dict[str, OpenedRaster] = {}
         self._bands = [self._found_bands(image) for image in self.images]
         self._check_every_date()
         self.grid = grid or self._only_grid()
@@ -261,8 +259,7 @@ class Stack:
         return np.asarray(valid & np.isin(codes, np.array(cloud.clear, np.float32)))
 
     def _file(self, path: str | Path) -> OpenedRaster:
-        # A dataset of GDAL is for one thread; a worker of a cluster may have several.
-        key = threading.get_ident(), str(path)
+        key = str(path)
         if key not in self._files:
             self._files[key] = OpenedRaster.of(path)
         return self._files[key]

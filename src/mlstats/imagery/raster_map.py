@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
 from mlstats.imagery.images import Image, Stack
 from mlstats.imagery.windows import Block, Pixels, Window
 from mlstats.io import write_atomic
-from mlstats.scale import Scale, map_blocks, progress
+from mlstats.scale import LOCAL, Scale, map_blocks, progress
 
 __all__ = ["Mapped", "map_raster"]
 
@@ -104,23 +103,6 @@ class _Job:
                 f"values of type {values.dtype} do not fit a raster of {kind}",
                 expected="codes that the raster's type holds, or another dtype",
             )
-
-
-@dataclass(frozen=True)
-class _SentJob:
-    """A job on its way to workers, unpacked there once instead of for every block."""
-
-    content: bytes
-
-    def __call__(self, task: tuple[int, Window]) -> tuple[int, bytes]:
-        return _unpacked(self.content)(task)
-
-
-@lru_cache(maxsize=1)
-def _unpacked(content: bytes) -> _Job:
-    job = pickle.loads(content)
-    assert isinstance(job, _Job)
-    return job
 
 
 def map_raster(
@@ -211,12 +193,10 @@ def map_raster(
     )
     _check_sizes(block, halo)
     job = _Job(function, stack, len(layout.bands), dtype, halo, as_stored)
-    content = _pickled(job)
     size = _block_size(stack, block)
     key = _key(job, identity, size, nodata)
     out, blocks = Path(out), list(Window.cover(stack.grid.shape, size))
     folder = out.with_name(f".{out.name}.blocks")
-    work = job if workers == 1 else _SentJob(content)
     counts = np.zeros(_CODES, np.int64)
     found = 0
 
@@ -224,14 +204,14 @@ def map_raster(
         nonlocal found
         with _sole_user(folder, out), closing(BlockLog(folder / "log", key)) as log:
             found = len(log.numbers)
-            contents = _contents(work, blocks, log, workers, out.name)
+            contents = _contents(job, blocks, log, workers, out.name)
             write_cog(
                 folder / "result.tif",
                 _unpacked_blocks(contents, blocks, layout, counts),
                 grid=stack.grid,
                 layout=layout,
                 size=size,
-                threads=workers if isinstance(workers, int) else workers.workers,
+                threads=_threads(workers),
             )
             os.replace(folder / "result.tif", hidden)
 
@@ -242,7 +222,7 @@ def map_raster(
 
 
 def _contents(
-    work: Callable[[tuple[int, Window]], tuple[int, bytes]],
+    job: _Job,
     blocks: Sequence[Window],
     log: BlockLog,
     workers: int | Scale,
@@ -252,7 +232,7 @@ def _contents(
     found = sorted(log.numbers)
     yield from ((number, log.read(number)) for number in found)
     tasks = [task for task in enumerate(blocks) if task[0] not in log.numbers]
-    done = map_blocks(work, tasks, workers=workers, ordered=False)
+    done = map_blocks(job, tasks, workers=workers, ordered=False)
     for number, content in progress(done, len(tasks), title):
         log.append(number, content)
         yield number, content
@@ -280,6 +260,14 @@ def _counted(values: Pixels) -> npt.NDArray[np.int64]:
     return np.bincount(values[0].ravel(), minlength=_CODES)
 
 
+def _threads(workers: int | Scale) -> int:
+    """Return by how many threads this process packs tiles."""
+    if isinstance(workers, int):
+        return workers
+    # The client of a cluster has nothing else to do.
+    return workers.workers if workers.address == LOCAL else os.cpu_count() or 1
+
+
 def _check_sizes(block: int, halo: int) -> None:
     if block < _TILE_STEP or halo < 0:
         raise ConfigError(
@@ -288,9 +276,9 @@ def _check_sizes(block: int, halo: int) -> None:
         )
 
 
-def _pickled(job: _Job) -> bytes:
+def _digest(function: Function) -> str:
     try:
-        return pickle.dumps(job)
+        return hashlib.sha256(pickle.dumps(function)).hexdigest()
     except Exception as error:
         raise ConfigError(
             f"the function cannot be sent to a worker: {type(error).__name__}",
@@ -309,7 +297,7 @@ def _key(
             source = inspect.getsource(of)
         except (OSError, TypeError):
             source = ""
-        identity = source + hashlib.sha256(pickle.dumps(job.function)).hexdigest()
+        identity = source + _digest(job.function)
     files = [(str(path), *_state(path)) for path in job.stack.paths]
     grid = job.stack.grid
     parts = (
