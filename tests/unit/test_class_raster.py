@@ -1,6 +1,9 @@
 """The raster of classes holds what scikit-learn says, and every pixel once."""
 
 import json
+import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,7 +13,7 @@ from affine import Affine
 from sklearn.ensemble import RandomForestClassifier
 
 from mlstats.errors import ConfigError
-from mlstats.imagery.class_raster import classify_raster
+from mlstats.imagery.class_raster import _Classify, classify_raster
 from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.images import Image, Stack
 from mlstats.imagery.maximum_likelihood import MaximumLikelihood
@@ -21,6 +24,7 @@ from mlstats.imagery.uncertainty import (
     normalised_entropy,
 )
 from mlstats.imagery.windows import Window
+from tests.conftest import REPOSITORY
 
 SHAPE = (70, 130)
 CLASSES = np.array(["crop", "forest", "water"])
@@ -109,14 +113,19 @@ def test_classes_probabilities_and_uncertainty(scene, tmp_path, workers):
     )
 
 
-def test_map_and_counts_do_not_depend_on_blocks_and_workers(scene, tmp_path):
+@pytest.mark.parametrize("texture", [False, True])
+def test_map_and_counts_do_not_depend_on_blocks_and_workers(scene, tmp_path, texture):
     path, values, hole, truth = scene
+    features = None
+    if texture:  # of two features, as the forest was fitted on
+        wanted = [{"band": "red", "window": 5, "statistics": ["mean"]}]
+        features = FeatureSet(bands=["red"], texture=wanted)
     pixels = PixelClassifier(fitted(values, hole, truth))
     out, maps = tmp_path / "classes.tif", set()
     every = []
-    for block, workers in ((16, 1), (64, 1), (512, 1), (32, 2)):
+    for block, workers in ((32, 1), (512, 1), (64, 2)):
         counts = classify_raster(
-            *(Stack([Image(path)]), None, pixels, out),
+            *(Stack([Image(path)]), features, pixels, out),
             probabilities=True,
             uncertainty="entropy",
             workers=workers,
@@ -127,6 +136,29 @@ def test_map_and_counts_do_not_depend_on_blocks_and_workers(scene, tmp_path):
     assert len(maps) == 1
     for counts in every:
         pd.testing.assert_frame_equal(counts, every[0], check_exact=True)
+
+
+def test_a_worker_starts_without_pandas_and_scikit_learn(scene, tmp_path):
+    """They take a worker longer to load than a million pixels take to classify."""
+    path, values, hole, truth = scene
+    pixels = PixelClassifier(fitted(values, hole, truth))
+    job = (Stack([Image(path)]), _Classify(pixels, None, False, None))
+    (tmp_path / "job").write_bytes(pickle.dumps(job))
+    code = (
+        "import pickle, sys\n"
+        "stack, classify = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "from mlstats.imagery import Window, raster_map\n"
+        "classify(stack.read(Window(0, 0, 32, 32), as_stored=True))\n"
+        "print([name for name in ('pandas', 'sklearn') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "job")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("measure", sorted(MEASURES))

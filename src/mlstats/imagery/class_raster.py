@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from mlstats.errors import ConfigError
 from mlstats.imagery.features import FeatureSet
@@ -17,6 +16,9 @@ from mlstats.imagery.pixel_classifier import PIXEL_TYPES, PixelClassifier
 from mlstats.imagery.raster_map import map_raster
 from mlstats.imagery.windows import Block, Pixels, Window
 from mlstats.scale import Scale
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["classify_raster"]
 
@@ -117,6 +119,8 @@ def classify_raster(
     a pixel has no class; the tags ``classes``, ``unclassified``, ``share_scale`` and
     ``share_missing`` tell so.
     """
+    import pandas as pd  # here, for the sake of workers that do not need it
+
     _check(stack, features, classifier, uncertainty)
     names = [str(name) for name in classifier.classes_.tolist()]
     bands = ["class"]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 
 from mlstats.errors import ConfigError, ContractError, MethodError
 from mlstats.imagery.fitted_trees import FittedTrees, fitted_trees
@@ -291,7 +290,11 @@ class _Chunks:
     def _table(self, values: np.ndarray) -> Any:
         table = np.ascontiguousarray(values.T, np.float32)
         names = getattr(self.packed(), "feature_names_in_", None)
-        return table if names is None else pd.DataFrame(table, columns=names)
+        if names is None:
+            return table
+        import pandas as pd  # here, for the sake of workers that do not need it
+
+        return pd.DataFrame(table, columns=names)
 
 
 class _Trees:

@@ -26,7 +26,6 @@ from mlstats.imagery.block_log import BlockLog
 from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
 from mlstats.imagery.images import Image, Stack
 from mlstats.imagery.windows import Block, Pixels, Window
-from mlstats.io import write_atomic
 from mlstats.scale import LOCAL, Scale, map_blocks, progress
 
 __all__ = ["Mapped", "map_raster"]
@@ -185,6 +184,8 @@ def map_raster(
     same files (path, size and time of change), parameters and function; otherwise the
     finished blocks are thrown away.
     """
+    from mlstats.writing import write_atomic  # here: a worker needs no pandas
+
     stack = source if isinstance(source, Stack) else Stack([Image(source)])
     if isinstance(bands, str):
         bands = [bands]
