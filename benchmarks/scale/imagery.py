@@ -19,9 +19,12 @@ Resident memory counts shared libraries once for each process.
 
 - seam: the classifier called on blocks in memory, and by ``map_blocks`` with one
   worker, taking turns; a million pixels. Beside it the whole way from file to file.
-- workers: one and two take turns on a raster of `pair` x `pair`; with them is told
-  whether the maps have the same bytes and the tables are equal. With an `address` the
-  cluster takes turns with one worker, too.
+- workers: one and two take turns on a raster of `pair` x `pair`. Where other work shares
+  the cores wall seconds say little, so the ratio is told of the CPU seconds of the main
+  process and one worker, too, which do not wait. Told is whether the maps have the same
+  bytes and the tables are equal. With an `address` the cluster takes turns as well.
+
+A size or pair of 0 leaves that part out.
 """
 
 from __future__ import annotations
@@ -141,9 +144,10 @@ def fitted() -> Any:
 # -- what is measured ----------------------------------------------------------------
 
 
-def cpu() -> float:
-    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(used.ru_utime + used.ru_stime for used in both)
+def cpu(children: bool = False) -> float:
+    who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
 
 
 class Memory:
@@ -193,12 +197,12 @@ def large(path: Path, side: int, workers: Any) -> dict[str, dict[str, float]]:
     """Return the figures of each step; runs in a process of its own."""
     out, found = path.with_name("classes.tif"), {}
     for name, step in steps(path, out, side, workers).items():
-        begin, start = cpu(), time.perf_counter()
+        begin, start = cpu() + cpu(children=True), time.perf_counter()
         with Memory() as memory:
             step()
         found[name] = {
             "wall": time.perf_counter() - start,
-            "cpu": cpu() - begin,
+            "cpu": cpu() + cpu(children=True) - begin,
             "all": sum(memory.most.values()),
             "one": max(memory.most.values()),
         }
@@ -243,23 +247,36 @@ def _seconds(way: Callable[[], Any]) -> float:
     return time.process_time() - start
 
 
+Turns = list[list[dict[str, tuple[float, float]]]]
+
+
 def turns_of(
     path: Path, side: int, scales: list[Any], turns: int
-) -> tuple[list[list[float]], bool]:
-    """Return wall seconds of all three steps, and whether all results are the same."""
-    out, seconds, results = path.with_name("classes.tif"), [], set()
+) -> tuple[Turns, bool]:
+    """Return seconds by turn, scale and step, and whether all results are the same.
+
+    Seconds are wall, and CPU of the longest way: of this process and of one worker.
+    """
+    out, found, results = path.with_name("classes.tif"), [], set()
     every = [steps(path, out, side, workers) for workers in scales]
     for _ in range(turns):
         row = []
-        for each in every:
-            start = time.perf_counter()
-            tables = [step() for step in each.values()]
-            row.append(time.perf_counter() - start)
+        for scale, each in zip(scales, every, strict=True):
+            taken, tables = {}, []
+            for name, step in each.items():
+                own, others, start = cpu(), cpu(children=True), time.perf_counter()
+                tables.append(step())
+                wall = time.perf_counter() - start
+                shared = (cpu(children=True) - others) / getattr(
+                    scale, "workers", scale
+                )
+                taken[name] = (wall, cpu() - own + shared)
             told = "".join(table.to_json(double_precision=15) for table in tables)
             results.add(hashlib.sha256(out.read_bytes() + told.encode()).hexdigest())
             out.unlink()
-        seconds.append(row)
-    return seconds, len(results) == 1
+            row.append(taken)
+        found.append(row)
+    return found, len(results) == 1
 
 
 def alone(function: Callable, *arguments: Any) -> Any:
@@ -313,14 +330,18 @@ def seam_sentences(seconds: list[list[float]]) -> list[str]:
     return told
 
 
-def turn_sentences(
-    seconds: list[list[float]], same: bool, scales: list[Any], side: int
-) -> list[str]:
-    told = [f"{side:,} x {side:,}, all three steps, wall seconds in turns of {scales}"]
-    told.append("  " + "; ".join("/".join(f"{s:.1f}" for s in row) for row in seconds))
+def turn_sentences(turns: Turns, same: bool, scales: list[Any], side: int) -> list[str]:
+    told = [f"{side:,} x {side:,}, {len(turns)} turns of {scales}, median ratios"]
+    kinds = {0: "wall", 1: "CPU of the longest way"}
     for place, scale in enumerate(scales[1:], 1):
-        ratio = statistics.median(row[0] / row[place] for row in seconds)
-        told.append(f"  {scale} beside {scales[0]}: median ratio {ratio:.2f}")
+        for name in turns[0][0]:
+            for kind, what in kinds.items():
+                if kind == 1 and not isinstance(scale, int):
+                    continue  # what a cluster spends is not seen here
+                pairs = [(row[0][name][kind], row[place][name][kind]) for row in turns]
+                ratio = statistics.median(one / other for one, other in pairs)
+                each = "; ".join(f"{one:.1f}/{other:.1f}" for one, other in pairs)
+                told.append(f"  {scale}, {name}, {what}: {ratio:.2f} ({each})")
     told.append(f"  same bytes and equal tables: {'yes' if same else 'NO'}")
     return told
 
@@ -363,6 +384,21 @@ def options_of() -> argparse.Namespace:
     return options
 
 
+def show_large(
+    options: argparse.Namespace, folder: Path, output: Path, console: Console
+) -> None:
+    found = {}
+    for side in (options.size // 4, options.size // 2, options.size):
+        path = raster_of(folder, side)
+        found[side] = alone(large, path, side, options.workers[-1])
+    title = f"4 bands of uint16, {options.workers[-1]} workers"
+    console.print(table_of(found, title))
+    for line in sentences(found):
+        console.print(line)
+    plot(found, output / "imagery.png")
+    console.print(f"plot: {output / 'imagery.png'}", soft_wrap=True)
+
+
 def main() -> None:
     options, console = options_of(), Console(width=120)
     output = options.output or Path(tempfile.mkdtemp(prefix="mlstats-benchmark-"))
@@ -376,16 +412,8 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         for line in seam_sentences(alone(seam, options.turns, folder)):
             console.print(line)
-        found = {}
-        for side in (options.size // 4, options.size // 2, options.size):
-            path = raster_of(folder, side)
-            found[side] = alone(large, path, side, options.workers[-1])
-        title = f"4 bands of uint16, {options.workers[-1]} workers"
-        console.print(table_of(found, title))
-        for line in sentences(found):
-            console.print(line)
-        plot(found, output / "imagery.png")
-        console.print(f"plot: {output / 'imagery.png'}", soft_wrap=True)
+        if options.size:
+            show_large(options, folder, output, console)
         if options.pair:
             path = raster_of(folder, options.pair)
             given = (path, options.pair, scales, options.turns)

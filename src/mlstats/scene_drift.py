@@ -29,6 +29,7 @@ AHEAD: Final = "of bands and applicability, before anything was predicted"
 NOT_MEASURED: Final = "not measured"
 _MOST_BLOCKS: Final = 400
 _PER_BLOCK: Final = 64
+_STRIP: Final = 1 << 18  # pixels
 _LEAST_SIDE: Final = 8  # pixels, half of which are the gap to the next core
 _ELSEWHERE: Final = (
     "The images that were learnt from lie elsewhere: the dates could not be compared."
@@ -108,10 +109,8 @@ def compare_dates(pilot: Pilot, data: ImageryData) -> DatesApart:
     side = _side(pilot, scene)
     before, after, blocks = [], [], []
     for number, window in enumerate(_cores(scene.target.grid.shape, side)):
-        pair = [_features(stack, scene, window) for stack in (earlier, scene.target)]
-        step = max(1, pair[0].shape[1] // _PER_BLOCK)
-        before.append(pair[0][:, ::step].T)
-        after.append(pair[1][:, ::step].T)
+        before.append(_sampled(earlier, scene, window))
+        after.append(_sampled(scene.target, scene, window))
         blocks.append(np.full(len(before[-1]), number))
     sides = np.concatenate(before), np.concatenate(after)
     where = np.concatenate(blocks)
@@ -187,12 +186,26 @@ def _cores(shape: tuple[int, int], side: int) -> list[Window]:
     return found[:: max(1, -(-len(found) // _MOST_BLOCKS))]
 
 
-def _features(stack: Stack, scene: SceneData, window: Window) -> np.ndarray:
-    """Return features of the pixels of a window, NaN where not clear: (features, n)."""
-    halo = scene.features.halo
-    values, _ = scene.features.compute(stack.read(window.grown(halo)))
-    kept = values[:, halo : halo + window.height, halo : halo + window.width]
-    return np.asarray(kept, dtype=float).reshape(len(values), -1)
+def _sampled(stack: Stack, scene: SceneData, window: Window) -> np.ndarray:
+    """Return features of every so many pixels of a window, NaN where not clear.
+
+    It is read in strips, since a window may be a hundredth of a country.
+
+    Returns
+    -------
+    numpy.ndarray of shape (pixels, features)
+    """
+    halo, found = scene.features.halo, []
+    step = max(1, window.height * window.width // _PER_BLOCK)
+    size = max(1, _STRIP // window.width), window.width
+    for strip in Window.cover((window.height, window.width), size):
+        wide = strip.moved(window.row, window.column).grown(halo)
+        values, _ = scene.features.compute(stack.read(wide))
+        kept = values[:, halo : halo + strip.height, halo : halo + strip.width]
+        first = -strip.row * strip.width % step
+        # A copy: a view would hold the whole strip until the dates are compared.
+        found.append(kept.reshape(len(values), -1)[:, first::step].T.astype(float))
+    return np.concatenate(found)
 
 
 def _area(data: ImageryData) -> Applicability | None:

@@ -12,15 +12,21 @@ import pytest
 import shapely
 from sklearn.ensemble import RandomForestClassifier
 
+from mlstats import imagery_task, scale_dask
 from mlstats.errors import SourceError
 from mlstats.imagery import Image, Stack, map_raster, zonal_statistics
 from mlstats.imagery.class_raster import classify_raster
 from mlstats.imagery.features import FeatureSet
 from mlstats.imagery.pixel_classifier import PixelClassifier
+from mlstats.imagery_methods import load, ready
 from mlstats.scale import Scale
+from mlstats.scene_methods import map_classifier
+from mlstats.scene_scoring import applicability
+from mlstats.settings import load_settings
 from tests.conftest import REPOSITORY
 from tests.dask_cluster import dask_cluster
 from tests.raster_example import slow_sums, write_raster
+from tests.scene_example import make_landscape, scene_pilot
 
 pytestmark = pytest.mark.xdist_group("dask")
 
@@ -91,6 +97,35 @@ def test_zonal_tables_are_equal(scene, cluster, method):
             )
             for workers in (1, Scale(cluster.address))
         )
+        pd.testing.assert_frame_equal(here, there, check_exact=True)
+
+
+def test_a_pilot_makes_the_same_maps(tmp_path, cluster, monkeypatch):
+    """Of its methods and of the area of applicability, by settings alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(imagery_task, "_SMALL", 0)
+    make_landscape()
+    pilot, found, sent = scene_pilot(), [], []
+    map_on_dask = scale_dask.map_on_dask
+    monkeypatch.setattr(
+        *(scale_dask, "map_on_dask"),
+        lambda *given, **more: sent.append(given) or map_on_dask(*given, **more),
+    )
+    for address in ("local", cluster.address):
+        monkeypatch.setenv("MLSTATS_SCALE", address)
+        folder = tmp_path / address[:5]
+        folder.mkdir()
+        data, _ = load(pilot, load_settings())
+        ready(pilot, data)
+        runs = [map_classifier(pilot, name, data, folder) for name in pilot.methods]
+        rows, table = applicability(pilot, data, runs, folder)
+        maps = {path.name: path.read_bytes() for path in folder.glob("*.tif")}
+        found.append((maps, rows, table, [run.tables["class_areas"] for run in runs]))
+        assert len(sent) == (0 if address == "local" else len(maps))
+    assert len(found[0][0]) == len(pilot.methods) + 1
+    assert found[0][:2] == found[1][:2]
+    pd.testing.assert_frame_equal(found[0][2], found[1][2], check_exact=True)
+    for here, there in zip(found[0][3], found[1][3], strict=True):
         pd.testing.assert_frame_equal(here, there, check_exact=True)
 
 

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import pytest
 import rasterio
 
@@ -199,6 +200,39 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     with log.open("rb+") as file:
         file.truncate(log.stat().st_size - 3)
     last = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True)
+    computed, blocks = map(int, last.stdout.split())
+    assert 0 < computed < blocks
+    assert (tmp_path / "out.tif").read_bytes() == undisturbed.read_bytes()
+
+
+def test_a_killed_worker_ends_the_run_and_the_next_goes_on(tmp_path):
+    source = write_raster(
+        tmp_path / "in.tif", VALUES, tiled=True, blockxsize=16, blockysize=16
+    )
+    undisturbed = tmp_path / "undisturbed.tif"
+    map_raster(slow_sums, source, undisturbed, bands="sum", dtype="float32", block=16)
+    command = [sys.executable, "-m", "tests.raster_example", str(tmp_path)]
+    log = tmp_path / ".out.tif.blocks" / "log"
+    with subprocess.Popen(
+        [*command, "2"], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not log.exists() or log.stat().st_size < 2_000:
+            assert process.poll() is None
+            time.sleep(0.005)
+        workers = [
+            child
+            for child in psutil.Process(process.pid).children()
+            if "spawn_main" in " ".join(child.cmdline())
+        ]
+        assert len(workers) == 2
+        workers[0].kill()
+        told = process.communicate()[1]
+    assert process.returncode == 1
+    assert "mlstats.errors.MethodError: A worker process ended" in told
+    assert not (tmp_path / "out.tif").exists()
+    last = subprocess.run(
+        [*command, "1"], cwd=REPOSITORY, capture_output=True, check=True
+    )
     computed, blocks = map(int, last.stdout.split())
     assert 0 < computed < blocks
     assert (tmp_path / "out.tif").read_bytes() == undisturbed.read_bytes()

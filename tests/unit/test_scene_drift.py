@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from mlstats import scene_drift
 from mlstats.imagery_methods import load, run_method
 from mlstats.imagery_task import ImageryData
 from mlstats.scene_drift import DatesApart, class_changes, compare_dates, shown
@@ -68,6 +69,26 @@ def test_fresh_noise_is_no_drift(land: Landscape, seed: int):
     _, apart = compared(pilot_of())
     assert not (apart.table["state"] == "drift").any()
     assert apart.sentence == "The later date shows no drift beyond the floors."
+
+
+@pytest.mark.parametrize("halo", [False, True])
+def test_pixels_are_the_same_read_in_strips(
+    land: Landscape, monkeypatch: pytest.MonkeyPatch, halo: bool
+):
+    """However large the scene, what is held at a time is a strip and the sample."""
+    bands("one", image(1, land.classes, 1))
+    bands("two", image(2, land.classes, 1))
+    texture = [{"band": "red", "window": 3, "statistics": ["mean"]}]
+    more = {"features": {"texture": texture}} if halo else {}
+    monkeypatch.setattr(scene_drift, "_PER_BLOCK", 7)
+    _, whole = compared(pilot_of(**more))
+    monkeypatch.setattr(scene_drift, "_STRIP", 30)
+    _, strips = compared(pilot_of(**more))
+    for one, other in ((whole.before, strips.before), (whole.after, strips.after)):
+        assert one is not None
+        np.testing.assert_array_equal(one, other)
+        assert np.isfinite(one).any()
+    np.testing.assert_array_equal(whole.blocks, strips.blocks)
 
 
 def test_a_brighter_band_is_found_and_the_other_is_not(land: Landscape):

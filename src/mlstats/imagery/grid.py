@@ -328,6 +328,7 @@ def open_raster(path: str | Path) -> Any:
             where=str(path),
             expected="a local file",
             nearest=nearest(path.name, [entry.name for entry in beside]),
+            hint="every worker of a cluster needs it under this path",
         )
     try:
         return rasterio.open(path)

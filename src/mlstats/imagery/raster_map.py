@@ -38,7 +38,7 @@ _CODES = 256
 _RECORD = "values, counts"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mapped:
     """What :func:`map_raster` did.
 
