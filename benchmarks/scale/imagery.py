@@ -19,10 +19,11 @@ Resident memory counts shared libraries once for each process.
 
 - seam: the classifier called on blocks in memory, and by ``map_blocks`` with one
   worker, taking turns; a million pixels. Beside it the whole way from file to file.
-- workers: one and two take turns on a raster of `pair` x `pair`. Where other work shares
-  the cores wall seconds say little, so the ratio is told of the CPU seconds of the main
-  process and one worker, too, which do not wait. Told is whether the maps have the same
-  bytes and the tables are equal. With an `address` the cluster takes turns as well.
+- workers: one and two take turns on a raster of `pair` x `pair`. Where other work
+  shares the cores wall seconds say little, so the ratio is told of the CPU seconds of
+  the main process and one worker, too, which do not wait. Told is whether the maps
+  have the same bytes and the tables are equal. With an `address` the cluster takes
+  turns as well.
 
 A size or pair of 0 leaves that part out.
 """
