@@ -20,10 +20,10 @@ Resident memory counts shared libraries once for each process.
 - seam: the classifier called on blocks in memory, and by ``map_blocks`` with one
   worker, taking turns; a million pixels. Beside it the whole way from file to file.
 - workers: one and two take turns on a raster of `pair` x `pair`. Where other work
-  shares the cores wall seconds say little, so the ratio is told of the CPU seconds of
-  the main process and one worker, too, which do not wait. Told is whether the maps
-  have the same bytes and the tables are equal. With an `address` the cluster takes
-  turns as well.
+  shares the cores wall seconds say little, so the CPU seconds of all processes are
+  told, too: half of those of two workers is the least that two cores could take. Told
+  is whether the maps have the same bytes and the tables are equal. With an `address`
+  the cluster takes turns as well.
 
 A size or pair of 0 leaves that part out.
 """
@@ -145,10 +145,9 @@ def fitted() -> Any:
 # -- what is measured ----------------------------------------------------------------
 
 
-def cpu(children: bool = False) -> float:
-    who = resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF
-    used = resource.getrusage(who)
-    return used.ru_utime + used.ru_stime
+def cpu() -> float:
+    both = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in both)
 
 
 class Memory:
@@ -198,12 +197,12 @@ def large(path: Path, side: int, workers: Any) -> dict[str, dict[str, float]]:
     """Return the figures of each step; runs in a process of its own."""
     out, found = path.with_name("classes.tif"), {}
     for name, step in steps(path, out, side, workers).items():
-        begin, start = cpu() + cpu(children=True), time.perf_counter()
+        begin, start = cpu(), time.perf_counter()
         with Memory() as memory:
             step()
         found[name] = {
             "wall": time.perf_counter() - start,
-            "cpu": cpu() + cpu(children=True) - begin,
+            "cpu": cpu() - begin,
             "all": sum(memory.most.values()),
             "one": max(memory.most.values()),
         }
@@ -256,22 +255,18 @@ def turns_of(
 ) -> tuple[Turns, bool]:
     """Return seconds by turn, scale and step, and whether all results are the same.
 
-    Seconds are wall, and CPU of the longest way: of this process and of one worker.
+    Seconds are wall, and CPU of this process and its workers.
     """
     out, found, results = path.with_name("classes.tif"), [], set()
     every = [steps(path, out, side, workers) for workers in scales]
     for _ in range(turns):
         row = []
-        for scale, each in zip(scales, every, strict=True):
+        for each in every:
             taken, tables = {}, []
             for name, step in each.items():
-                own, others, start = cpu(), cpu(children=True), time.perf_counter()
+                begin, start = cpu(), time.perf_counter()
                 tables.append(step())
-                wall = time.perf_counter() - start
-                shared = (cpu(children=True) - others) / getattr(
-                    scale, "workers", scale
-                )
-                taken[name] = (wall, cpu() - own + shared)
+                taken[name] = (time.perf_counter() - start, cpu() - begin)
             told = "".join(table.to_json(double_precision=15) for table in tables)
             results.add(hashlib.sha256(out.read_bytes() + told.encode()).hexdigest())
             out.unlink()
@@ -333,7 +328,7 @@ def seam_sentences(seconds: list[list[float]]) -> list[str]:
 
 def turn_sentences(turns: Turns, same: bool, scales: list[Any], side: int) -> list[str]:
     told = [f"{side:,} x {side:,}, {len(turns)} turns of {scales}, median ratios"]
-    kinds = {0: "wall", 1: "CPU of the longest way"}
+    kinds = {0: "wall", 1: "CPU of all processes"}
     for place, scale in enumerate(scales[1:], 1):
         for name in turns[0][0]:
             for kind, what in kinds.items():

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _SMALL: Final = 4_000_000
+_FEW_TO_SUM: Final = 150_000_000  # 3 seconds, by benchmarks/scale/imagery.py
 # The columns of the Evaluation's estimates, and what a reader needs beside them.
 ESTIMATE_COLUMNS: Final = (
     "method", "variable", "domain", "estimate", "standard_error", "df", "n",
@@ -173,17 +174,19 @@ def count_bias(counted: Estimate, estimate: Estimate, name: str) -> Estimate:
     )
 
 
-def map_workers(pixels: int, *, shared: bool = True) -> int | Scale:
+def map_workers(pixels: int, *, sums: bool = False, shared: bool = True) -> int | Scale:
     """Return where the blocks of a raster are worked on, by the settings.
 
     Parameters
     ----------
     pixels : int
         Of the raster; a small one is done before workers would have started.
+    sums : bool
+        Whether no more is done than to sum them by zone.
     shared : bool
         Whether other machines see its file; else it stays on this one.
     """
-    if pixels <= _SMALL:
+    if pixels <= (_FEW_TO_SUM if sums else _SMALL):
         return 1
     scale = Scale.of(load_settings())
     return scale if shared else Scale(LOCAL, scale.workers)

@@ -152,7 +152,7 @@ def _sums(
             id=shapes.columns[0],
             statistics=("sum", "count"),
             # Other machines do not see a temporary folder.
-            workers=map_workers(pixels, shared=used == path),
+            workers=map_workers(pixels, sums=True, shared=used == path),
         )
     empty, partly = (
         int((found["count"] == 0).sum()),

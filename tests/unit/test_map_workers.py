@@ -22,5 +22,10 @@ def test_a_small_raster_is_done_here():
     assert map_workers(LARGE - 1) == 1
 
 
+def test_sums_by_zone_are_quick():
+    assert map_workers(LARGE, sums=True) == 1
+    assert map_workers(150_000_001, sums=True) == Scale("tcp://127.0.0.1:8786", 3)
+
+
 def test_a_file_that_others_do_not_see_stays_on_this_machine():
     assert map_workers(LARGE, shared=False) == Scale("local", 3)
