@@ -207,7 +207,8 @@ def process_file(
         Of the donors, of ties and of the imputer.
     workers : int or Scale, default=1
         Processes, or where the blocks are worked on; `imputer`, `mask` and
-        `structural` must be picklable for more than one.
+        `structural` must be picklable for more than one. The workers of a cluster
+        must reach the source, of delimited text the folder of `target`.
 
     Returns
     -------
@@ -243,7 +244,8 @@ def process_file(
     how = (unit, block_rows, pool_rows, tuple(by), class_rows, numbers)
     text = (separator, decimal, encoding)
     states = [state_of(path) for path in files]
-    folder = target.with_name(f".{target.name}.blocks")
+    beside = target.absolute()
+    folder = beside.with_name(f".{beside.name}.blocks")
     with ExitStack() as stack:
         stack.enter_context(sole_user(folder, target))
         store = BlockStore(folder, identity(__version__, states, how, text, asked))
