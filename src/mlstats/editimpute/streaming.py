@@ -153,7 +153,7 @@ def process_file(
     imputer: Any,
     *,
     unit: str | None = None,
-    block_rows: int = 50_000,
+    block_rows: int = 100_000,
     pool_rows: int = 20_000,
     by: Sequence[str] = (),
     class_rows: int = 200,
@@ -187,7 +187,7 @@ def process_file(
         Column with the label of a record, unlike all others; its row if left out. The
         label is what a record draws by: with it the order of the records matters no
         more than the blocks do.
-    block_rows : int, default=50000
+    block_rows : int, default=100000
         Records that a worker has in memory at once.
     pool_rows : int, default=20000
         Donors, drawn from the records of the whole file that pass and lack nothing.
