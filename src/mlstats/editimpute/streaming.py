@@ -153,7 +153,7 @@ def process_file(
     imputer: Any,
     *,
     unit: str | None = None,
-    block_rows: int = 50_000,
+    block_rows: int = 100_000,
     pool_rows: int = 20_000,
     by: Sequence[str] = (),
     class_rows: int = 200,
@@ -187,7 +187,7 @@ def process_file(
         Column with the label of a record, unlike all others; its row if left out. The
         label is what a record draws by: with it the order of the records matters no
         more than the blocks do.
-    block_rows : int, default=50000
+    block_rows : int, default=100000
         Records that a worker has in memory at once.
     pool_rows : int, default=20000
         Donors, drawn from the records of the whole file that pass and lack nothing.
@@ -207,7 +207,8 @@ def process_file(
         Of the donors, of ties and of the imputer.
     workers : int or Scale, default=1
         Processes, or where the blocks are worked on; `imputer`, `mask` and
-        `structural` must be picklable for more than one.
+        `structural` must be picklable for more than one. The workers of a cluster
+        must reach the source, of delimited text the folder of `target`.
 
     Returns
     -------
@@ -243,7 +244,8 @@ def process_file(
     how = (unit, block_rows, pool_rows, tuple(by), class_rows, numbers)
     text = (separator, decimal, encoding)
     states = [state_of(path) for path in files]
-    folder = target.with_name(f".{target.name}.blocks")
+    beside = target.absolute()
+    folder = beside.with_name(f".{beside.name}.blocks")
     with ExitStack() as stack:
         stack.enter_context(sole_user(folder, target))
         store = BlockStore(folder, identity(__version__, states, how, text, asked))

@@ -90,12 +90,18 @@ def _text_cells(found: Processed, start: int) -> Any:
 
     cells = found.cells
     place = found.values.index.get_indexer(pd.Index(cells["unit"])) + start
-    texts = (
-        pa.array([_text(v) for v in cells[name].tolist()], pa.string())
-        for name in PROVENANCE_COLUMNS
-    )
+    texts = (_texts(cells[name]) for name in PROVENANCE_COLUMNS)
     columns = [pa.array(place.astype(np.int64)), *texts]
     return pa.Table.from_arrays(columns, names=["row", *PROVENANCE_COLUMNS])
+
+
+def _texts(column: pd.Series) -> Any:
+    import pyarrow as pa
+
+    values = column.to_numpy(dtype=object)
+    if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
+        return pa.array(values, pa.string(), from_pandas=True)
+    return pa.array([_text(value) for value in values.tolist()], pa.string())
 
 
 def _text(value: Any) -> str | None:
