@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import util
 from typing import Any, Final
@@ -13,9 +14,10 @@ from mlstats.cluster_errors import out_of_reach
 from mlstats.errors import ConfigError
 from mlstats.scale_worker import differences, versions
 
-__all__ = ["CONNECT", "Workers", "connected", "look_at", "require_dask"]
+__all__ = ["CONNECT", "Workers", "bounded", "connected", "look_at", "require_dask"]
 
 CONNECT: Final = 30.0  # seconds in which a scheduler has to answer
+_CLOSE: Final = 5.0
 
 
 def require_dask() -> None:
@@ -70,17 +72,38 @@ def look_at(address: str) -> Workers:
 async def _seen(address: str) -> Workers:
     client = await connected(address)
     try:
-        found = (await client.scheduler.identity(n_workers=-1))["workers"].values()
+        asked = client.scheduler.identity(n_workers=-1)
+        found = (await bounded(asked, CONNECT))["workers"].values()
         asked = client.run(versions, on_error="return")
-        told = (await asyncio.wait_for(asked, CONNECT)).values()
+        told = (await bounded(asked, CONNECT)).values()
     except Exception as error:
         raise out_of_reach(address, error, CONNECT) from None
     finally:
-        await client.close()
+        with suppress(TimeoutError):
+            await bounded(client.close(), _CLOSE)
     have = [each if isinstance(each, dict) else {} for each in told]
     wrong = {text for each in have for text in differences(versions(), each)}
     threads = max((worker["nthreads"] for worker in found), default=0)
     return Workers(len(found), threads, tuple(sorted(wrong)))
+
+
+async def bounded(step: Awaitable[Any], seconds: float) -> Any:
+    """Return what a step of Dask's returns, within so many seconds.
+
+    :func:`asyncio.wait_for` waits for what it cancels, and where a connection is lost
+    some of Dask's steps do not let themselves be cancelled.
+
+    Raises
+    ------
+    TimeoutError
+        Where it takes longer.
+    """
+    task = asyncio.ensure_future(step)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        task.cancel()
+        raise TimeoutError
+    return task.result()
 
 
 async def connected(address: str) -> Any:
@@ -98,7 +121,7 @@ async def connected(address: str) -> Any:
     _quieten()
     try:
         # A second limit, because Dask's does not hold for each of its steps.
-        return await asyncio.wait_for(
+        return await bounded(
             client(address, asynchronous=True, set_as_default=False, timeout=CONNECT),
             CONNECT + 1,
         )

@@ -175,12 +175,13 @@ class _Cluster:
         ours = [task for task in others if task.get_name().startswith("mlstats")]
         for task in [*ours, *([self._watching] if self._watching else [])]:
             task.cancel()
-        await asyncio.gather(*ours, return_exceptions=True)
+        if ours:
+            await asyncio.wait(ours, timeout=_CLOSE)
         if self._client is not None:
             for function in self._functions.values():
                 function.release()
             try:
-                await asyncio.wait_for(self._client.close(), _CLOSE)
+                await scale_connection.bounded(self._client.close(), _CLOSE)
             except Exception:  # the scheduler may be gone; the results are here
                 logging.getLogger(__name__).debug("the client did not close in time")
 
@@ -207,7 +208,6 @@ class _Cluster:
             self._open -= 1
             for attempt in attempts:
                 attempt.cancel()
-            await asyncio.gather(*attempts, return_exceptions=True)
         result, raised = pickle.loads(content)
         if raised is not None:
             raise raised
@@ -313,7 +313,7 @@ class _Cluster:
         while self._failure is None:
             try:
                 asked = self._client.scheduler.identity(n_workers=-1)
-                self._look(await asyncio.wait_for(asked, patience))
+                self._look(await scale_connection.bounded(asked, patience))
                 heard = time.monotonic()
             except MlstatsError as error:
                 self._failure = error
