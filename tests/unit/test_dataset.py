@@ -10,7 +10,7 @@ from mlstats.dataset import load, part
 from mlstats.pilot_files import load_pilot
 from mlstats.scaffold import new_pilot
 from mlstats.settings import load_settings
-from mlstats.sources import _in_periods
+from mlstats.sources import in_periods
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_the_digest_follows_the_data(diary: Path) -> None:
 )
 def test_days_are_read_as_their_reference_period(frequency, wanted) -> None:
     days = pd.Series(["2012-03-05", "2012-11-30", None, "soon"])
-    found = _in_periods(days, frequency)
+    found = in_periods(days, frequency)
     assert [None if pd.isna(v) else v for v in found] == wanted
     months = pd.Series(["2012-03"])
-    assert _in_periods(months, frequency).tolist() == ["2012-03"]
+    assert in_periods(months, frequency).tolist() == ["2012-03"]
