@@ -20,7 +20,7 @@ soak: $(VENV)/.dev
 	BIN=$(BIN) sh tests/run.sh soak
 
 bench: $(VENV)/.dev
-	for table in benchmarks/*.py; do echo "== $$table"; $(BIN)/python $$table || exit 1; done
+	for table in benchmarks/*.py benchmarks/scale/*.py; do echo "== $$table"; $(BIN)/python $$table || exit 1; done
 
 $(VENV)/.venv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mlstats needs Python 3.11 or later")'
