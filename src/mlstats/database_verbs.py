@@ -86,7 +86,7 @@ def purge(
 
     settings, console = load_settings(), Console(highlight=False)
     names = [pilot] if pilot else pilots_with_tables(settings)
-    there, found = list_pilots(settings.project), []
+    there, found, known = list_pilots(settings.project), [], []
     for name in names:
         if not pilot and name not in there:
             typer.echo(f"{name}: all is kept, there is no file of this pilot")
@@ -94,10 +94,13 @@ def purge(
         held = load_pilot(name, project=settings.project)
         if not held.production.retention.model_dump(exclude_none=True):
             typer.echo(f"{held.pilot}: all is kept, production.retention is not set")
+        known.append(held.pilot)
         found += due(held, settings, force=force)
     console.print(due_table(found))
     if dry_run:
-        typer.echo("A dry run: nothing was removed.")
+        also = f" The copies in {settings.publish} would go too."
+        tail = also if settings.publish else ""
+        typer.echo(f"A dry run: nothing was removed.{tail}")
         return
-    for row in remove(found, settings):
+    for row in remove(found, settings, pilots=known if pilot else None):
         typer.echo(f"decision {row.number} on {row.pilot}: {row.reason}")

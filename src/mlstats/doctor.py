@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from mlstats.errors import MlstatsError, SourceError
 from mlstats.settings import LOCAL, Settings
+
+if TYPE_CHECKING:
+    from mlstats.releases import Release
 
 __all__ = ["Finding", "examine"]
 
@@ -43,6 +48,7 @@ def examine(settings: Settings) -> list[Finding]:
         _decisions,
         _releases,
         _purges,
+        _second_place,
         _telemetry,
         _fasttext,
     )
@@ -52,8 +58,12 @@ def examine(settings: Settings) -> list[Finding]:
             findings += look(settings)
         except MlstatsError as error:
             told = "; ".join([error.title, *(text for _, text in error.lines())])
-            findings.append(Finding(look.__name__.strip("_"), "broken", told))
+            findings.append(Finding(_name(look), "broken", told))
     return findings
+
+
+def _name(look: Callable[[Settings], Iterator[Finding]]) -> str:
+    return look.__name__.strip("_").replace("_", " ")
 
 
 def _versions(settings: Settings) -> Iterator[Finding]:
@@ -165,6 +175,37 @@ def _purges(settings: Settings) -> Iterator[Finding]:
 
     for release, said in unexplained(settings):
         yield Finding(f"release {release}", "doubtful", said)
+
+
+def _second_place(settings: Settings) -> Iterator[Finding]:
+    """Look for the copies of current releases, by their manifests alone."""
+    if not settings.publish:
+        return
+    from mlstats.mirror_place import place_of
+    from mlstats.release_mirror import uncopied
+
+    place = place_of(settings.publish)
+    place.look()
+    place.try_writing()
+    current = list(_current(settings))
+    missing = uncopied(current, settings.publish)
+    found = f"{settings.publish}: {len(current) - len(missing)} of {len(current)}"
+    found += " current releases are copied"
+    if missing:
+        found += f", {missing[0]} is not: produce what is missing there again"
+    yield Finding("second place", "doubtful" if missing else "good", found)
+
+
+def _current(settings: Settings) -> Iterator[Release]:
+    from mlstats.releases import ReleaseStore
+
+    store = ReleaseStore(settings.releases)
+    for pilot in store.pilots():
+        for period in store.periods(pilot):
+            with suppress(SourceError):  # told of as damaged
+                release = store.current(pilot, period)
+                if release is not None:
+                    yield release
 
 
 def _telemetry(settings: Settings) -> Iterator[Finding]:

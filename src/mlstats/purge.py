@@ -1,8 +1,8 @@
 """Removing confidential tables whose time is over; what was published stays.
 
 The log of decisions is told first, so that nothing goes without a trace; then each
-release is told what it will lack, then it goes. What breaks off is completed by the
-next purge.
+release is told what it will lack, then it goes, and after it its copy on the second
+place. What breaks off is completed by the next purge.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -20,12 +20,14 @@ import pandas as pd
 from mlstats import io
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import PURGE, Act, Decision
-from mlstats.errors import ServiceError, SourceError
+from mlstats.errors import MlstatsError, ServiceError, SourceError
 from mlstats.identity import operating_system_user
+from mlstats.mirror_place import Place, place_of
 from mlstats.parties import Parties
 from mlstats.pilot_files import load_pilot
 from mlstats.quality.evidence import canonical
 from mlstats.release_drift import is_watched
+from mlstats.release_mirror import remove_purged
 from mlstats.release_record import Purge, record_purge
 from mlstats.releases import Release, ReleaseStore
 from mlstats.retention import Due, told_of
@@ -36,13 +38,25 @@ from mlstats.settings import Settings
 __all__ = ["purge", "unexplained"]
 
 
-def purge(found: Sequence[Due], settings: Settings) -> list[Decision]:
+def purge(
+    found: Sequence[Due],
+    settings: Settings,
+    *,
+    pilots: Collection[str] | None = None,
+) -> list[Decision]:
     """Remove what is due and not needed, and tell the log of decisions.
+
+    Where the settings name a second place, whatever was purged here, now or before, is
+    removed there too, from every revision.
 
     Parameters
     ----------
     found : sequence of Due
         From :func:`mlstats.retention.due`.
+    settings : Settings
+        Their ``publish`` names the second place.
+    pilots : collection of str, optional
+        Whose copies are looked at; by default those of every pilot.
 
     Returns
     -------
@@ -51,10 +65,15 @@ def purge(found: Sequence[Due], settings: Settings) -> list[Decision]:
 
     Raises
     ------
+    ConfigError
+        Where the address of the second place cannot be used.
     ServiceError
         Where another run works on a period, or database or store refuse: what was not
-        removed is told by the next purge again.
+        removed is told by the next purge again. Where the second place refuses, all
+        else is done before, and the next purge takes that up.
     """
+    # Before anything goes: an address that cannot be used is told first.
+    second = place_of(settings.publish) if settings.publish else None
     told = []
     going = [one for one in found if not one.needed]
     for (pilot, period, run, _), group in groupby(going, _together):
@@ -66,6 +85,8 @@ def purge(found: Sequence[Due], settings: Settings) -> list[Decision]:
             with ReleaseStore(settings.releases).working(pilot, period):
                 row = _purge_period(pilot, period, dues, settings)
         told.append(row)
+    if second is not None:
+        _purge_copies(second, settings, pilots, len(told))
     return told
 
 
@@ -133,6 +154,55 @@ def _remove(paths: Sequence[Path]) -> None:
                 expected="a store in which this user may remove files",
                 hint="run mlstats purge again: it goes on where it broke off",
             ) from None
+
+
+# -- the second place --------------------------------------------------------------
+
+
+def _purge_copies(
+    place: Place, settings: Settings, pilots: Collection[str] | None, decided: int
+) -> None:
+    """Remove the copies of all that was ever purged here, as far as they are there."""
+    store = ReleaseStore(settings.releases)
+    refused: list[MlstatsError] = []
+    for release in _purged(store, store.pilots() if pilots is None else pilots):
+        key = release.key
+        try:
+            # A production copies to the second place while it holds the period.
+            with store.working(key.pilot, key.period):
+                place.look()
+                remove_purged(release, place.address)
+        except MlstatsError as error:
+            refused.append(error)
+            if not _answers(place):
+                break
+    if not refused:
+        return
+    first, more = refused[0], len(refused) - 1
+    rows = f" ({decided} decisions tell of it)" if decided else ""
+    where = first.where or place.address
+    raise ServiceError(
+        f"Purged here{rows}, and not all of it on the second place: {first.title}",
+        where=where + (f" and {more} more releases" if more else ""),
+        expected=first.expected,
+        hint="mend it, then run mlstats purge again: it goes on there",
+    )
+
+
+def _purged(store: ReleaseStore, pilots: Collection[str]) -> Iterator[Release]:
+    for pilot in pilots:
+        for period in store.periods(pilot):
+            with suppress(SourceError):  # a damaged one is told of by the doctor
+                yield from (one for one in store.revisions(pilot, period) if one.acts)
+
+
+def _answers(place: Place) -> bool:
+    """Return whether the place is there, so that it can be asked for the others."""
+    try:
+        place.look()
+    except ServiceError:
+        return False
+    return True
 
 
 # -- the log -----------------------------------------------------------------------

@@ -10,24 +10,35 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from mlstats.errors import MlstatsError, RefusedError, SourceError
-from mlstats.object_store import is_remote, opened, reaching, sha256_of, store_of
+from mlstats.errors import MlstatsError, RefusedError, ServiceError, SourceError
+from mlstats.mirror_place import Place, place_of, put
+from mlstats.object_store import sha256_of
 from mlstats.produced import Produced
 from mlstats.release_record import MANIFEST, PURGED, Release, read_release
 from mlstats.releases import POINTER
 from mlstats.settings import Settings
 from mlstats.writing import write_atomic
 
-__all__ = ["fetch", "mirror_release", "mirrored", "verify_mirror"]
+__all__ = [
+    "fetch",
+    "mirror_release",
+    "mirrored",
+    "remove_purged",
+    "uncopied",
+    "verify_mirror",
+]
 
 _log = logging.getLogger(__name__)
-_DIGEST: Final = "sha256"
+_CONFIDENTIAL: Final = "confidential"
+# What a copy that was killed leaves beside its place, as write_atomic names it.
+_HALF: Final = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp")
 
 
 def mirrored(produced: Produced, settings: Settings) -> Produced:
@@ -87,32 +98,78 @@ def mirror_release(release: Release, address: str) -> bool:
     ServiceError
         Where the mirror does not answer, or refuses; what was copied stays.
     """
-    place = _place(address)
-    told = (release.folder / MANIFEST).read_bytes()
-    there = place.read(f"{release.path}/{MANIFEST}")
-    if there is not None and there != told:
-        raise RefusedError(
-            f"The mirror holds another release {release.path}",
-            where=address,
-            expected="a mirror of this project alone",
-            hint="name a prefix of its own in MLSTATS_PUBLISH",
-        )
-    if there is None:
+    place = place_of(address)
+    there = _same(place, release)
+    if not there:
         for name, digest in release.files.items():
             if name not in release.purged:
                 _copy(place, release, name, digest)
-        place.write(f"{release.path}/{MANIFEST}", told)
-    changed = there is None
-    acts = release.folder / PURGED
-    if acts.is_file():
-        changed = (
-            _renew(place, f"{release.path}/{PURGED}", acts.read_bytes()) or changed
-        )
+    changed = _without_purged(place, release, told=True) or not there
+    if not there:
+        manifest = (release.folder / MANIFEST).read_bytes()
+        place.write(f"{release.path}/{MANIFEST}", manifest)
     pointer = release.folder.parent / POINTER
     if pointer.is_file() and _number(pointer.read_bytes()) == release.number:
         name = f"{_period(release)}/{POINTER}"
         changed = _renew(place, name, pointer.read_bytes()) or changed
     return changed
+
+
+def remove_purged(release: Release, address: str) -> bool:
+    """Remove from a mirror what was purged of a release, and copy what tells of it.
+
+    The record goes first, so that no file is ever missing without a reason. What was
+    published stays. Of a copy that did not come to its end only files go that are this
+    release's by their checksums.
+
+    Parameters
+    ----------
+    release : Release
+        As it is in the project's store, after the purge.
+    address : str
+        Of the mirror.
+
+    Returns
+    -------
+    bool
+        False where nothing was left to do.
+
+    Raises
+    ------
+    RefusedError
+        Where the mirror holds another release of this number.
+    ServiceError
+        Where the mirror does not answer, or refuses to remove a file; those that it
+        does not refuse are gone.
+    """
+    place = place_of(address)
+    return _without_purged(place, release, told=_same(place, release))
+
+
+def uncopied(releases: Iterable[Release], address: str) -> list[str]:
+    """Return which current releases readers of a mirror do not see.
+
+    Pointers and manifests are compared, no other file is read.
+
+    Parameters
+    ----------
+    releases : iterable of Release
+        Each the current one of its period.
+    address : str
+        Of the mirror.
+
+    Returns
+    -------
+    list of str
+        Pilot, period and number.
+
+    Raises
+    ------
+    ServiceError
+        Where the mirror does not answer, or refuses.
+    """
+    place = place_of(address)
+    return [release.path for release in releases if not _seen(place, release)]
 
 
 def verify_mirror(address: str, pilot: str, period: str) -> list[str]:
@@ -123,7 +180,8 @@ def verify_mirror(address: str, pilot: str, period: str) -> list[str]:
     Returns
     -------
     list of str
-        ``missing: FILE``, ``changed: FILE``; nothing where all is well.
+        ``missing: FILE``, ``changed: FILE`` and, of a file that was purged and still
+        lies there, ``not purged: FILE``; nothing where all is well.
 
     Raises
     ------
@@ -132,15 +190,17 @@ def verify_mirror(address: str, pilot: str, period: str) -> list[str]:
     ServiceError
         Where the mirror does not answer, or refuses.
     """
-    place = _place(address)
+    place = place_of(address)
     folder, manifest = _current(place, address, pilot, period)
     gone = _purged(place, folder)
     told = []
     for name, digest in sorted(manifest["files"].items()):
         found = place.checksum(f"{folder}/{name}")
-        if found is None and name not in gone:
-            told.append(f"missing: {name}")
-        elif found is not None and found != digest:
+        if found is None:
+            told += [] if name in gone else [f"missing: {name}"]
+        elif name in gone:
+            told.append(f"not purged: {name}")
+        elif found != digest:
             told.append(f"changed: {name}")
     return told
 
@@ -169,7 +229,7 @@ def fetch(address: str, pilot: str, period: str, folder: str | Path) -> Release:
     ServiceError
         Where the mirror does not answer, or refuses.
     """
-    place = _place(address)
+    place = place_of(address)
     source, manifest = _current(place, address, pilot, period)
     target = Path(folder) / source
     gone = _purged(place, source)
@@ -189,111 +249,11 @@ def fetch(address: str, pilot: str, period: str, folder: str | Path) -> Release:
     for name in (PURGED, MANIFEST):
         data = place.read(f"{source}/{name}")
         if data is not None:
-            write_atomic(target / name, partial(_put, data))
+            write_atomic(target / name, partial(put, data))
     return read_release(target)
 
 
-class _Place(Protocol):
-    """Where a mirror lies; names are relative to it, with slashes."""
-
-    def read(self, name: str) -> bytes | None:
-        """Return what lies there, None where nothing does."""
-
-    def checksum(self, name: str) -> str | None:
-        """Return the SHA-256 of the bytes that lie there."""
-
-    def has(self, name: str, digest: str) -> bool:
-        """Return whether a whole copy of these bytes lies there."""
-
-    def copy(self, source: Path, name: str, digest: str) -> None:
-        """Copy a file there, whole or not at all."""
-
-    def write(self, name: str, data: bytes) -> None:
-        """Write a small file there, whole or not at all."""
-
-    def get(self, name: str, target: Path) -> None:
-        """Copy a file from there."""
-
-
-class _Folder:
-    def __init__(self, address: str) -> None:
-        self.root = Path(address)
-
-    def read(self, name: str) -> bytes | None:
-        file = self.root / name
-        with reaching(str(file)):
-            return file.read_bytes() if file.is_file() else None
-
-    def checksum(self, name: str) -> str | None:
-        file = self.root / name
-        return sha256_of(str(file)) if file.is_file() else None
-
-    def has(self, name: str, digest: str) -> bool:
-        return self.checksum(name) == digest
-
-    def copy(self, source: Path, name: str, digest: str) -> None:
-        target = self.root / name
-        if target.parent.name == "confidential":
-            with reaching(str(target.parent)):
-                target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomic(target, partial(_copied, source))
-
-    def write(self, name: str, data: bytes) -> None:
-        write_atomic(self.root / name, partial(_put, data))
-
-    def get(self, name: str, target: Path) -> None:
-        with reaching(name):
-            _copied(self.root / name, target)
-
-
-class _Bucket:
-    """Objects of a store, which appear whole; each tells its checksum itself."""
-
-    def __init__(self, address: str) -> None:
-        self.root = address.rstrip("/")
-        self.files = store_of(address)
-
-    def read(self, name: str) -> bytes | None:
-        address = f"{self.root}/{name}"
-        try:
-            with opened(address) as file:
-                return file.read()
-        except SourceError:
-            return None
-
-    def checksum(self, name: str) -> str | None:
-        try:
-            return sha256_of(f"{self.root}/{name}")
-        except SourceError:
-            return None
-
-    def has(self, name: str, digest: str) -> bool:
-        address = f"{self.root}/{name}"
-        with reaching(address):
-            if not self.files.exists(address):
-                return False
-            return bool(self.files.metadata(address).get(_DIGEST) == digest)
-
-    def copy(self, source: Path, name: str, digest: str) -> None:
-        address = f"{self.root}/{name}"
-        with reaching(address):
-            self.files.put_file(str(source), address, Metadata={_DIGEST: digest})
-
-    def write(self, name: str, data: bytes) -> None:
-        address = f"{self.root}/{name}"
-        with reaching(address):
-            self.files.pipe_file(address, data)
-
-    def get(self, name: str, target: Path) -> None:
-        with opened(f"{self.root}/{name}") as file, target.open("wb") as sink:
-            shutil.copyfileobj(file, sink, 1 << 22)
-
-
-def _place(address: str) -> _Place:
-    return _Bucket(address) if is_remote(address) else _Folder(address)
-
-
-def _copy(place: _Place, release: Release, name: str, digest: str) -> None:
+def _copy(place: Place, release: Release, name: str, digest: str) -> None:
     source = release.folder / name
     if sha256_of(str(source)) != digest:
         raise SourceError(
@@ -306,7 +266,62 @@ def _copy(place: _Place, release: Release, name: str, digest: str) -> None:
         place.copy(source, f"{release.path}/{name}", digest)
 
 
-def _renew(place: _Place, name: str, data: bytes) -> bool:
+def _same(place: Place, release: Release) -> bool:
+    """Return whether the mirror has this release; that of another is refused."""
+    there = place.read(f"{release.path}/{MANIFEST}")
+    if there is None:
+        return False
+    if there != (release.folder / MANIFEST).read_bytes():
+        raise RefusedError(
+            f"The mirror holds another release {release.path}",
+            where=place.address,
+            expected="a mirror of this project alone",
+            hint="name a prefix of its own in MLSTATS_PUBLISH",
+        )
+    return True
+
+
+def _seen(place: Place, release: Release) -> bool:
+    there = place.read(f"{release.path}/{MANIFEST}")
+    if there != (release.folder / MANIFEST).read_bytes():
+        return False
+    pointer = place.read(f"{_period(release)}/{POINTER}")
+    return pointer is not None and _number(pointer) == release.number
+
+
+def _without_purged(place: Place, release: Release, *, told: bool) -> bool:
+    """Remove what was purged; `told`: the copy is whole, or will be."""
+    acts = release.folder / PURGED
+    if not acts.is_file():
+        return False
+    changed = told and _renew(place, f"{release.path}/{PURGED}", acts.read_bytes())
+    refused = None
+    for name in _still_there(place, release, told):
+        try:
+            place.remove(name)
+        except ServiceError as error:
+            place.look()  # one that went away is not asked for each file
+            refused = refused or error
+        changed = True
+    if refused is not None:
+        raise refused
+    return changed
+
+
+def _still_there(place: Place, release: Release, told: bool) -> list[str]:
+    found = []
+    for name in place.names(f"{release.path}/{_CONFIDENTIAL}"):
+        folder, _, last = name.removeprefix(f"{release.path}/").rpartition("/")
+        half = _HALF.fullmatch(last)
+        meant = f"{folder}/{half[1] if half else last}"
+        if meant not in release.purged:
+            continue
+        if half or told or place.has(name, release.files[meant]):
+            found.append(name)
+    return found
+
+
+def _renew(place: Place, name: str, data: bytes) -> bool:
     if place.read(name) == data:
         return False
     place.write(name, data)
@@ -325,7 +340,7 @@ def _number(pointer: bytes) -> int | None:
 
 
 def _current(
-    place: _Place, address: str, pilot: str, period: str
+    place: Place, address: str, pilot: str, period: str
 ) -> tuple[str, dict[str, Any]]:
     """Return the folder of the current release and its manifest."""
     pointer = place.read(f"{pilot}/{period}/{POINTER}")
@@ -350,7 +365,7 @@ def _current(
     return folder, manifest
 
 
-def _purged(place: _Place, folder: str) -> set[str]:
+def _purged(place: Place, folder: str) -> set[str]:
     told = place.read(f"{folder}/{PURGED}")
     return {name for act in json.loads(told or b"[]") for name in act["files"]}
 
@@ -363,11 +378,3 @@ def _inside(name: str) -> PurePosixPath:
             "A manifest names a file outside its release", expected="a name below it"
         )
     return path
-
-
-def _copied(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
-
-
-def _put(data: bytes, target: Path) -> None:
-    target.write_bytes(data)

@@ -18,7 +18,7 @@ from mlstats import cli, production_reading
 from mlstats import purge as module
 from mlstats.decision_log import DecisionLog
 from mlstats.decisions import PURGE, faults
-from mlstats.doctor import examine
+from mlstats.doctor import _second_place, examine
 from mlstats.errors import RefusedError, ServiceError, SourceError
 from mlstats.evaluate import keyed, project_key
 from mlstats.pilot_files import load_pilot
@@ -27,6 +27,7 @@ from mlstats.production_calendar import calendar
 from mlstats.provenance import config_digest
 from mlstats.purge import purge
 from mlstats.registry import Registry, deviations
+from mlstats.release_mirror import mirror_release, verify_mirror
 from mlstats.releases import Release, ReleaseStore
 from mlstats.retention import Due, due
 from mlstats.review_export import export
@@ -235,6 +236,59 @@ def test_nothing_of_the_period_is_left_and_all_else_goes_on(champion: Settings) 
     assert purge(going(settings), settings) == []
     DecisionLog(settings.database).append("diaries", next_idea)
     assert purges(settings) == [row]
+
+
+def test_the_copies_on_a_second_place_go_too(
+    reviewed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The place is out of reach at first: here all is done, and there it is later."""
+    second = tmp_path / "second place"
+    monkeypatch.setenv("MLSTATS_PUBLISH", str(second))
+    settings = load_settings(project=reviewed.project)
+    store = ReleaseStore(settings.releases)
+    for period in store.periods("diaries"):
+        for release in store.revisions("diaries", period):
+            mirror_release(release, settings.publish)
+    assert confidential(second) == confidential(settings.releases)
+    before = published_at(second)
+
+    second.rename(tmp_path / "away")
+    assert [state for state, _ in doubts(settings, "second place")] == ["broken"]
+    assert f"The copies in {second} would go too." in run("purge", "--dry-run")
+    with pytest.raises(ServiceError, match=r"Purged here \(1 decisions tell of it\)"):
+        purge(going(settings), settings)
+    (row,) = purges(settings)
+    assert not [one for one in going(settings) if not one.needed]
+    (tmp_path / "away").rename(second)
+    assert any(FEBRUARY in name for name in confidential(second))
+
+    run("purge", "diaries")
+    assert purges(settings) == [row]  # nothing new was decided
+    assert confidential(second) == confidential(settings.releases)
+    assert not any(FEBRUARY in name for name in confidential(second))
+    assert find(planted(settings), [p for p in second.rglob("*") if p.is_file()]) == []
+    assert published_at(second) == before
+    for release in store.revisions("diaries", FEBRUARY):
+        told = (release.folder / "purged.json").read_bytes()
+        assert (second / release.path / "purged.json").read_bytes() == told
+    assert verify_mirror(settings.publish, "diaries", FEBRUARY) == []
+    (seen,) = _second_place(settings)
+    assert seen.state == "good"
+
+
+def confidential(place: Path) -> set[str]:
+    found = (path for path in place.glob("*/*/r*/confidential/**/*") if path.is_file())
+    return {path.relative_to(place).as_posix() for path in found}
+
+
+def published_at(place: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(place).as_posix(): path.read_bytes()
+        for path in place.rglob("*")
+        if path.is_file()
+        and "confidential" not in path.parts
+        and path.name != "purged.json"
+    }
 
 
 def test_the_months_count_from_the_end_of_the_period(reviewed: Settings) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlstats import release_mirror
+from mlstats import mirror_place, release_mirror
 from mlstats.errors import RefusedError, ServiceError, SourceError
 from mlstats.produced import Produced, Reason
 from mlstats.release_mirror import fetch, mirror_release, mirrored, verify_mirror
@@ -51,7 +51,7 @@ class Counted:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.names: list[str] = []
         self.fails_at: int | None = None
-        for kind in (release_mirror._Folder, release_mirror._Bucket):
+        for kind in (mirror_place._Folder, mirror_place._Bucket):
             for method in ("copy", "write"):
                 patch.setattr(kind, method, self._of(getattr(kind, method)))
 
