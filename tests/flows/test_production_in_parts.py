@@ -77,9 +77,7 @@ def table(release: Release, name: str) -> pd.DataFrame:
     found = table_or_parts(release.folder / name)
     assert found is not None
     kinds = {c: object for c in found if found[c].dtype.name == "category"}
-    found = found.astype(kinds)
-    empty = [c for c in found if found[c].dtype == object]
-    return found.assign(**{c: found[c].where(found[c].notna(), None) for c in empty})
+    return found.astype(kinds)
 
 
 def digests(release: Release) -> dict[str, str]:
@@ -249,7 +247,8 @@ def test_ids_that_stand_twice_make_the_baseline_produce(
         found.append(one.release)
     whole, in_three = found
     for name in ("units", "audit"):
-        one, many = (table(r, f"confidential/{name}.parquet") for r in found)
+        both = [table(r, f"confidential/{name}.parquet") for r in found]
+        one, many = (t.drop(columns="champion_code", errors="ignore") for t in both)
         pd.testing.assert_frame_equal(one, many)
         assert set(one["method"]) == {"index"}
     audit = table(in_three, "confidential/audit.parquet")
