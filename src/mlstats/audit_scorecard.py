@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from mlstats.coding.classification import Classification
 from mlstats.config import Pilot
 from mlstats.method import as_codes
 from mlstats.performance import judging, to_depth
@@ -197,7 +198,7 @@ def scorecard_of(
     pilot: Pilot,
     units: pd.DataFrame,
     audit: pd.DataFrame,
-    ancestor: Ancestor,
+    classification: Classification,
     now: Situation,
 ) -> pd.DataFrame:
     """Return :func:`audit_scorecard` of a period that is being produced.
@@ -205,9 +206,11 @@ def scorecard_of(
     Parameters
     ----------
     units : pandas.DataFrame
-        All of the period.
+        All of the period, or those that were drawn.
     audit : pandas.DataFrame
         As drawn, with `hash`.
+    classification : Classification
+        It is extended by the codes of the audit, clerks' codes too.
     now : Situation
         Names the arms, and holds what clerks made of the period.
     """
@@ -217,6 +220,9 @@ def scorecard_of(
     by_hash = dict(zip(told["unit"], told["code"], strict=True))
     truth = pd.Series([by_hash.get(name) for name in audit["hash"]], dtype=object)
     judged = with_arms(audit.assign(truth=truth.to_numpy()), units)
+    named = ["value", "truth", *(f"{role}_code" for role in ARMS)]
+    given = pd.concat([judged[name].astype(object) for name in named])
+    ancestor = classification.extended(given.dropna().unique()).ancestor
     methods = {"baseline": now.baseline.method}
     if now.champion is not None:
         methods = {"champion": now.champion.method} | methods

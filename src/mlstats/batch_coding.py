@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,30 +18,35 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from mlstats import io
+from mlstats import __version__, io
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.coding_models import CodingModels
-from mlstats.coding_production import known_codes, uncodable_texts
+from mlstats.coding_production import files, known_codes, uncodable_texts
 from mlstats.coding_release import Rows, limits_of
 from mlstats.config import Pilot
 from mlstats.dataset import finder, source_finder
-from mlstats.errors import ConfigError, RefusedError
+from mlstats.errors import ConfigError, RefusedError, ServiceError
 from mlstats.model_store import packed
+from mlstats.object_store import is_remote
 from mlstats.partitions import MANIFEST, Partition, PartitionedTable
 from mlstats.period_parts import (
     PartReader,
     as_parquet,
+    finished,
+    forget_finished,
     needed_columns,
     staged,
-    write_staged,
+    write_finished,
 )
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Arm
 from mlstats.production_arms import arms_of
-from mlstats.provenance import config_digest
+from mlstats.provenance import deciding_digest
 from mlstats.scale import Scale, map_blocks, progress
 from mlstats.settings import Settings
+from mlstats.sources import ROW_NUMBER
+from mlstats.table import check_has_columns
 from mlstats.watching import TRAINED, VOCABULARY
 
 __all__ = ["CodeRows", "Coded", "code_parts", "code_table"]
@@ -132,7 +137,9 @@ def code_table(name: str, source: str, target: str | Path, settings: Settings) -
     ArmFailed
         Where champion or baseline do not answer.
     RefusedError
-        Where the target holds something else.
+        Where the target holds something else, or lies in the source.
+    SourceError
+        Where the table lacks a column that is needed.
     """
     pilot = load_pilot(name, project=settings.project)
     if pilot.theme != "coding":
@@ -141,13 +148,17 @@ def code_table(name: str, source: str, target: str | Path, settings: Settings) -
         )
     scale, target = Scale.of(settings), Path(target)
     table = PartitionedTable.open(source_finder(settings)(source))
+    _refuse_inside(target, table.source)
+    _refuse_missing(pilot, table)
     arms = arms_of(pilot, settings)
     named = {"champion": arms.champion, "baseline": arms.baseline}
     work = _work(pilot, table, settings, named)
+    find = finder(settings)
     facts = {
+        "mlstats": __version__,
         "pilot": pilot.pilot,
         "source": table.digest(scale),
-        "pilot_digest": config_digest(pilot),
+        "values": deciding_digest(pilot, map(find, files(pilot))),
         **{role: one.label for role, one in named.items() if one is not None},
         "rows": table.rows,
     }
@@ -187,6 +198,25 @@ def _work(
     )
 
 
+def _refuse_inside(target: Path, source: str) -> None:
+    if is_remote(source):
+        return
+    if target.resolve().is_relative_to(Path(source).resolve()):
+        raise RefusedError(
+            "The target lies in the source, which would not be a table any more",
+            where=str(target),
+            expected="a folder beside the source, or elsewhere",
+        )
+
+
+def _refuse_missing(pilot: Pilot, table: PartitionedTable) -> None:
+    roles, recode = pilot.data.roles, pilot.data.recode
+    wanted = [roles.unit_id, *roles.text, *roles.auxiliary]
+    own = {ROW_NUMBER, *recode}
+    named = [*(c for c in wanted if c not in own), *(r.of for r in recode.values())]
+    check_has_columns([*table.columns], named, table.source)
+
+
 def _finished(target: Path, facts: dict[str, Any]) -> int | None:
     """Return how many rows of a target that has been made need no clerk."""
     if not target.exists():
@@ -195,7 +225,7 @@ def _finished(target: Path, facts: dict[str, Any]) -> int | None:
         told = json.loads((target / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         told = {}
-    if told.get("facts") != facts:
+    if not isinstance(told, dict) or told.get("facts") != facts:
         raise RefusedError(
             "The target is there already and holds something else",
             where=str(target),
@@ -229,30 +259,37 @@ def code_parts(
     """
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     beside = target.with_name(f".{target.name}.{key}")
-    counts = beside / ".counts"
     parts = table.partitions
-    missing = [n for n in range(len(parts)) if not staged(beside, n).is_file()]
+    counts = {n: told for n in range(len(parts)) if (told := finished(beside, n))}
+    missing = [number for number in range(len(parts)) if number not in counts]
     done = map_blocks(work, [parts[n] for n in missing], workers=scale, apart=True)
     for number, (content, count) in zip(
         missing, progress(done, len(missing), "Coding the parts"), strict=True
     ):
-        io.write_json(counts / f"{number:05d}.json", count)
-        write_staged(beside, number, content)
-    automatic = _sum(counts, len(parts))
-    shutil.rmtree(counts, ignore_errors=True)
-    files = {
+        write_finished(beside, number, {"": content}, automatic=count)
+        counts[number] = {"automatic": count}
+    automatic = sum(told["automatic"] for told in counts.values())
+    listed = {
         staged(beside, number).name: {
             "rows": part.rows,
             "sha256": io.sha256_file(staged(beside, number)),
         }
         for number, part in enumerate(parts)
     }
-    told = {"files": files, "facts": facts, "automatic": automatic}
-    io.write_json(beside / MANIFEST, told)
-    beside.rename(target)
+    manifest = {"files": listed, "facts": facts, "automatic": automatic}
+    io.write_json(beside / MANIFEST, manifest)
+    _moved(beside, target)
     return Coded(target, table.rows, automatic, len(parts), len(missing))
 
 
-def _sum(counts: Path, parts: int) -> int:
-    names: Sequence[Path] = [counts / f"{number:05d}.json" for number in range(parts)]
-    return sum(int(json.loads(path.read_text(encoding="utf-8"))) for path in names)
+def _moved(beside: Path, target: Path) -> None:
+    forget_finished(beside)
+    try:
+        beside.rename(target)
+    except OSError as error:
+        raise ServiceError(
+            f"The folder cannot be moved: {os.strerror(error.errno or 0)}",
+            where=str(target),
+            expected="a place that is free and may be written to",
+            hint="free the place, then run it again",
+        ) from None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mlstats.coding.classification import Classification
@@ -35,8 +36,9 @@ from mlstats.review import BANDS, smallest_ranks
 
 __all__ = ["STAGED", "CodePart", "CodedPart", "PartSums", "trimmed"]
 
-# Columns of a staged part that its release does not have: what stood before clerks.
-STAGED = ("first_value", "first_confidence")
+# Columns of a staged part that its release does not have: what stood before clerks,
+# and whether an earlier row of the period has the id.
+STAGED = ("first_value", "first_confidence", "repeated")
 _DRAWN = (
     *("unit", "value", "depth", "route", "weight", "confidence"),
     *("method", "model_version", "champion_code", "baseline_code"),
@@ -75,7 +77,7 @@ class PartSums:
         before = units.assign(
             value=units["first_value"], confidence=units["first_confidence"]
         )
-        pool = before[(before["route"] != "uncodable") & ~before["unit"].duplicated()]
+        pool = before[(before["route"] != "uncodable") & ~before["repeated"]]
         cells = audit_cells(pool, classification.ancestor, level, BANDS, "value")
         rows = smallest_ranks(pool["unit"], cells, size=how.audit, seed=how.seed)
         kinds: dict[str, type] = dict.fromkeys(_DRAWN, object)
@@ -144,6 +146,8 @@ class CodePart:
         As for :func:`mlstats.coding_release.compose`.
     audit, seed : int
         Size and seed of the audit.
+    again : numpy.ndarray of int
+        See :class:`mlstats.period_parts.PartedData`.
     """
 
     reader: PartReader
@@ -152,14 +156,18 @@ class CodePart:
     now: Situation
     audit: int
     seed: int
+    again: np.ndarray
 
     def __call__(self, part: Partition) -> CodedPart:
         """Code a part by each arm, route it, count it; ArmFailed where one does not."""
-        frame = self.reader(part).reset_index(drop=True)
-        if frame.empty:
+        read = self.reader(part)
+        if read.empty:
             return CodedPart()
+        repeated = np.isin(read.index.to_numpy() + 1, self.again)
+        frame = read.reset_index(drop=True)
         asked, answers, seconds = self.models.answers(frame)
         units, queue = self._units(part, frame, asked, answers)
+        units = units.assign(repeated=repeated)
         sums = PartSums.of(units, self)
         told = as_parquet(units), as_parquet(queue)
         return CodedPart(*told, sums, seconds, worker=_name())

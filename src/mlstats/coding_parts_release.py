@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from mlstats import __version__
 from mlstats.audit_scorecard import scorecard_of
 from mlstats.coding_models import CodingModels
 from mlstats.coding_parts import (
@@ -30,7 +31,7 @@ from mlstats.coding_release import audit_table, limits_of
 from mlstats.config import Pilot
 from mlstats.errors import MethodError
 from mlstats.model_store import PackedModel
-from mlstats.period_parts import PartedData, staged, write_staged
+from mlstats.period_parts import PartedData, finished, staged, write_finished
 from mlstats.produced import ArmFailed, Composed, PeriodData, Reason, Situation
 from mlstats.review import draw_counted, hash_of
 from mlstats.review_store import CLOSING, ReviewStore
@@ -66,6 +67,16 @@ class StagedUnits:
         for number in self.numbers:
             self._write_part(staged(self.folder, number), staged(target, number))
 
+    def drawn(self) -> int:
+        """Return how many rows the audit takes from what no clerk has looked at."""
+        found = 0
+        for number in self.numbers:
+            columns = ["unit", "route"]
+            part = pd.read_parquet(staged(self.folder, number), columns=columns)
+            drawn = part["unit"].isin(self.audited) & (part["route"] == "automatic")
+            found += int(drawn.sum())
+        return found
+
     def _write_part(self, source: Path, target: Path) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -75,8 +86,8 @@ class StagedUnits:
         place = table.schema.get_field_index("route")
         route = table.column(place).to_pandas().astype(object)
         drawn = (units.isin(self.audited) & (route == "automatic")).to_numpy()
-        told = pd.Categorical(route.mask(drawn, "audit"))
-        routed = table.set_column(place, "route", pa.array(told))
+        told = pa.array(pd.Categorical(route.mask(drawn, "audit")))
+        routed = table.set_column(place, "route", told.cast(table.field(place).type))
         pq.write_table(routed, target, compression="zstd")
 
 
@@ -113,26 +124,30 @@ def compose_parts(
     folder = asked.staging / _key(data, asked, how)
     found = _coded(pilot, asked, how, folder)
     audit = _audit(how, found, now)
-    drawn = int((audit["route"] == "automatic").sum()) if len(audit) else 0
-    counts = dict(found.counts) | {"audit_sample": len(audit), "audit": drawn}
-    counts["automatic"] -= drawn
-    codes = {c for name in ("value", "champion_code") for c in audit[name].dropna()}
-    ancestor = how.classification.extended(codes).ancestor
-    scorecard = scorecard_of(pilot, audit, audit, ancestor, now)
+    kept = audit_table(audit, now)
+    scorecard = scorecard_of(pilot, audit, kept, how.classification, now)
     numbers = tuple(
         number
         for number in range(len(asked.table.partitions))
         if staged(folder / "units", number).is_file()
     )
+    units = StagedUnits(folder / "units", numbers, frozenset(audit["unit"]))
+    drawn = int((audit["route"] == "automatic").sum()) if len(audit) else 0
+    if len(asked.again):
+        drawn = units.drawn()  # every row of an id that was drawn
+    counts = dict(found.counts) | {"audit_sample": len(audit), "audit": drawn}
+    counts["automatic"] -= drawn
+    queue, left = _queue(folder / "queue", numbers)
     return Composed(
-        StagedUnits(folder / "units", numbers, frozenset(audit["unit"])),
+        units,
         found.sums.totals(single=pilot.data.single_cluster),
         counts,
         confidential={
-            "audit": audit_table(audit, now),
-            "queue": _queue(folder / "queue", numbers, data),
+            "audit": kept,
+            "queue": queue,
         },
         tables={"process": found.sums.process(), "scorecard": scorecard},
+        cautions=_of_queue(left),
     )
 
 
@@ -146,7 +161,7 @@ def _work(
     told = now.reviewed.loc[now.reviewed["kind"].isin(CLOSING), "code"]
     named = {"champion": now.champion, "baseline": now.baseline}
     assert data.more is not None
-    classification, uncodable = data.more
+    classification, uncodable, _ = data.more
     limits = {role: limits_of(named[role]) for role in answers}
     budget = pilot.production.time_budget
     return CodePart(
@@ -154,8 +169,10 @@ def _work(
         CodingModels(pilot, dict(answers), limits, uncodable, budget),
         classification.extended(told.astype(str).str.strip()),
         now,
-        pilot.production.review.audit_sample * (2 if now.alarm else 1),
+        # Two units at least are drawn, see _audit.
+        max(pilot.production.review.audit_sample * (2 if now.alarm else 1), 2),
         pilot.evaluate.seed + hash_of(now.period),
+        asked.again,
     )
 
 
@@ -166,10 +183,17 @@ def _key(data: PeriodData, asked: PartedData, how: CodePart) -> str:
         role: model if isinstance(model, str) else model.digest
         for role, model in how.models.models.items()
     }
-    parts = [(p.path, p.first_group, p.groups) for p in asked.table.partitions]
+    parts = [
+        (p.path, p.first_group, p.groups, p.rows, p.start)
+        for p in asked.table.partitions
+    ]
     limits = {role: one.table.to_csv() for role, one in how.models.limits.items()}
+    assert data.more is not None
     told = (
+        __version__,
+        data.more[-1],  # of the pilot and its files
         asked.reader.pilot.model_dump_json(),
+        asked.reader.columns,
         data.digest,
         parts,
         sorted(models.items()),
@@ -177,6 +201,7 @@ def _key(data: PeriodData, asked: PartedData, how: CodePart) -> str:
         (now.period, now.cause, sorted(now.classes.items()), now.alarm),
         (now.champion and now.champion.label, now.baseline.label),
         ReviewStore.digest(now.reviewed),
+        hashlib.sha256(now.key).hexdigest(),
         (how.audit, how.seed),
     )
     return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
@@ -185,46 +210,26 @@ def _key(data: PeriodData, asked: PartedData, how: CodePart) -> str:
 def _coded(pilot: Pilot, asked: PartedData, how: CodePart, folder: Path) -> PartSums:
     """Code the parts that are not staged, and add all up in their order."""
     parts = asked.table.partitions
-    units, queue = folder / "units", folder / "queue"
-    missing = [n for n in range(len(parts)) if not _is_staged(folder, n)]
-    work = (parts[number] for number in missing)
+    missing = {n for n in range(len(parts)) if finished(folder, n) is None}
+    work = (parts[number] for number in sorted(missing))
     done = _guarded(map_blocks(how, work, workers=asked.scale, apart=True), how)
     total: PartSums | None = None
     seconds: dict[str, float] = {}
     workers: set[str] = set()
     for number in progress(range(len(parts)), len(parts), "Coding the parts"):
-        if number not in set(missing):
+        if number not in missing:
             found = _staged_sums(folder, number, how)
         else:
             coded = next(done)
             _check(coded, pilot, seconds, workers)
-            if coded.sums is not None:
-                write_staged(queue, number, coded.queue)
-                write_staged(units, number, coded.units)
-            else:
-                _mark_empty(folder, number)
+            content = {"queue": coded.queue, "units": coded.units}
+            write_finished(folder, number, {} if coded.sums is None else content)
             found = coded.sums
         if found is not None:
             total = found if total is None else trimmed(total.merge(found), how)
     if total is None:
         raise MethodError("No part of the data has a row of the period")
     return total
-
-
-def _is_staged(folder: Path, number: int) -> bool:
-    # The units are written last.
-    return (
-        staged(folder / "units", number).is_file() or _empty(folder, number).is_file()
-    )
-
-
-def _empty(folder: Path, number: int) -> Path:
-    return folder / "empty" / f"{number:05d}"
-
-
-def _mark_empty(folder: Path, number: int) -> None:
-    _empty(folder, number).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _empty(folder, number).touch()
 
 
 def _staged_sums(folder: Path, number: int, how: CodePart) -> PartSums | None:
@@ -285,8 +290,8 @@ def _audit(how: CodePart, found: PartSums, now: Situation) -> pd.DataFrame:
     )
 
 
-def _queue(folder: Path, numbers: tuple[int, ...], data: PeriodData) -> pd.DataFrame:
-    """Return the units that wait, least sure first; those beyond a limit are told."""
+def _queue(folder: Path, numbers: tuple[int, ...]) -> tuple[pd.DataFrame, int]:
+    """Return the units that wait, least sure first, and how many are not listed."""
     queue, left = pd.DataFrame(), 0
     for number in numbers:
         part = pd.read_parquet(staged(folder, number))
@@ -295,8 +300,11 @@ def _queue(folder: Path, numbers: tuple[int, ...], data: PeriodData) -> pd.DataF
         order = np.argsort(sure, kind="stable")[:QUEUE_ROWS]
         left += len(queue) - len(order)
         queue = queue.iloc[order].reset_index(drop=True)
-    if left:
-        data.cautions.append(
-            f"the queue lists the {QUEUE_ROWS:,} least sure units; {left:,} more wait"
-        )
-    return queue
+    return queue, left
+
+
+def _of_queue(left: int) -> tuple[str, ...]:
+    if not left:
+        return ()
+    told = f"the queue lists the {QUEUE_ROWS:,} least sure units; {left:,} more wait"
+    return (told,)

@@ -121,7 +121,7 @@ def compose(
         single=pilot.data.single_cluster,
     )
     counts = counts_of(units, audit, closed)
-    scorecard = scorecard_of(pilot, units, audit, classification.ancestor, now)
+    scorecard = scorecard_of(pilot, units, audit, classification, now)
     return Composed(
         published_columns(units),
         totals,

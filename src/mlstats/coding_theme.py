@@ -24,6 +24,7 @@ from mlstats.errors import MlstatsError, ServiceError
 from mlstats.model_store import PackedModel, packed
 from mlstats.period_parts import parted
 from mlstats.produced import Arm, InParts, PeriodData, Theme
+from mlstats.provenance import deciding_digest
 from mlstats.settings import Settings
 from mlstats.watching import TRAINED, VOCABULARY
 
@@ -36,7 +37,9 @@ def _load(
     spec = pilot.data.classification
     assert spec is not None
     classification = arm.read_classification(spec, finder(settings))
-    more = classification, uncodable_texts(pilot, settings)
+    find = finder(settings)
+    decides = deciding_digest(pilot, map(find, files(pilot)))
+    more = classification, uncodable_texts(pilot, settings), decides
     return PeriodData(pd.DataFrame(), digest, list(cautions), more)
 
 

@@ -17,8 +17,8 @@ import pandas as pd
 
 from mlstats.contract import ContractResult
 from mlstats.contract.parts import PartFindings, merged
-from mlstats.contract.rules import without_value
-from mlstats.errors import ContractError, SourceError
+from mlstats.contract.rules import findings, result_of, without_value
+from mlstats.errors import ContractError, MlstatsError, SourceError
 from mlstats.partitions import Partition
 from mlstats.period_parts import (
     PartedData,
@@ -53,6 +53,8 @@ class ReadParts:
         Of the period.
     cautions : list of str
         What a reader must not miss.
+    again : numpy.ndarray of int
+        See :class:`mlstats.period_parts.PartedData`.
     """
 
     checked: ContractResult
@@ -60,6 +62,7 @@ class ReadParts:
     digest: str
     rows: int
     cautions: list[str]
+    again: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +73,9 @@ class StagedWatched:
 
     def write(self, target: Path) -> None:
         """Copy the parts."""
-        shutil.copytree(self.data.watched, target)
+        target.mkdir(mode=0o700)
+        for part in sorted(self.data.watched.glob("part-*.parquet")):
+            shutil.copyfile(part, target / part.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,16 +105,18 @@ class _ReadPart:
         numbers = frame.index.to_numpy() + 1
         own = frame.reset_index(drop=True)
         data = without_target(pilot).data
-        findings = PartFindings.of(own, data, numbers)
+        held = PartFindings.of(own, data, numbers)
         watched = watch(pilot, own, self.vocabulary, part.start)
         ids, clusters = np.zeros((0, 2), np.uint64), np.zeros((0, 2), np.uint64)
         if roles.unit_id in own:
-            there = ~without_value(own[roles.unit_id])
-            ids, numbers = hashed(own.loc[there, roles.unit_id]), numbers[there]
+            # The contract has a rule of its own for an id without a value.
+            blank = without_value(own[roles.unit_id])
+            ids = hashed(own[roles.unit_id].fillna("\0"))
+            numbers = 2 * numbers + blank
         if roles.cluster in own:
             clusters = np.unique(hashed(own[roles.cluster].dropna()), axis=0)
         return _Read(
-            findings,
+            held,
             as_parquet(watched),
             self._counted(watched),
             ids,
@@ -126,10 +133,32 @@ class _ReadPart:
 
 
 def watched_columns(data: PartedData, vocabulary: pd.DataFrame | None) -> list[str]:
-    """Return the watched columns that the first part has."""
+    """Return the watched columns that the first part has.
+
+    Raises
+    ------
+    ContractError
+        Where a column is missing that nobody can answer without.
+    """
     pilot, first = data.reader.pilot, data.table.partitions[0]
     frame = data.reader(first).head(1000).reset_index(drop=True)
-    return [str(name) for name in watch(pilot, frame, vocabulary).columns]
+    try:
+        return [str(name) for name in watch(pilot, frame, vocabulary).columns]
+    except MlstatsError:
+        raise
+    except Exception:
+        _refuse_missing(data, frame)
+        raise
+
+
+def _refuse_missing(data: PartedData, frame: pd.DataFrame) -> None:
+    pilot = data.reader.pilot
+    names = dict.fromkeys([*frame.columns, *data.table.columns])
+    held = findings(
+        pd.DataFrame(columns=[*names]), without_target(pilot).data, truth=None
+    )
+    missing = [one for one in held if one.failure and one.column]
+    result_of(missing).raise_if_failed(pilot.pilot)
 
 
 def read_parts(
@@ -157,13 +186,14 @@ def read_parts(
     work = _ReadPart(data.reader, vocabulary, known.reference if known else None)
     parts = data.table.partitions
     done = map_blocks(work, parts, workers=data.scale)
-    findings: list[PartFindings] = []
+    told: list[PartFindings] = []
     counted: Summary | None = None
     rows, left_out = hashlib.sha256(), 0
     with SeenTwice(data.staging) as ids, SeenTwice(data.staging) as clusters:
         for number, found in enumerate(progress(done, len(parts), "Reading the parts")):
-            write_staged(data.watched, number, found.watched)
-            findings.append(found.findings)
+            if found.findings.rows:
+                write_staged(data.watched, number, found.watched)
+            told.append(found.findings)
             if found.counted is not None:
                 counted = counted.merge(found.counted) if counted else found.counted
             rows.update(found.digest)
@@ -172,10 +202,12 @@ def read_parts(
             clusters.add(found.clusters, np.full(len(found.clusters), number))
         _refuse_straddling(len(clusters.again()), data)
         roles = without_target(data.reader.pilot).data
-        checked = merged(findings, roles, ids.again().tolist())
+        again = ids.again()
+        checked = merged(told, roles, again[again % 2 == 0] // 2)
     digest = rows.hexdigest() if left_out else data.table.digest(data.scale)
-    n = sum(one.rows for one in findings)
-    return ReadParts(checked, counted, digest, n, _cautions(data, n, left_out))
+    n = sum(one.rows for one in told)
+    cautions = _cautions(data, n, left_out)
+    return ReadParts(checked, counted, digest, n, cautions, again // 2)
 
 
 def _refuse_straddling(count: int, data: PartedData) -> None:

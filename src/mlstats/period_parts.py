@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import json
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from mlstats import io
 from mlstats.config import Pilot
+from mlstats.errors import SourceError
 from mlstats.partitions import Partition, PartitionedTable, is_partitioned
 from mlstats.period_source import has_own_files, of_period
 from mlstats.recoding import recoded
@@ -22,13 +28,18 @@ __all__ = [
     "PartReader",
     "PartedData",
     "as_parquet",
+    "finished",
+    "forget_finished",
     "needed_columns",
     "parted",
     "part_digest",
     "rows_of",
     "staged",
+    "write_finished",
     "write_staged",
 ]
+
+_DONE: Final = ".done"
 
 
 @dataclass(frozen=True)
@@ -87,12 +98,15 @@ class PartedData:
         Where they are worked on.
     staging : pathlib.Path
         Confidential; of this period alone.
+    again : numpy.ndarray of int
+        Numbers of the rows, from 1 and sorted, whose id an earlier row has.
     """
 
     reader: PartReader
     table: PartitionedTable
     scale: Scale
     staging: Path
+    again: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def watched(self) -> Path:
@@ -166,7 +180,8 @@ def staged(folder: Path, number: int) -> Path:
 
 def write_staged(folder: Path, number: int, content: bytes) -> None:
     """Write a part, whole or not at all."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(OSError):  # where it cannot be made, writing tells why
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def write(path: Path) -> None:
         path.write_bytes(content)
@@ -174,12 +189,59 @@ def write_staged(folder: Path, number: int, content: bytes) -> None:
     io.write_atomic(staged(folder, number), write)
 
 
+def write_finished(
+    folder: Path, number: int, contents: Mapping[str, bytes], **told: int
+) -> None:
+    """Stage all tables of a part, then what tells that it is finished.
+
+    Parameters
+    ----------
+    contents : mapping of str to bytes
+        Folder below `folder` -> the part; none where the part has no row.
+    told : int
+        What :func:`finished` gives back.
+    """
+    for name, content in contents.items():
+        write_staged(folder / name, number, content)
+    files = {n: hashlib.sha256(content).hexdigest() for n, content in contents.items()}
+    io.write_json(_marker(folder, number), {"files": files, "told": told})
+
+
+def finished(folder: Path, number: int) -> dict[str, int] | None:
+    """Return what was told of a part; None where it is not there as it was written."""
+    try:
+        marker = json.loads(_marker(folder, number).read_text(encoding="utf-8"))
+        for name, digest in marker["files"].items():
+            if io.sha256_file(staged(folder / name, number)) != digest:
+                return None
+        return dict(marker["told"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SourceError):
+        return None
+
+
+def forget_finished(folder: Path) -> None:
+    """Remove what tells which parts are finished; the parts stay."""
+    shutil.rmtree(folder / _DONE, ignore_errors=True)
+
+
+def _marker(folder: Path, number: int) -> Path:
+    return folder / _DONE / f"{number:05d}.json"
+
+
 def as_parquet(frame: pd.DataFrame) -> bytes:
-    """Return a table as the bytes of a Parquet file without its index."""
+    """Return a table as the bytes of a Parquet file without its index.
+
+    Categories have the same type in every part, however many there are, and none.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pandas(frame, preserve_index=False)
+    kind = pa.dictionary(pa.int32(), pa.string())
+    for place, name in enumerate(frame.columns):
+        if isinstance(frame[name].dtype, pd.CategoricalDtype):
+            column = table.column(place).cast(kind)
+            table = table.set_column(place, str(name), column)
     pq.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())

@@ -156,6 +156,8 @@ class Composed:
         Further tables of records, and further publishable ones.
     files : mapping of str to pathlib.Path
         Name in the release -> where a publishable file lies, which is copied.
+    cautions : tuple of str
+        What a reader of these tables must not miss.
     """
 
     units: pd.DataFrame | Parts
@@ -164,6 +166,7 @@ class Composed:
     confidential: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
 
     @property
     def final(self) -> bool:

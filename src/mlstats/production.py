@@ -21,12 +21,11 @@ from mlstats.errors import ContractError, MlstatsError, ServiceError
 from mlstats.evaluate import project_key
 from mlstats.period_parts import PartedData
 from mlstats.produced import Arm, ArmFailed, Composed, Produced, Reason, Situation
-from mlstats.production_plan import Plan, prepare, values_digest, working
+from mlstats.production_plan import Plan, forget_parts, prepare, values_digest, working
 from mlstats.production_reading import (
     Answered,
     Taken,
     answer,
-    forget_parts,
     key_of,
     read,
     released_before,
@@ -211,7 +210,7 @@ def publish(
 ) -> Produced:
     """Publish a release, whole or not at all; a dry run publishes nothing."""
     pilot, period = plan.pilot.pilot, str(plan.period)
-    notes = tuple(taken.data.cautions)
+    notes = (*taken.data.cautions, *composed.cautions)
     release = None
     if not plan.dry_run:
         facts = _facts(plan, taken, composed, reasons)
@@ -224,7 +223,7 @@ def publish(
             facts=facts,
         )
         _log.info("released %s", release.path)
-    forget_parts(taken)
+    forget_parts(plan)
     return Produced(
         pilot, period, release, reasons, shadow, composed.totals, composed.counts, notes
     )
@@ -258,6 +257,7 @@ def _facts(
         "drift": taken.drift.sentence() if taken.drift else "not compared",
         "cautions": [
             *taken.data.cautions,
+            *composed.cautions,
             *_breaks(plan),
             *_unkept(plan, taken),
             *switches(plan.earlier, reasons, plan.arms),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
+import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from mlstats import io
 from mlstats.config import Pilot
 from mlstats.dataset import finder
 from mlstats.errors import ConfigError, SourceError
@@ -21,13 +22,21 @@ from mlstats.period_source import check_period
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Theme
 from mlstats.production_arms import Arms, arms_of
-from mlstats.provenance import config_digest
+from mlstats.provenance import deciding_digest
 from mlstats.release_drift import earlier_releases
 from mlstats.releases import Release, ReleaseStore
 from mlstats.review_store import ReviewStore
 from mlstats.settings import Settings
 
-__all__ = ["Plan", "prepare", "theme_of", "values_digest", "working"]
+__all__ = [
+    "Plan",
+    "forget_parts",
+    "prepare",
+    "staging",
+    "theme_of",
+    "values_digest",
+    "working",
+]
 
 _THEMES: Final = {
     "coding": "mlstats.coding_theme",
@@ -134,19 +143,43 @@ def theme_of(pilot: Pilot) -> Theme:
 def working(plan: Plan) -> Iterator[None]:
     """Hold the period, in the store that will be written; a dry run holds nothing."""
     if plan.dry_run:
-        yield
+        try:
+            yield
+        finally:
+            forget_parts(plan)
         return
     store = plan.releases
     if plan.back_cast:
         store = ReleaseStore(plan.settings.shadows)
     with store.working(plan.pilot.pilot, str(plan.period)):
-        yield
+        try:
+            yield
+        finally:
+            if plan.back_cast:
+                forget_parts(plan)
+
+
+def staging(plan: Plan) -> Path:
+    """Return where parts lie until they are released.
+
+    A dry run and a back-cast have a place of their own: a production of the period may
+    run beside them.
+    """
+    if plan.releases.folder != plan.settings.releases:  # a drill
+        return plan.releases.folder / ".parts"
+    root = plan.settings.confidential / "parts" / plan.pilot.pilot
+    name = str(plan.period)
+    if plan.dry_run:
+        name += f"-dry-{os.getpid()}"
+    return root / (f"{name}-back-cast" if plan.back_cast else name)
+
+
+def forget_parts(plan: Plan) -> None:
+    """Remove what was staged of a period."""
+    shutil.rmtree(staging(plan), ignore_errors=True)
 
 
 def values_digest(plan: Plan) -> str:
     """Return the sha256 of the pilot and of the files that decide its values."""
-    total = hashlib.sha256(config_digest(plan.pilot).encode())
     find = finder(plan.settings)
-    for name in plan.theme.files(plan.pilot):
-        total.update(io.sha256_file(find(name)).encode())
-    return total.hexdigest()
+    return deciding_digest(plan.pilot, map(find, plan.theme.files(plan.pilot)))

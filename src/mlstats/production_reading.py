@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pandas as pd
@@ -16,7 +13,7 @@ from mlstats.parts_reading import StagedWatched, read_parts, watched_columns
 from mlstats.performance import audited, together
 from mlstats.period_parts import PartedData
 from mlstats.produced import Arm, InParts, Parts, PeriodData, Produced, Reason
-from mlstats.production_plan import Plan, values_digest
+from mlstats.production_plan import Plan, forget_parts, staging, values_digest
 from mlstats.quality.drift import DriftResult
 from mlstats.release_drift import (
     back_from,
@@ -33,7 +30,6 @@ __all__ = [
     "Answered",
     "Taken",
     "answer",
-    "forget_parts",
     "key_of",
     "read",
     "released_before",
@@ -95,7 +91,7 @@ def read(plan: Plan) -> Taken:
     """
     pilot, settings = plan.pilot, plan.settings
     if plan.theme.in_parts is not None:
-        given = pilot, settings, str(plan.period), _staging(plan)
+        given = pilot, settings, str(plan.period), staging(plan)
         parts = plan.theme.in_parts.open(*given)
         if parts is not None:
             return _read_parts(plan, plan.theme.in_parts, parts)
@@ -142,22 +138,8 @@ def _read_parts(plan: Plan, theme: InParts, parts: PartedData) -> Taken:
     reasons += _performance_reason(plan)
     data = theme.load(pilot, settings, found.digest, found.cautions)
     failures = found.checked.failures
+    parts = replace(parts, again=found.again)
     return Taken(data, parts, failures, tuple(reasons), StagedWatched(parts), drifted)
-
-
-def _staging(plan: Plan) -> Path:
-    """Return where parts lie until they are released; a dry run has its own place."""
-    if plan.releases.folder != plan.settings.releases:  # a drill
-        return plan.releases.folder / ".parts"
-    root = plan.settings.confidential / "parts" / plan.pilot.pilot
-    name = str(plan.period)
-    return root / (f"{name}-dry-{os.getpid()}" if plan.dry_run else name)
-
-
-def forget_parts(taken: Taken) -> None:
-    """Remove what was staged of a period that is released."""
-    if isinstance(taken.asked, PartedData):
-        shutil.rmtree(taken.asked.staging, ignore_errors=True)
 
 
 def _contract_reason(checked: ContractResult) -> list[Reason]:
@@ -198,6 +180,7 @@ def released_before(plan: Plan, taken: Taken) -> Produced | None:
     release = plan.releases.again(key_of(plan, taken, reasons))
     if release is None:
         return None
+    forget_parts(plan)
     told = pd.read_parquet(release.folder / "totals.parquet")
     counts = release.facts["counts"]
     return Produced(

@@ -6,18 +6,20 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import mlstats
+from mlstats import io
 from mlstats.config import Pilot
 from mlstats.settings import Settings
 
 __all__ = [
     "code_commit",
     "config_digest",
+    "deciding_digest",
     "lock_digest",
     "provenance",
     "resolved_digest",
@@ -49,6 +51,14 @@ _DECIDES_NONE: Final = {"retention", "monitor"}
 def config_digest(pilot: Pilot) -> str:
     """Return the sha256 of the resolved pilot as canonical JSON."""
     return resolved_digest(pilot.model_dump(mode="json"))
+
+
+def deciding_digest(pilot: Pilot, files: Iterable[Path]) -> str:
+    """Return the sha256 of the pilot and of the files that decide its values."""
+    total = hashlib.sha256(config_digest(pilot).encode())
+    for path in files:
+        total.update(io.sha256_file(path).encode())
+    return total.hexdigest()
 
 
 def resolved_digest(resolved: Mapping[str, Any]) -> str:

@@ -58,7 +58,9 @@ def table_or_parts(
     wanted = None if columns is None else [*columns]
     try:
         parts = [pq.read_table(file, columns=wanted) for file in files]
-        table: pd.DataFrame = pa.concat_tables(parts).unify_dictionaries().to_pandas()
+        # A part may know fewer codes than another, or none.
+        together = pa.concat_tables(parts, promote_options="permissive")
+        table: pd.DataFrame = together.unify_dictionaries().to_pandas()
     except (OSError, ValueError):
         raise _damaged(path) from None
     return table

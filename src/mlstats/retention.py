@@ -7,6 +7,7 @@ or what the champion is judged by, is needed; so is a period that waits for cler
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from mlstats.settings import Settings
 
 __all__ = ["Due", "due", "due_table", "pilots_with_tables", "told_of"]
 
+_STAGED: Final = re.compile(r"-(dry-\d+|back-cast)$")
 _OF_PERIODS: Final = ("units", "watched", "reviews")
 
 
@@ -118,7 +120,10 @@ class _Looked:
         self.reviews = ReviewStore(settings.database)
         self.rows = DecisionLog(settings.database).read(pilot.pilot)
         self.reviewed = settings.confidential / "reviews" / pilot.pilot
+        self.staged = settings.confidential / "parts" / pilot.pilot
         names = {*self.store.periods(pilot.pilot), *_folders(self.reviewed)}
+        # Of a run that did not come to its end there may be no release.
+        names |= {_STAGED.sub("", name) for name in _folders(self.staged)}
         self.periods = sorted(filter(None, map(_period, names)))
         self.current = {
             period: release
@@ -178,9 +183,9 @@ class _Looked:
             folder = self.settings.confidential / "productions" / self.pilot.pilot
             yield from _below(folder)
         if kind == "units":  # staged parts of a run that did not come to its end
-            parts = self.settings.confidential / "parts" / self.pilot.pilot
-            for left in sorted(parts.glob(f"{period}*")):
-                yield from _below(left)
+            for name in _folders(self.staged):
+                if _STAGED.sub("", name) == period:
+                    yield from _below(self.staged / name)
         yield from found
 
     def _decided(self, period: str, kind: str) -> Decision | None:

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from mlstats import coding_parts_release
+from mlstats import batch_coding, coding_parts_release
 from mlstats.batch_coding import code_table
 from mlstats.coding_parts import CodePart
 from mlstats.drill import drill
-from mlstats.errors import ContractError, RefusedError
+from mlstats.errors import ContractError, RefusedError, SourceError
 from mlstats.monitoring import history_of
 from mlstats.partitions import PartitionedTable
+from mlstats.pilot_files import find_config, load_pilot
 from mlstats.produced import ArmFailed, Produced, Reason
-from mlstats.production import produce
+from mlstats.production import prepare, produce
+from mlstats.production_plan import staging
 from mlstats.release_tables import table_or_parts
 from mlstats.releases import Release
+from mlstats.retention import due
 from mlstats.review_rows import data_of, open_period
 from mlstats.review_store import Reviewed, ReviewStore
 from mlstats.settings import Settings
 from tests.dask_cluster import dask_cluster
 from tests.flows.canary import find
 from tests.parts_example import frames, in_parts
-from tests.production_example import Office, office
+from tests.production_example import Office, appoint, office
 
-MARCH = "2026-03"
+MARCH, APRIL = "2026-03", "2026-04"
 PUBLISHED = ("totals.parquet", "process.parquet", "drift.parquet")
 KEPT = ("audit", "queue", "units", "watched")
 
@@ -120,6 +126,7 @@ def test_the_same_data_give_the_same_release(
     again = produce("diaries", MARCH, parts)
     assert again.release is not None
     assert again.release.number == produced.number
+    assert not list((parts.confidential / "parts").rglob("*.parquet"))
 
 
 @pytest.mark.parametrize("workers", [2])
@@ -160,13 +167,17 @@ def test_a_run_goes_on_from_its_finished_parts(
     with pytest.raises(KeyboardInterrupt):
         produce("diaries", MARCH, settings)
     assert not (settings.releases / "diaries" / MARCH / "current.json").exists()
+    left = settings.confidential / f"parts/diaries/{MARCH}"
+    (damaged,) = left.glob("*/units/part-00000.parquet")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     found = release_of(produce("diaries", MARCH, settings))
-    assert asked == [4, 2]
+    assert asked == [4, 3]
     assert digests(found) == digests(produced)
 
 
+@pytest.mark.parametrize("changed", ["data", "classification"])
 def test_parts_of_other_data_are_not_taken(
-    made: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     settings = in_parts(made, tmp_path, 2)
     real = coding_parts_release.map_blocks
@@ -183,12 +194,25 @@ def test_parts_of_other_data_are_not_taken(
     monkeypatch.setattr(coding_parts_release, "map_blocks", counted)
     with pytest.raises(KeyboardInterrupt):
         produce("diaries", MARCH, settings)
-    path = settings.project / f"data/lines_{MARCH}/part-00000.parquet"
-    changed = pd.read_parquet(path)
-    changed.loc[0, "description"] = "another text"
-    changed.to_parquet(path, index=False)
+    if changed == "data":
+        path = settings.project / f"data/lines_{MARCH}/part-00000.parquet"
+        lines = pd.read_parquet(path)
+        lines.loc[0, "description"] = "another text"
+        lines.to_parquet(path, index=False)
+    else:
+        own_classification(settings)
     release_of(produce("diaries", MARCH, settings))
     assert asked == [2, 2]
+
+
+def own_classification(settings: Settings) -> None:
+    """Give the project a classification with another title of a class."""
+    place = find_config("classifications/coicop2018_demo.csv", settings.project)
+    assert place is not None
+    text = place.read_text(encoding="utf-8")
+    own = settings.project / "classifications/coicop2018_demo.csv"
+    own.parent.mkdir(exist_ok=True)
+    own.write_text(text.replace(",Food,", ",Foods,"), encoding="utf-8")
 
 
 def test_a_household_in_two_parts_is_refused(made: Office, tmp_path: Path) -> None:
@@ -203,22 +227,122 @@ def test_a_household_in_two_parts_is_refused(made: Office, tmp_path: Path) -> No
     assert "mlstats convert" in str(told.value)
 
 
-def test_an_id_that_stands_twice_makes_the_baseline_produce(
+def test_ids_that_stand_twice_make_the_baseline_produce(
     made: Office, tmp_path: Path
 ) -> None:
-    settings = in_parts(made, tmp_path, 3)
-    folder = settings.project / f"data/lines_{MARCH}"
-    first = pd.read_parquet(folder / "part-00000.parquet")
-    last = pd.read_parquet(folder / "part-00002.parquet")
-    last.loc[0, "line_id"] = first.loc[1, "line_id"]
-    last.to_parquet(folder / "part-00002.parquet", index=False)
+    found = []
+    for n in (None, 3):
+        settings = in_parts(made, tmp_path / str(n), n)
+        place = settings.project / f"data/lines_{MARCH}"
+        names = sorted(place.glob("*.parquet")) or [place.with_suffix(".parquet")]
+        parts = [pd.read_parquet(name) for name in names]
+        first, last = parts[0].copy(), parts[-1].copy()
+        last.loc[last.index[-70:], "line_id"] = first["line_id"].head(70).to_numpy()
+        last.loc[last.index[-80:-70], "line_id"] = ""
+        last.to_parquet(names[-1], index=False)
+        one = produce("diaries", MARCH, settings)
+        assert [reason.cause for reason in one.reasons] == ["contract"]
+        assert "repeats the id of an earlier row (70)" in one.reasons[0].said
+        assert one.release is not None
+        found.append(one.release)
+    whole, in_three = found
+    for name in ("units", "audit"):
+        both = [table(r, f"confidential/{name}.parquet") for r in found]
+        one, many = (t.drop(columns="champion_code", errors="ignore") for t in both)
+        pd.testing.assert_frame_equal(one, many)
+        assert set(one["method"]) == {"index"}
+    audit = table(in_three, "confidential/audit.parquet")
+    assert not audit["unit"].duplicated().any()
+    assert in_three.facts["counts"] == whole.facts["counts"]
+
+
+def test_a_column_that_all_need_is_told_by_name(made: Office, tmp_path: Path) -> None:
+    settings = in_parts(made, tmp_path, 2)
+    for path in (settings.project / f"data/lines_{MARCH}").iterdir():
+        pd.read_parquet(path).rename(columns={"description": "descripton"}).to_parquet(
+            path, index=False
+        )
+    with pytest.raises(ContractError, match="nearest: descripton"):
+        produce("diaries", MARCH, settings)
+
+
+def test_a_table_of_all_periods_has_parts_of_others(
+    made: Office, tmp_path: Path
+) -> None:
+    found = []
+    for n in (None, 1):
+        settings = in_parts(made, tmp_path / str(n), None)
+        folder = settings.project / "data/all"
+        folder.mkdir()
+        lines = frames(settings.project)
+        if n is None:
+            every = pd.concat(lines.values(), ignore_index=True)
+            every.to_parquet(settings.project / "data/all.parquet", index=False)
+        else:
+            for k, frame in enumerate(lines.values()):
+                frame.to_parquet(folder / f"part-{k}.parquet", index=False)
+        path = settings.project / "configs/pilots/diaries.yaml"
+        text = path.read_text(encoding="utf-8")
+        source = "data/all.parquet" if n is None else "data/all"
+        more = f"production:\n  source: {source}"
+        path.write_text(text.replace("production:", more), encoding="utf-8")
+        made_of = [produce("diaries", p, settings).release for p in (MARCH, APRIL)]
+        found.append(made_of)
+    for one, many in zip(*found, strict=True):
+        assert one is not None
+        assert many is not None
+        assert many.facts["counts"] == one.facts["counts"]
+        assert many.facts["fallback"] == []
+        pd.testing.assert_frame_equal(
+            table(one, "confidential/units.parquet"),
+            table(many, "confidential/units.parquet"),
+        )
+        verdicts = ["reference", "column", "verdict"]
+        pd.testing.assert_frame_equal(
+            *(table(r, "drift.parquet").reindex(columns=verdicts) for r in (one, many))
+        )
+
+
+def test_the_queue_that_is_not_listed_is_told_once(
+    made: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = in_parts(made, tmp_path, 2)
+    appoint(settings, made.linear, "shadow", version=2)
+    monkeypatch.setattr(coding_parts_release, "QUEUE_ROWS", 5)
     found = produce("diaries", MARCH, settings)
-    assert [one.cause for one in found.reasons] == ["contract"]
-    assert "repeats the id" in found.reasons[0].said
+    assert found.shadow is not None
     assert found.release is not None
-    assert set(table(found.release, "confidential/units.parquet")["method"]) == {
-        "index"
+    more = found.counts["open"] - 5
+    told = f"the queue lists the 5 least sure units; {more} more wait"
+    assert found.release.facts["cautions"] == [told]
+    assert found.notes == (told,)
+
+
+def test_a_back_cast_has_parts_of_its_own(parts: Settings) -> None:
+    plan = prepare("diaries", MARCH, parts)
+    places = {
+        staging(replace(plan, dry_run=dry, back_cast=back))
+        for dry, back in ((False, False), (True, False), (False, True))
     }
+    assert len(places) == 3
+
+
+def test_parts_of_a_run_that_never_ended_are_purged(
+    made: Office, tmp_path: Path
+) -> None:
+    settings = in_parts(made, tmp_path, 2)
+    root = settings.confidential / "parts/diaries"
+    names = (MARCH, f"{MARCH}-dry-17", f"{MARCH}-back-cast", "2026-04")
+    left = [root / name / "watched/part-00000.parquet" for name in names]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    pilot = load_pilot("diaries", project=settings.project)
+    told = pilot.production.retention.model_copy(update={"units": 1})
+    production = pilot.production.model_copy(update={"retention": told})
+    pilot = pilot.model_copy(update={"production": production})
+    found = due(pilot, settings, today=date(2026, 5, 15))
+    assert {f for one in found for f in one.files} == {*left[:3]}
 
 
 def test_every_cause_of_the_fallback_is_rehearsed(
@@ -278,12 +402,18 @@ def test_a_clerks_code_makes_the_next_revision(made: Office, tmp_path: Path) -> 
             Reviewed(row["hash"], "01.1.1.1", "anna")
             for row in now.queue.head(25).to_dict("records")
         ]
+        told += [
+            Reviewed(row["hash"], row["value"], "anna", "audit")
+            for row in now.audit.head(30).to_dict("records")
+            if isinstance(row["value"], str)
+        ]
         ReviewStore(settings.database).add("diaries", MARCH, told)
         second = release_of(produce("diaries", MARCH, settings))
         assert second.number == first.number + 1
         assert second.facts["counts"]["closed"] == 25
         found.append(second)
-    for name in ("totals.parquet", "process.parquet", "confidential/units.parquet"):
+    names = ("totals.parquet", "process.parquet", "scorecard.parquet")
+    for name in (*names, "confidential/units.parquet"):
         pd.testing.assert_frame_equal(
             *(table(one, name) for one in found), check_exact=False, rtol=1e-9
         )
@@ -327,3 +457,42 @@ def test_a_table_is_coded_once(parts: Settings, tmp_path: Path) -> None:
     assert code_table("diaries", source, target, parts).computed == 0
     with pytest.raises(RefusedError, match="something else"):
         code_table("diaries", "data/lines_2026-04", target, parts)
+    inside = parts.project / source / "coded"
+    with pytest.raises(RefusedError, match="lies in the source"):
+        code_table("diaries", source, inside, parts)
+    assert not inside.exists()
+
+
+def test_a_table_is_coded_from_whole_parts_alone(
+    made: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = in_parts(made, tmp_path, 3)
+    source, target = f"data/lines_{MARCH}", tmp_path / "coded"
+
+    def ended(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(batch_coding, "_moved", ended)
+        with pytest.raises(KeyboardInterrupt):
+            code_table("diaries", source, target, settings)
+    (beside,) = tmp_path.glob(".coded.*")
+    if os.name == "posix":
+        assert beside.stat().st_mode & 0o077 == 0
+    damaged = beside / "part-00001.parquet"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1] + b"?")
+    again = code_table("diaries", source, target, settings)
+    assert again.computed == 1
+    assert (target / damaged.name).read_bytes() == whole
+    own_classification(settings)
+    with pytest.raises(RefusedError, match="something else"):
+        code_table("diaries", source, target, settings)
+
+
+def test_a_table_without_its_texts_is_refused(made: Office, tmp_path: Path) -> None:
+    settings = in_parts(made, tmp_path, 2)
+    frame = frames(settings.project)[MARCH].drop(columns="description")
+    frame.to_parquet(tmp_path / "lines.parquet", index=False)
+    with pytest.raises(SourceError, match="no column 'description'"):
+        code_table("diaries", "lines.parquet", tmp_path / "coded", settings)

@@ -92,7 +92,7 @@ class PartFindings:
 
 
 def merged(
-    parts: Iterable[PartFindings], data: Data, repeated: Sequence[int]
+    parts: Iterable[PartFindings], data: Data, repeated: Sequence[int] | np.ndarray
 ) -> ContractResult:
     """Return what :func:`mlstats.contract.check` says of all parts together.
 
@@ -102,7 +102,7 @@ def merged(
         One or more, in their order.
     data : Data
         As the parts were held against.
-    repeated : sequence of int
+    repeated : sequence or array of int
         Rows, from 1, whose id an earlier row has.
     """
     every = list(parts)
@@ -162,11 +162,11 @@ def _together(found: Sequence[Finding], rows: int) -> Finding:
 
 
 def _of_whole(
-    one: Finding, repeated: Sequence[int], strata: Mapping[str, _Stratum]
+    one: Finding, repeated: Sequence[int] | np.ndarray, strata: Mapping[str, _Stratum]
 ) -> Finding:
     """Return what a rule found, as all parts together break it."""
     if one.rule == REPEATED:
-        rows = tuple(repeated[:ROWS_TOLD])
+        rows = tuple(int(row) for row in repeated[:ROWS_TOLD])
         return replace(one, count=len(repeated), rows=rows)
     if one.rule == ONE_CLUSTER:
         alone = sorted(s.first for s in strata.values() if s.clusters == 1)
