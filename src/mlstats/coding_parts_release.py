@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Final
@@ -121,7 +121,7 @@ def compose_parts(
     if not answers:
         raise MethodError("Neither champion nor baseline has answered")
     how = _work(pilot, data, asked, answers, now)
-    folder = asked.staging / _key(data, asked, how)
+    folder = asked.staging / _key(data, asked, how, now)
     found = _coded(pilot, asked, how, folder)
     audit = _audit(how, found, now)
     kept = audit_table(audit, now)
@@ -158,7 +158,14 @@ def _work(
     answers: Mapping[str, PackedModel | str],
     now: Situation,
 ) -> CodePart:
-    told = now.reviewed.loc[now.reviewed["kind"].isin(CLOSING), "code"]
+    closing = now.reviewed[now.reviewed["kind"].isin(CLOSING)]
+    told = closing["code"]
+    # Workers get no coder's name, and the project's key only to find what is closed.
+    sent = replace(
+        now,
+        reviewed=closing[["unit", "kind", "code"]],
+        key=now.key if len(closing) else b"",
+    )
     named = {"champion": now.champion, "baseline": now.baseline}
     assert data.more is not None
     classification, uncodable, _ = data.more
@@ -168,7 +175,7 @@ def _work(
         asked.reader,
         CodingModels(pilot, dict(answers), limits, uncodable, budget),
         classification.extended(told.astype(str).str.strip()),
-        now,
+        sent,
         # Two units at least are drawn, see _audit.
         max(pilot.production.review.audit_sample * (2 if now.alarm else 1), 2),
         pilot.evaluate.seed + hash_of(now.period),
@@ -176,9 +183,8 @@ def _work(
     )
 
 
-def _key(data: PeriodData, asked: PartedData, how: CodePart) -> str:
+def _key(data: PeriodData, asked: PartedData, how: CodePart, now: Situation) -> str:
     """Return a digest of everything that a finished part depends on."""
-    now = how.now
     models = {
         role: model if isinstance(model, str) else model.digest
         for role, model in how.models.models.items()

@@ -114,7 +114,8 @@ class _ReadPart:
             ids = hashed(own[roles.unit_id].fillna("\0"))
             numbers = 2 * numbers + blank
         if roles.cluster in own:
-            clusters = np.unique(hashed(own[roles.cluster].dropna()), axis=0)
+            named = own.loc[~without_value(own[roles.cluster]), roles.cluster]
+            clusters = np.unique(hashed(named), axis=0)
         return _Read(
             held,
             as_parquet(watched),
@@ -214,8 +215,8 @@ def _refuse_straddling(count: int, data: PartedData) -> None:
     if count:
         name = str(data.reader.pilot.data.roles.cluster)
         raise ContractError(
-            f"{count:,} clusters lie in more than one part: the variance of what is "
-            "published could not be told",
+            "Clusters lie in more than one part: the variance of what is published "
+            f"could not be told ({count:,} more parts than clusters)",
             where=f"column {name} of {data.table.source}",
             expected="each cluster whole in one part",
             hint=f"mlstats convert SOURCE TARGET --by {name}",

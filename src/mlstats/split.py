@@ -85,14 +85,16 @@ def cluster_ids(
 ) -> pd.Series:
     """Return a label per row that is equal within a cluster and nowhere else.
 
-    Of a part of a table, `first` is the number of its first row in the table.
+    A row without a name of its cluster, or with blanks for one, is its own. Of a part
+    of a table, `first` is the number of its first row in the table.
     """
     numbers = np.arange(first, first + len(frame))
     own = pd.Series(numbers, index=frame.index).astype(str)
     if column is None:
         return "row " + own
-    named = frame[column]
-    return ("cluster " + named.astype(str)).where(named.notna(), "row " + own)
+    named = frame[column].astype("str")
+    there = frame[column].notna() & named.str.strip().ne("")
+    return ("cluster " + named).where(there, "row " + own)
 
 
 def _column(frame: pd.DataFrame, column: str) -> str:

@@ -97,3 +97,9 @@ def test_errors(split: dict[str, object], error: type[Exception], said: str) -> 
         assign(FRAME, ROLES, evaluate(**split))
     if error is ConfigError:
         assert "nearest: part" in str(caught.value)
+
+
+def test_a_row_with_blanks_for_its_cluster_is_its_own() -> None:
+    frame = pd.DataFrame({"home": ["a", "", " ", None, "a"]})
+    found = cluster_ids(frame, "home", first=10)
+    assert found.tolist() == ["cluster a", "row 11", "row 12", "row 13", "cluster a"]
