@@ -80,7 +80,7 @@ class CodingModels:
                 with _within(self.budget if role != "baseline" else 100 * self.budget):
                     found[role] = self._answer(role, model, asked, frame)
             except MlstatsError as error:
-                raise ArmFailed(role, Reason("crash", error.title)) from None
+                raise ArmFailed.of(role, Reason("crash", error.title)) from None
             seconds[role] = perf_counter() - began
         return asked, found, seconds
 

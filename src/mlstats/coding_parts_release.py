@@ -259,7 +259,7 @@ def _guarded(done: Iterator[CodedPart], how: CodePart) -> Iterator[CodedPart]:
             cause, said = "crash", error.title
             if monotonic() - last >= how.models.budget:
                 cause, said = "time", _longer("champion", how.models.budget)
-            raise ArmFailed("champion", Reason(cause, said)) from None
+            raise ArmFailed.of("champion", Reason(cause, said)) from None
         last = monotonic()
 
 
@@ -273,7 +273,7 @@ def _check(
         seconds[role] = seconds.get(role, 0.0) + took
         limit = budget if role != "baseline" else 100 * budget
         if seconds[role] / len(workers) > limit:
-            raise ArmFailed(role, Reason("time", _longer(role, limit)))
+            raise ArmFailed.of(role, Reason("time", _longer(role, limit)))
 
 
 def _longer(role: str, seconds: float) -> str:

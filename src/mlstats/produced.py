@@ -56,23 +56,17 @@ class Reason:
 
 
 class ArmFailed(MethodError):
-    """An arm has not answered for a part of the data.
+    """An arm has not answered for a part of the data; its role, and the reason."""
 
-    Parameters
-    ----------
-    role : str
-        champion, baseline or shadow.
-    reason : Reason
-        Why.
-    """
+    role: str = ""
+    reason: Reason = Reason("crash", "")
 
-    def __init__(self, role: str, reason: Reason) -> None:
-        super().__init__(reason.said)
-        self.role = role
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (ArmFailed, (self.role, self.reason))
+    @classmethod
+    def of(cls, role: str, reason: Reason) -> ArmFailed:
+        """Return the failure of champion, baseline or shadow."""
+        error = cls(reason.said)
+        error.role, error.reason = role, reason
+        return error
 
 
 @dataclass(frozen=True)

@@ -362,7 +362,7 @@ def test_a_champion_that_fails_on_one_part_gives_the_whole_to_the_baseline(
     def failing(function: CodePart, blocks: Any, **more: Any) -> Iterator[Any]:
         for number, one in enumerate(real(function, blocks, **more)):
             if number == 1 and "champion" in function.models.models:
-                raise ArmFailed("champion", Reason("crash", "it failed"))
+                raise ArmFailed.of("champion", Reason("crash", "it failed"))
             yield one
 
     monkeypatch.setattr(coding_parts_release, "map_blocks", failing)
