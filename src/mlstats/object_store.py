@@ -20,16 +20,19 @@ from mlstats.errors import ConfigError, ServiceError, SourceError, nearest
 
 __all__ = [
     "REMOTE",
+    "FileState",
     "base_name",
     "is_remote",
     "opened",
     "reaching",
     "sha256_of",
+    "state_of",
     "store_of",
 ]
 
 REMOTE: Final = "s3://"
 _CHUNK: Final = 1 << 22
+FileState = tuple[str, int, str]
 # The packages that speak to the store; their exceptions have no base of our own.
 _SPEAKERS: Final = ("aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs")
 
@@ -111,6 +114,9 @@ def reaching(address: str) -> Iterator[None]:
             hint="for a store look at AWS_ACCESS_KEY_ID, AWS_PROFILE and the bucket's "
             "policy",
         ) from None
+    except (TimeoutError, ConnectionError) as error:
+        # Those of asyncio have no number.
+        raise _out_of_reach(address, error) from None
     except OSError as error:
         if error.errno is None and not _of_store(error):
             raise  # of pyarrow: what was read is not what it says it is
@@ -153,6 +159,33 @@ def sha256_of(address: str) -> str:
         while piece := file.read(_CHUNK):
             found.update(piece)
     return found.hexdigest()
+
+
+def state_of(address: str) -> FileState:
+    """Return what tells whether a file was changed.
+
+    Parameters
+    ----------
+    address : str
+        A local path, or ``s3://bucket/key``.
+
+    Returns
+    -------
+    tuple of (str, int, str)
+        The absolute address, its size, and when or to what it was changed.
+
+    Raises
+    ------
+    SourceError, ServiceError, ConfigError
+        As :func:`opened`.
+    """
+    with reaching(address):
+        if is_remote(address):
+            told = store_of(address).info(address)
+            mark = told.get("ETag") or told["LastModified"]
+            return address, int(told["size"]), str(mark)
+        found = Path(address).stat()
+    return str(Path(address).resolve()), found.st_size, str(found.st_mtime_ns)
 
 
 def _of_store(error: Exception) -> bool:
