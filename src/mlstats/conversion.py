@@ -25,7 +25,13 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from mlstats.errors import ConfigError, RefusedError, ServiceError, SourceError
-from mlstats.object_store import base_name, is_remote, sha256_of
+from mlstats.object_store import (
+    FileState,
+    base_name,
+    is_remote,
+    sha256_of,
+    state_of,
+)
 from mlstats.partitions import BLOCK_ROWS, MANIFEST
 from mlstats.scale import progress
 from mlstats.table import check_has_columns
@@ -101,7 +107,8 @@ def convert(
     Raises
     ------
     SourceError
-        For what cannot be read as delimited text, and a missing column `by`.
+        For what cannot be read as delimited text, a missing column `by`, and a file
+        that is changed meanwhile.
     RefusedError
         Where the folder holds something else.
     ServiceError
@@ -120,7 +127,7 @@ def convert(
         "decimal": decimal,
     }
     with _alone(target):
-        digest = sha256_of(address)
+        state, digest = state_of(address), sha256_of(address)
         known = _known(target, digest, options)
         if known is not None:
             return known
@@ -140,7 +147,7 @@ def convert(
             "columns": list(blocks.columns),
             "notes": list(blocks.notes),
         }
-        files = _write(target, blocks, told, rows, by)
+        files = _write(target, _unchanged(blocks, state), told, rows, by)
     return Conversion(target, blocks.rows, files, list(blocks.notes), True)
 
 
@@ -214,7 +221,7 @@ def _known(target: Path, digest: str, options: Mapping[str, Any]) -> Conversion 
 
 def _write(
     target: Path,
-    blocks: TextBlocks,
+    blocks: Iterable[pa.Table],
     told: Mapping[str, Any],
     rows: int,
     by: str | None,
@@ -227,7 +234,7 @@ def _write(
         if by is None:
             counts.extend(_in_order(hidden, shown, rows))
         else:
-            buckets = math.ceil(blocks.rows / rows)
+            buckets = math.ceil(told["rows"] / rows)
             counts.extend(_by_cluster(hidden, shown, buckets, by))
         files = {
             _part(i): {"rows": count, "sha256": sha256_of(str(hidden / _part(i)))}
@@ -237,6 +244,25 @@ def _write(
 
     write_folder(target, write)
     return len(counts)
+
+
+def _unchanged(blocks: TextBlocks, state: FileState) -> Iterator[pa.Table]:
+    """Yield the blocks; refuse a source that is not what was read of it before."""
+    try:
+        yield from blocks
+    except pa.ArrowException:
+        raise _changed(blocks.address) from None
+    if state_of(blocks.address) != state:
+        raise _changed(blocks.address)
+
+
+def _changed(address: str) -> SourceError:
+    return SourceError(
+        "The file was changed while it was converted",
+        where=address,
+        expected="a file that does not change while it is read",
+        hint="run again when whoever writes it is done",
+    )
 
 
 def _part(number: int) -> str:
