@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -409,3 +410,31 @@ def test_memory_does_not_grow_with_the_raster(tmp_path):
         peaks.append(int(done.stdout))
     assert peaks[1] - peaks[0] < 80
     assert peaks[1] < 700
+
+
+def test_a_raster_never_replaces_an_image_that_it_is_made_of(source, tmp_path):
+    before = source.read_bytes()
+    out = tmp_path / "elsewhere" / ".." / source.name
+    with pytest.raises(ConfigError, match="would replace an image"):
+        map_raster(double, source, out, bands=list("abc"), dtype="float32")
+    assert source.read_bytes() == before
+
+
+def test_no_run_can_begin_while_another_clears_up(source, tmp_path, monkeypatch):
+    out, folder = tmp_path / "out.tif", tmp_path / ".out.tif.blocks"
+    removed, remove = [], shutil.rmtree
+
+    def other(place, **how):
+        assert out.exists()
+        with (
+            pytest.raises(ServiceError, match="another run"),
+            raster_map._sole_user(folder, out),
+        ):
+            pass
+        removed.append(place)
+        remove(place, **how)
+
+    monkeypatch.setattr(raster_map.shutil, "rmtree", other)
+    map_raster(brightest, source, out, bands="x", dtype="uint8")
+    assert removed == [folder]
+    assert not folder.exists()

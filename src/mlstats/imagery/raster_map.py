@@ -14,7 +14,7 @@ import pickle
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from mlstats.imagery.block_log import BlockLog
 from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
 from mlstats.imagery.images import Image, Stack
 from mlstats.imagery.windows import Block, Pixels, Window
+from mlstats.object_store import reaching
 from mlstats.scale import LOCAL, Scale, map_blocks, progress
 
 __all__ = ["Mapped", "map_raster"]
@@ -168,7 +169,8 @@ def map_raster(
     Raises
     ------
     ConfigError
-        A type, a number of blocks or a function that cannot be used.
+        A type, a number of blocks or a function that cannot be used; a result that
+        would replace one of the images.
     MethodError
         The function failed or returned another shape or type.
     SourceError
@@ -193,6 +195,7 @@ def map_raster(
         tuple(bands), dtype, nodata, classes or {}, colours or {}, tags or {}
     )
     _check_sizes(block, halo)
+    _check_apart(stack, Path(out))
     job = _Job(function, stack, len(layout.bands), dtype, halo, as_stored)
     size = _block_size(stack, block)
     key = _key(job, identity, size, nodata)
@@ -203,7 +206,7 @@ def map_raster(
 
     def write(hidden: Path) -> None:
         nonlocal found
-        with _sole_user(folder, out), closing(BlockLog(folder / "log", key)) as log:
+        with closing(BlockLog(folder / "log", key)) as log:
             found = len(log.numbers)
             contents = _contents(job, blocks, log, workers, out.name)
             write_cog(
@@ -216,9 +219,10 @@ def map_raster(
             )
             os.replace(folder / "result.tif", hidden)
 
-    with closing(stack):
+    with closing(stack), _sole_user(folder, out):
         write_atomic(out, write)
-    shutil.rmtree(folder, ignore_errors=True)
+        # While no other run can have begun to fill it.
+        shutil.rmtree(folder, ignore_errors=True)
     return Mapped(out, len(blocks), len(blocks) - found, counts)
 
 
@@ -277,6 +281,15 @@ def _check_sizes(block: int, halo: int) -> None:
         )
 
 
+def _check_apart(stack: Stack, out: Path) -> None:
+    if out.resolve() in {path.resolve() for path in stack.paths}:
+        raise ConfigError(
+            "the raster would replace an image that it is made of",
+            where=str(out),
+            expected="another file than the images",
+        )
+
+
 def _digest(function: Function) -> str:
     try:
         return hashlib.sha256(pickle.dumps(function)).hexdigest()
@@ -332,7 +345,8 @@ def _block_size(stack: Stack, block: int) -> tuple[int, int]:
 def _sole_user(folder: Path, out: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    folder.mkdir(exist_ok=True)
+    with reaching(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
             yield
@@ -342,3 +356,7 @@ def _sole_user(folder: Path, out: Path) -> Iterator[None]:
             where=str(out),
             hint="wait for it to end, or choose another file",
         ) from None
+    finally:
+        # What is left of it: the lock, where a system does not let go of it before.
+        with suppress(OSError):
+            folder.rmdir()
