@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
-from mlstats.errors import ConfigError, RefusedError, ServiceError, SourceError
+from mlstats.errors import ConfigError, RefusedError, SourceError
 from mlstats.object_store import (
     FileState,
     base_name,
@@ -36,7 +33,7 @@ from mlstats.partitions import BLOCK_ROWS, MANIFEST
 from mlstats.scale import progress
 from mlstats.table import check_has_columns
 from mlstats.text_blocks import TextBlocks
-from mlstats.writing import write_folder, write_json
+from mlstats.writing import sole_writer, write_folder, write_json
 
 __all__ = ["Conversion", "convert"]
 
@@ -126,7 +123,7 @@ def convert(
         "separator": separator,
         "decimal": decimal,
     }
-    with _alone(target):
+    with sole_writer(target):
         state, digest = state_of(address), sha256_of(address)
         known = _known(target, digest, options)
         if known is not None:
@@ -171,31 +168,6 @@ def _check(address: str, target: str, rows: int) -> None:
             hint="Parquet is read by partition as it is; workbooks and SAS files are "
             "small enough to be read whole",
         )
-
-
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Hold the lock of a conversion, which ends with the process that holds it."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise ServiceError(
-            "Another run converts to this folder",
-            where=str(target),
-            hint="wait for it, or name another folder",
-        ) from None
-    except OSError as error:
-        raise ServiceError(
-            f"The folder cannot be made: {os.strerror(error.errno or 0)}",
-            where=str(target),
-            expected="a place in which this user may create folders",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _known(target: Path, digest: str, options: Mapping[str, Any]) -> Conversion | None:

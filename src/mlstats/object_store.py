@@ -26,13 +26,14 @@ __all__ = [
     "opened",
     "reaching",
     "sha256_of",
+    "stamp_of",
     "state_of",
     "store_of",
 ]
 
 REMOTE: Final = "s3://"
 _CHUNK: Final = 1 << 22
-FileState = tuple[str, int, str]
+FileState = tuple[str, str]
 # The packages that speak to the store; their exceptions have no base of our own.
 _SPEAKERS: Final = ("aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs")
 
@@ -146,6 +147,26 @@ def opened(address: str) -> Iterator[BinaryIO]:
             yield cast("BinaryIO", file)
 
 
+def stamp_of(file: BinaryIO) -> str:
+    """Return what changes with the content of an opened file or object.
+
+    Parameters
+    ----------
+    file : binary file
+        Of :func:`opened`.
+
+    Returns
+    -------
+    str
+        Of a file its size and when it was written, of an object its entity tag.
+    """
+    details = getattr(file, "details", None)
+    if details is not None:
+        return str(details["ETag"])
+    told = os.fstat(file.fileno())
+    return f"{told.st_size} {told.st_mtime_ns}"
+
+
 def sha256_of(address: str) -> str:
     """Return the SHA-256 of the bytes of a file or an object in hex, read in pieces.
 
@@ -162,30 +183,16 @@ def sha256_of(address: str) -> str:
 
 
 def state_of(address: str) -> FileState:
-    """Return what tells whether a file was changed.
-
-    Parameters
-    ----------
-    address : str
-        A local path, or ``s3://bucket/key``.
-
-    Returns
-    -------
-    tuple of (str, int, str)
-        The absolute address, its size, and when or to what it was changed.
+    """Return the absolute address of a file or an object, and its stamp.
 
     Raises
     ------
     SourceError, ServiceError, ConfigError
         As :func:`opened`.
     """
-    with reaching(address):
-        if is_remote(address):
-            told = store_of(address).info(address)
-            mark = told.get("ETag") or told["LastModified"]
-            return address, int(told["size"]), str(mark)
-        found = Path(address).stat()
-    return str(Path(address).resolve()), found.st_size, str(found.st_mtime_ns)
+    with opened(address) as file:
+        stamp = stamp_of(file)
+    return address if is_remote(address) else str(Path(address).resolve()), stamp
 
 
 def _of_store(error: Exception) -> bool:
