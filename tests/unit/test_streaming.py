@@ -25,7 +25,7 @@ from mlstats.editimpute import (
 )
 from mlstats.editimpute.block_files import source_files
 from mlstats.editimpute.streaming import process_file
-from mlstats.editimpute.treated_blocks import identity, sole_user
+from mlstats.editimpute.treated_blocks import identity
 from mlstats.errors import (
     ConfigError,
     ContractError,
@@ -34,6 +34,7 @@ from mlstats.errors import (
     ServiceError,
     SourceError,
 )
+from mlstats.writing import sole_writer
 
 EDITS = EditSet.from_texts(
     ["a + b == c", 'if kind == "small" then c <= 60'],
@@ -247,7 +248,7 @@ def test_another_run_of_the_same_target_is_refused(frame, tmp_path):
     source, out = tmp_path / "records.parquet", tmp_path / "out"
     frame.to_parquet(source, index=False)
     with (
-        sole_user(tmp_path / ".out.blocks", out),
+        sole_writer(out),
         pytest.raises(ServiceError, match="Another run"),
     ):
         process_file(source, out, EDITS, HotDeck())
@@ -409,7 +410,7 @@ def test_no_run_can_begin_while_another_clears_up(frame, tmp_path, monkeypatch):
     def other(folder, **how):
         with (
             pytest.raises(ServiceError, match="Another run"),
-            sole_user(tmp_path / ".out.blocks", out),
+            sole_writer(out),
         ):
             pass
         removed.append(folder)

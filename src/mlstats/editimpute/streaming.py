@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,13 +35,12 @@ from mlstats.editimpute.treated_blocks import (
     RowWriter,
     identity,
     packed,
-    sole_user,
     unpacked,
 )
 from mlstats.errors import ConfigError, MlstatsError, RefusedError, SourceError
-from mlstats.io import write_atomic
 from mlstats.object_store import FileState, is_remote, state_of
 from mlstats.scale import map_blocks, progress
+from mlstats.writing import sole_writer, write_atomic
 
 if TYPE_CHECKING:
     from mlstats.scale import Scale
@@ -251,8 +249,7 @@ def process_file(
     states = {path: state_of(path) for path in files}
     beside = target.absolute()
     folder = beside.with_name(f".{beside.name}.blocks")
-    with ExitStack() as stack:
-        stack.enter_context(sole_user(folder, target))
+    with sole_writer(beside):
         key = identity(__version__, [*states.values()], how, text, asked)
         store = BlockStore(folder, key)
         if not files[0].lower().endswith(".parquet"):

@@ -18,7 +18,7 @@ import secrets
 import shutil
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -134,11 +134,11 @@ class BlockStore:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder / key
+        with reaching(str(folder)):
+            self.folder.mkdir(parents=True, exist_ok=True)
         for other in folder.iterdir():
             if other.is_dir() and other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)
-        with reaching(str(folder)):
-            self.folder.mkdir(exist_ok=True)
         there = (p for p in self.folder.glob("*.block") if p.stem.isdigit())
         self.numbers = frozenset(
             int(path.stem) for path in there if self._content(path) is not None
@@ -190,34 +190,6 @@ class BlockStore:
         content = whole[_HEAD.size :]
         good = len(content) == size and zlib.crc32(content) == check
         return content if good else None
-
-
-@contextlib.contextmanager
-def sole_user(folder: Path, target: Path) -> Iterator[None]:
-    """Keep other runs from the same target.
-
-    Raises
-    ------
-    ServiceError
-        Where another run has it.
-    """
-    from filelock import FileLock, Timeout
-
-    with reaching(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield
-    except Timeout:
-        raise ServiceError(
-            "Another run treats a file into this folder",
-            where=str(target),
-            hint="wait for it to end, or choose another folder",
-        ) from None
-    finally:
-        # What is left of it: the lock, where a system does not let go of it before.
-        with contextlib.suppress(OSError):
-            folder.rmdir()
 
 
 class RowWriter:

@@ -14,19 +14,18 @@ import pickle
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mlstats.errors import ConfigError, MethodError, ServiceError
+from mlstats.errors import ConfigError, MethodError
 from mlstats.imagery.block_log import BlockLog
 from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
 from mlstats.imagery.images import Image, Stack
 from mlstats.imagery.windows import Block, Pixels, Window
-from mlstats.object_store import reaching
 from mlstats.scale import LOCAL, Scale, map_blocks, progress
 
 __all__ = ["Mapped", "map_raster"]
@@ -186,7 +185,8 @@ def map_raster(
     same files (path, size and time of change), parameters and function; otherwise the
     finished blocks are thrown away.
     """
-    from mlstats.writing import write_atomic  # here: a worker needs no pandas
+    # Here: a worker needs no pandas.
+    from mlstats.writing import sole_writer, write_atomic
 
     stack = source if isinstance(source, Stack) else Stack([Image(source)])
     if isinstance(bands, str):
@@ -206,6 +206,7 @@ def map_raster(
 
     def write(hidden: Path) -> None:
         nonlocal found
+        folder.mkdir(exist_ok=True)
         with closing(BlockLog(folder / "log", key)) as log:
             found = len(log.numbers)
             contents = _contents(job, blocks, log, workers, out.name)
@@ -219,7 +220,7 @@ def map_raster(
             )
             os.replace(folder / "result.tif", hidden)
 
-    with closing(stack), _sole_user(folder, out):
+    with closing(stack), sole_writer(out):
         write_atomic(out, write)
         # While no other run can have begun to fill it.
         shutil.rmtree(folder, ignore_errors=True)
@@ -339,24 +340,3 @@ def _block_size(stack: Stack, block: int) -> tuple[int, int]:
     if rows % _TILE_STEP or columns % _TILE_STEP:
         rows = columns = _TILE_STEP
     return max(1, round(block / rows)) * rows, max(1, round(block / columns)) * columns
-
-
-@contextmanager
-def _sole_user(folder: Path, out: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    with reaching(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield
-    except Timeout:
-        raise ServiceError(
-            "another run writes this raster",
-            where=str(out),
-            hint="wait for it to end, or choose another file",
-        ) from None
-    finally:
-        # What is left of it: the lock, where a system does not let go of it before.
-        with suppress(OSError):
-            folder.rmdir()
