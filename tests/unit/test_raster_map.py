@@ -432,3 +432,21 @@ def test_no_run_can_begin_while_another_clears_up(source, tmp_path, monkeypatch)
     map_raster(brightest, source, out, bands="x", dtype="uint8")
     assert removed == [folder]
     assert not folder.exists()
+
+
+@dataclass(frozen=True)
+class Touching:
+    """Changes the image that it is given blocks of."""
+
+    path: str
+
+    def __call__(self, block):
+        os.utime(self.path, ns=(1, 1))
+        return block.values[0]
+
+
+def test_an_image_that_is_changed_meanwhile_is_told(source, tmp_path):
+    out = tmp_path / "out.tif"
+    with pytest.raises(SourceError, match="changed while it was read"):
+        map_raster(Touching(str(source)), source, out, bands="x", dtype="float32")
+    assert not out.exists()

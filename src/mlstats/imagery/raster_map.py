@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mlstats.errors import ConfigError, MethodError
+from mlstats.errors import ConfigError, MethodError, SourceError
 from mlstats.imagery.block_log import BlockLog
 from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
 from mlstats.imagery.images import Image, Stack
@@ -173,7 +173,7 @@ def map_raster(
     MethodError
         The function failed or returned another shape or type.
     SourceError
-        A damaged part of an image.
+        A damaged part of an image, or one that is changed meanwhile.
     ServiceError
         The disk refuses, or another run writes the same raster.
 
@@ -198,7 +198,7 @@ def map_raster(
     _check_apart(stack, Path(out))
     job = _Job(function, stack, len(layout.bands), dtype, halo, as_stored)
     size = _block_size(stack, block)
-    key = _key(job, identity, size, nodata)
+    states, key = _states(stack), _key(job, identity, size, nodata)
     out, blocks = Path(out), list(Window.cover(stack.grid.shape, size))
     folder = out.with_name(f".{out.name}.blocks")
     counts = np.zeros(_CODES, np.int64)
@@ -218,6 +218,13 @@ def map_raster(
                 size=size,
                 threads=_threads(workers),
             )
+            if _states(stack) != states:
+                raise SourceError(
+                    "an image was changed while it was read",
+                    where=str(out),
+                    expected="images that do not change meanwhile",
+                    hint="run it again when whoever writes them is done",
+                )
             os.replace(folder / "result.tif", hidden)
 
     with closing(stack), sole_writer(out):
@@ -313,7 +320,7 @@ def _key(
         except (OSError, TypeError):
             source = ""
         identity = source + _digest(job.function)
-    files = [(str(path), *_state(path)) for path in job.stack.paths]
+    files = _states(job.stack)
     grid = job.stack.grid
     parts = (
         identity,
@@ -325,9 +332,9 @@ def _key(
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _state(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+def _states(stack: Stack) -> list[tuple[str, int, int]]:
+    found = [(path, path.stat()) for path in stack.paths]
+    return [(str(path), told.st_size, told.st_mtime_ns) for path, told in found]
 
 
 def _block_size(stack: Stack, block: int) -> tuple[int, int]:
