@@ -227,7 +227,7 @@ def _compared(
     if current is None:
         return None
     pilot = history.pilot
-    said = f"{pilot.title or pilot.pilot}, {look.period}: "
+    said = f"{pilot.title or pilot.pilot}, {look.period}. "
     said += str(look.release.facts.get("drift", ""))
     named = {str(name) for name in verdicts["reference"]}
     digest = look.release.key.champion.rpartition(" ")[2]

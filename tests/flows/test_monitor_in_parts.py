@@ -147,7 +147,7 @@ def test_every_period_has_a_page_of_its_distributions(
         )
         html = page.read_text(encoding="utf-8")
         assert note in html
-        assert f"Diaries (synthetic), {period}: " in html
+        assert f"Diaries (synthetic), {period}. " in html
         assert "SYNTHETIC DATA" in html
         assert one.snapshots[period]["metadata"]["notes"] == [note]
         verdicts = pd.read_parquet(

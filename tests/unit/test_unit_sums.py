@@ -144,12 +144,19 @@ def test_a_part_is_gone_before_the_next_is_read(
     alive: list[weakref.ref[Any]] = []
     most = 0
 
-    def counted(file: Path, columns: Sequence[str]) -> Any:
+    class Counted:
+        def __init__(self, frame: pd.DataFrame) -> None:
+            self.frame = frame
+
+        def to_pandas(self) -> pd.DataFrame:
+            return self.frame
+
+    def counted(file: Path, columns: Sequence[str]) -> Counted:
         nonlocal most
         most = max(most, sum(one() is not None for one in alive))
-        table = read_file(file, columns)
-        alive.append(weakref.ref(table))
-        return table
+        frame = read_file(file, columns).to_pandas()
+        alive.append(weakref.ref(frame))
+        return Counted(frame)
 
     monkeypatch.setattr(unit_sums, "read_file", counted)
     UnitSums.of_table(path)
