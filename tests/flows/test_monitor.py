@@ -505,6 +505,13 @@ def test_the_workspace_is_served_on_the_loopback(at_work: Settings) -> None:
         assert address.startswith("http://127.0.0.1:")
         found = json.loads(_read(f"{address}/api/projects"))
         assert [one["name"] for one in found] == ["diaries (synthetic data)"]
+        place = f"{address}/api/v2/snapshots/{found[0]['id']}/data_series_batch"
+        figure = {"figure": "accuracy, champion", "arm": "upper"}
+        line = {"metric": "evidently:metric_v2:MlstatsFigure", "metric_labels": figure}
+        body = {"series_filter": [line | {"tags": [], "metadata": {}}]}
+        told = json.loads(_read(place, json.dumps(body).encode()))
+        assert len(told["sources"]) == len(AUDITED)
+        assert len(told["series"][0]["values"]) == len(AUDITED)
         other = {"Host": "other.example"}  # a name that points to this machine
         asked = urllib.request.Request(f"{address}/api/projects", headers=other)
         with pytest.raises(urllib.error.HTTPError, match="400"):
@@ -514,12 +521,14 @@ def test_the_workspace_is_served_on_the_loopback(at_work: Settings) -> None:
         server.communicate(timeout=60)
 
 
-def _read(address: str) -> bytes:
+def _read(address: str, body: bytes | None = None) -> bytes:
     import time
 
     for _ in range(120):
         try:
-            with urllib.request.urlopen(address, timeout=5) as answer:
+            asked = urllib.request.Request(address, body)
+            asked.add_header("Content-Type", "application/json")
+            with urllib.request.urlopen(asked, timeout=5) as answer:
                 return bytes(answer.read())
         except OSError:
             time.sleep(0.5)

@@ -149,7 +149,7 @@ def test_every_period_has_a_page_of_its_distributions(
         assert note in html
         assert f"Diaries (synthetic), {period}. " in html
         assert "SYNTHETIC DATA" in html
-        assert one.snapshots[period]["metadata"]["notes"] == [note]
+        assert one.snapshots[period]["metadata"]["notes"] == note
         verdicts = pd.read_parquet(
             release_of(one.settings, period).folder / "drift.parquet"
         )

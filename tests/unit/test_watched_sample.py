@@ -111,7 +111,7 @@ def test_units_of_two_periods_are_drawn_in_both(tmp_path: Path) -> None:
 def test_each_row_has_the_same_chance(tmp_path: Path) -> None:
     frame = watched(300)
     path = written([frame.iloc[:200], frame.iloc[200:]], tmp_path)
-    draws = 200
+    draws = 100
     count = pd.Series(0, index=frame[UNIT])
     for seed in range(draws):
         count[sampled(path, 60, sample_key(b"secret", seed)).frame[UNIT]] += 1
@@ -122,6 +122,7 @@ def test_each_row_has_the_same_chance(tmp_path: Path) -> None:
     assert stats.chi2.ppf(0.001, 299) < distance < stats.chi2.ppf(0.999, 299)
 
 
+@pytest.mark.soak
 def test_processes_draw_the_same(tmp_path: Path) -> None:
     frame = watched()
     path = written([frame.iloc[:700], frame.iloc[700:]], tmp_path)

@@ -203,7 +203,8 @@ def _written(one: Snapshot, seed: int, synthetic: bool) -> tuple[str, str]:
     told = None if found is None else _comparable(found, seed)
     if found is None or told is None or not told.columns:
         return _as_json(_alone(one.period, figures, named)), ""
-    named["metadata"]["notes"] = told.notes
+    # Evidently keeps a list as well, but then its pages fail to read the workspace.
+    named["metadata"]["notes"] = "; ".join(told.notes)
     page = page_of(
         snapshot_of(told),  # figures would stand above what it is about
         told.notes,
