@@ -117,7 +117,6 @@ class _Draw:
 
 
 def _smallest(parts: Iterable[tuple[pa.Table, int]], size: int) -> tuple[pa.Table, int]:
-
     together: list[pa.Table] = []
     rows = 0
     for table, n in parts:
