@@ -10,7 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlstats.editimpute.block_files import FileBlock, Reading
+from mlstats.editimpute.chosen_cells import asked_cells
 from mlstats.editimpute.edits import EditSet
+from mlstats.editimpute.pool import FilledUp
 from mlstats.editimpute.processing import columns_asked
 from mlstats.editimpute.status import PASS, review
 from mlstats.editimpute.unit_draws import UnitDraws
@@ -80,7 +82,9 @@ class Drawing:
         structural = self.structural and self.structural(frame)
         mask = self.mask and self.mask(frame)
         draws = UnitDraws.of(frame.index, self.seed)
-        able = np.flatnonzero(self._complete(frame, structural))
+        able = np.flatnonzero(
+            self._complete(frame, structural) & ~_selected(frame, mask)
+        )
         numbers = draws.numbers("donors")[able]
         # A record that passes has no text in a number, even where its block has.
         donors = frame.iloc[able].astype(dict.fromkeys(self.reading.numeric, float))
@@ -99,6 +103,12 @@ class Drawing:
             kept |= ranks.rank().to_numpy() <= self.class_rows
         return np.asarray(kept)
 
+    def filled(self, donors: pd.DataFrame) -> FilledUp | None:
+        """Tell which of the donors of a file are more than a random sample of them."""
+        if len(donors) <= self.rows:
+            return None
+        return FilledUp(self.rows, self.by)
+
     def _complete(
         self, frame: pd.DataFrame, structural: pd.DataFrame | None
     ) -> npt.NDArray[np.bool_]:
@@ -112,6 +122,13 @@ class Drawing:
         if self.edits is not None:
             complete &= review(frame, self.edits).by_record == PASS
         return np.asarray(complete)
+
+
+def _selected(frame: pd.DataFrame, mask: pd.DataFrame | None) -> npt.NDArray[np.bool_]:
+    """Tell which records have a cell that is known to be wrong."""
+    if mask is None:
+        return np.zeros(len(frame), dtype=bool)
+    return np.asarray(asked_cells(mask).to_numpy().any(axis=1))
 
 
 def draw_pool(
