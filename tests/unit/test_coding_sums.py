@@ -66,3 +66,13 @@ def test_groups_of_one_size_are_told_whatever_their_order() -> None:
     groups = ["a"] * 12 + ["b"] * 12 + ["c"] * 3
     assert told_groups(pd.Series(groups)) == ["b"]
     assert told_groups(pd.Series(groups[::-1])) == ["b"]
+
+
+def test_a_stratum_of_one_cluster_that_was_taken_whole_is_not_refused() -> None:
+    units = units_of()
+    units.loc[0, "stratum"] = "alone"
+    refused = CodeSums.of(units, CLASSIFICATION, "1").totals(single="refuse")
+    assert refused["se"].isna().all()
+    units.loc[0, "fraction"] = 1.0
+    told = CodeSums.of(units, CLASSIFICATION, "1").totals(single="refuse")
+    assert (told["se"] > 0).all()

@@ -235,14 +235,18 @@ class RatioSums:
             return [RatioEstimate(np.nan, np.nan, 0.0, 0)] * len(self.classes)
         value, se, held = found
         df = float(self.clusters.sum() - np.count_nonzero(self.clusters))
-        alone = (self.clusters == 1) & (_drawn(fractions, self.strata) < 1)
-        if not df > 0 or (single == "refuse" and alone.any()):
+        if not df > 0 or (single == "refuse" and self.alone(fractions)):
             se = np.full(len(se), np.nan)
         count = int(held.sum())
         return [
             RatioEstimate(float(v), float(s), df, count)
             for v, s in zip(value, se, strict=True)
         ]
+
+    def alone(self, fractions: Mapping[str, float] | None = None) -> bool:
+        """Tell whether a stratum has a single cluster and others were not drawn."""
+        drawn = _drawn(fractions, self.strata)
+        return bool(((self.clusters == 1) & (drawn < 1)).any())
 
     def _estimated(
         self, group: str, fractions: Mapping[str, float] | None
