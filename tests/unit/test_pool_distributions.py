@@ -172,12 +172,16 @@ def test_what_the_mask_calls_wrong_is_given_to_no_record_that_is_looked_at_again
     assert found.values.loc[40:].max().max() < 100
 
 
-def test_of_very_many_equal_donors_some_at_random_give():
-    """A search looks at 512 of them; which ones must not follow their order."""
-    pool = pd.DataFrame({"x": 1.0, "y": np.arange(5_000.0)})
-    frame = pd.DataFrame({"x": np.ones(2_000), "y": np.nan})
+def test_of_very_many_equal_donors_all_may_give():
+    """A search looks at 512 of them: not the first, nor the same for all records."""
+    n = 5_000
+    pool = pd.DataFrame({"x": 1.0, "y": np.arange(float(n))})
+    frame = pd.DataFrame({"x": np.ones(n), "y": np.nan})
     mask = pd.DataFrame({"x": False, "y": True}, frame.index)
     how = NearestDonor(["x"], min_donors=1, min_percent=0)
     fitted = Pool.of(pool, how, seed=1, asked=["y"]).imputer
-    given = fitted.treat(frame, mask, UnitDraws.of(frame.index, 1)).values["y"]
-    assert abs(given.mean() - 2_499.5) < 5 * 5_000 / np.sqrt(12 * 500)
+    given = fitted.treat(frame, mask, UnitDraws.of(frame.index, 2)).values["y"]
+    # Were all drawn alike, as many would be drawn once or more as n (1 - 1 / e).
+    assert given.nunique() == pytest.approx(n * (1 - np.exp(-1)), rel=0.03)
+    assert given.value_counts().max() < 12
+    assert abs(given.mean() - (n - 1) / 2) < 5 * n / np.sqrt(12 * n)

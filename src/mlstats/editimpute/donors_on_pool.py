@@ -34,6 +34,11 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
+# Of more equal donors than a search looks at, each record looks at others: those that
+# have drawn a number near its own. It is far below what counts as a distance.
+_APART = 1e-13
+
+
 class NearestOnPool:
     """A nearest donor with given donors.
 
@@ -73,7 +78,7 @@ class NearestOnPool:
         self.fields = how._fields()
         self.data = how._numbers(pool, self.fields)
         self.gaps = pool.isna().to_numpy()
-        self.mixed = UnitDraws.of(pool.index, 0).numbers("order of donors")
+        self.mixed = UnitDraws.of(pool.index, 0).numbers("among equals")
         able = pool[how.match].notna().all(axis=1).to_numpy(copy=True)
         if how.edits is not None:
             able &= passing_records(pool, how.edits)
@@ -141,12 +146,11 @@ class NearestOnPool:
         key = (depth, one, fields.tobytes(), able.tobytes())
         if key not in self._trees:
             given = self.givers(depth, one)
-            # Of more equal donors than a search looks at, their order decides.
-            given = given[np.argsort(self.mixed[given], kind="stable")]
             points = self.ranks(depth, one).of(self.data[given])[:, fields]
             usable = able[given] & np.isfinite(points).all(axis=1)
-            tree = search_tree(points[usable]) if usable.any() else None
-            self._trees[key] = given[usable], tree
+            given, points = given[usable], points[usable]
+            points = np.column_stack([points, _APART * self.mixed[given]])
+            self._trees[key] = given, search_tree(points) if len(given) else None
         given, tree = self._trees[key]
         return None if tree is None else (given, tree)
 
@@ -217,9 +221,10 @@ class _Asked:
         if found is None:
             return np.full((len(who), tries), -1)
         given, tree = found
+        points = on.ranks(depth, one).of(self.data[who])[:, fields]
         near = nearest_places(
             tree,
-            on.ranks(depth, one).of(self.data[who])[:, fields],
+            np.column_stack([points, _APART * draws.numbers("among equals")]),
             tries,
             first=1 if self.post is None else tries,
             mixed=lambda rows, places: draws.take(rows).beside(
