@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mlstats.quality.accuracy import RatioEstimate
 from mlstats.quality.cluster_totals import Clusters
 from mlstats.quality.ratio_sums import RatioSums
 from mlstats.quality.report_tables import LEAST_UNITS
@@ -87,7 +88,11 @@ class ProcessSums:
         for name, sums in self.sums.items():
             if self.units[name] < LEAST_UNITS:
                 continue
-            found = sums.ratio()[0]
+            # Few clusters may hold all units with both codes: theirs are the df.
+            told = sums.shares()
+            found = RatioEstimate(
+                float(told.value[0]), float(told.se[0]), told.df, told.clusters
+            )
             lower, upper = found.interval()
             rows.append(
                 {
