@@ -6,7 +6,7 @@ Each share is a ratio of its own over the clusters; nothing is shared with the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -257,9 +257,6 @@ def process_figures(units: pd.DataFrame) -> pd.DataFrame:
         found = ratio(
             np.bincount(number, held * value), np.bincount(number, held), strata
         )
-        there = np.bincount(number, held) > 0
-        df = float(there.sum() - len(set(strata[there])))
-        found = replace(found, df=df, se=found.se if df > 0 else np.nan)
         lower, upper = found.interval()
         rows.append(
             {

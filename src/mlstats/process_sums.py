@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mlstats.quality.accuracy import RatioEstimate
 from mlstats.quality.cluster_totals import Clusters
 from mlstats.quality.ratio_sums import RatioSums
 from mlstats.quality.report_tables import LEAST_UNITS
@@ -88,11 +87,7 @@ class ProcessSums:
         for name, sums in self.sums.items():
             if self.units[name] < LEAST_UNITS:
                 continue
-            # Few clusters may hold all units with both codes: theirs are the df.
-            told = sums.shares()
-            found = RatioEstimate(
-                float(told.value[0]), float(told.se[0]), told.df, told.clusters
-            )
+            found = sums.ratio()[0]
             lower, upper = found.interval()
             rows.append(
                 {

@@ -226,21 +226,16 @@ class RatioSums:
         *,
         single: SingleClusterRule = "adjust",
     ) -> list[RatioEstimate]:
-        """Estimate the ratio of each class, with the df of the whole sample.
+        """Estimate the ratio of each class, each an estimate of its own.
 
         Parameters and results are those of :func:`mlstats.quality.accuracy.ratio`.
         """
-        found = self._estimated(group, fractions)
-        if found is None:
-            return [RatioEstimate(np.nan, np.nan, 0.0, 0)] * len(self.classes)
-        value, se, held = found
-        df = float(self.clusters.sum() - np.count_nonzero(self.clusters))
-        if not df > 0 or (single == "refuse" and self.alone(fractions)):
-            se = np.full(len(se), np.nan)
-        count = int(held.sum())
+        found = self.shares(group, fractions)
+        if single == "refuse" and self.alone(fractions):
+            found = replace(found, se=np.full(len(found.se), np.nan))
         return [
-            RatioEstimate(float(v), float(s), df, count)
-            for v, s in zip(value, se, strict=True)
+            RatioEstimate(float(value), float(se), found.df, found.clusters)
+            for value, se in zip(found.value, found.se, strict=True)
         ]
 
     def alone(self, fractions: Mapping[str, float] | None = None) -> bool:
