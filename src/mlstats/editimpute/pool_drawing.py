@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from mlstats.editimpute.status import PASS, review
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError, ContractError, nearest
 
-__all__ = ["CellsOf", "Drawn", "Drawing", "draw_pool"]
+__all__ = ["CellsOf", "Donors", "Drawn", "Drawing", "draw_pool"]
 
 CellsOf = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -103,12 +104,6 @@ class Drawing:
             kept |= ranks.rank().to_numpy() <= self.class_rows
         return np.asarray(kept)
 
-    def filled(self, donors: pd.DataFrame) -> FilledUp | None:
-        """Tell which of the donors of a file are more than a random sample of them."""
-        if len(donors) <= self.rows:
-            return None
-        return FilledUp(self.rows, self.by)
-
     def _complete(
         self, frame: pd.DataFrame, structural: pd.DataFrame | None
     ) -> npt.NDArray[np.bool_]:
@@ -131,10 +126,16 @@ def _selected(frame: pd.DataFrame, mask: pd.DataFrame | None) -> npt.NDArray[np.
     return np.asarray(asked_cells(mask).to_numpy().any(axis=1))
 
 
-def draw_pool(
-    drawing: Drawing, parts: Iterable[Drawn]
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the donors of a file from those of its blocks, and the columns asked.
+class Donors(NamedTuple):
+    """Donors of a file, the columns asked, and how more than a sample was drawn."""
+
+    donors: pd.DataFrame
+    asked: list[str]
+    filled: FilledUp | None
+
+
+def draw_pool(drawing: Drawing, parts: Iterable[Drawn]) -> Donors:
+    """Return the donors of a file from those of its blocks.
 
     Raises
     ------
@@ -159,4 +160,6 @@ def draw_pool(
         raise ContractError("The labels of the records do not tell them apart")
     # In the order of what they drew: that of the file says nothing here.
     pool = pool.iloc[numbers.argsort()]
-    return pool, [str(name) for name in pool.columns if name in asked]
+    more = len(pool) > drawing.rows
+    filled = FilledUp(drawing.rows, drawing.by) if more else None
+    return Donors(pool, [str(name) for name in pool.columns if name in asked], filled)

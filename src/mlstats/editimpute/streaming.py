@@ -301,14 +301,8 @@ def _treated(
 ) -> ProcessedFile:
     blocks = list(records.blocks(block_rows))
     parts = _mapped(drawing, blocks, workers, "Drawing donors")
-    donors, columns = draw_pool(drawing, parts)
-    pool = Pool.of(
-        donors,
-        asked.imputer,
-        seed=asked.seed,
-        asked=columns,
-        filled=drawing.filled(donors),
-    )
+    donors, columns, filled = draw_pool(drawing, parts)
+    pool = Pool.of(donors, asked.imputer, seed=asked.seed, asked=columns, filled=filled)
     if pool.imputer is None and len(blocks) > 1:
         raise ConfigError(
             "The imputer treats all recipients of a file together, not block by block",
