@@ -210,9 +210,7 @@ def _track(shown: RunReport, folder: Path, settings: Settings) -> None:
     """Record the scorecard as a run that registers nothing."""
     card = shown.scorecard
     records = []
-    for method, kind in zip(
-        shown.methods["method"], shown.methods["kind"], strict=True
-    ):
+    for method, kind in shown.methods[["method", "kind"]].to_numpy():
         own = card[
             (card["method"] == method)
             & (card["domain"] == "")

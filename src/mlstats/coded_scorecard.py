@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -166,15 +166,13 @@ class ScoreCodes:
             faulty=int(faulty.sum()),
         )
         period = self.reader.pilot.data.roles.period
-        there = [] if period is None or period not in frame else frame[period].dropna()
+        there = frame[period].dropna().unique().tolist() if period in frame else []
         return CodedScores(
             ScoreSums.of(units, ancestor, self.plan),
             DimensionSums.of(units, ancestor, self.plan),
             WholeClusters.of(self._named(frame)[judged], one["stratum"][judged]),
             counts,
-            frozenset(
-                str(value) for value in pd.unique(pd.Series(there, dtype=object))
-            ),
+            frozenset(map(str, there)),
         )
 
     def _named(self, frame: pd.DataFrame) -> pd.Series:
@@ -214,7 +212,7 @@ class ScoreCodes:
                 "confidence": coded["confidence"].to_numpy() if leads else np.nan,
                 "route": np.where(alone, "automatic", "queue"),
                 "depth": np.where(alone, as_codes(coded["depth"]), ""),
-                "routed": np.where(alone, as_codes(coded["code"]), None),
+                "routed": np.where(alone, as_codes(coded["code"]), np.array(None)),
             }
             tables.append(pd.DataFrame(shared | own))
         return pd.concat(tables, ignore_index=True)
@@ -275,7 +273,7 @@ def score_codes(
 
 def _read(
     work: ScoreCodes, table: PartitionedTable, coded: Path, scale: Scale, title: str
-) -> Iterator:
+) -> Iterator[Any]:
     blocks = (
         (part, staged(coded, number).read_bytes())
         for number, part in enumerate(table.partitions)

@@ -61,9 +61,7 @@ def code(
     target: Annotated[str, typer.Argument(help="Folder that is made.")],
     truth: Annotated[
         str,
-        typer.Option(
-            metavar="COLUMN", help="Score both against it, in TARGET-scorecard."
-        ),
+        typer.Option(metavar="COLUMN", help="Score both against it: TARGET-scorecard."),
     ] = "",
     scale: ScaleOption = None,
 ) -> None:

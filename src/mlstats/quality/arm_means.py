@@ -16,7 +16,7 @@ from mlstats.quality.ratio_sums import RatioSums
 from mlstats.quality.scorecard import Plan
 from mlstats.quality.summaries import Ancestor
 
-__all__ = ["ArmMeans", "Arms", "Figure", "Group"]
+__all__ = ["ArmMeans", "Arms", "Figure", "Group", "counted"]
 
 _UNNAMED: Final = np.array([""])
 Group = tuple[np.ndarray, np.ndarray]  # of each unit its group's number; sorted names
@@ -72,7 +72,7 @@ class ArmMeans:
             taken=None if less is None else weight * less,
         )
         count = np.bincount(number[weight > 0], minlength=len(names))
-        self.units[figure] = Counter(dict(zip(names.tolist(), count.tolist())))
+        self.units[figure] = counted(names, count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,3 +109,8 @@ class Arms:
             told = ["" if pd.isna(value) else str(value) for value in found]
             names, rank = np.unique(np.array(told, dtype=str), return_inverse=True)
             yield variable, (rank[number], names)
+
+
+def counted(names: np.ndarray, counts: np.ndarray) -> Counter[str]:
+    """Return name -> count."""
+    return Counter(dict(zip(names.tolist(), counts.tolist(), strict=True)))

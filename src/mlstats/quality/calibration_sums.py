@@ -107,7 +107,7 @@ class CalibrationSums:
     def covariance(self) -> np.ndarray:
         """Covariance of the gaps of a method that is calibrated, shape (bins, bins)."""
         found = self.products if self.clustered else np.diag(self.chance)
-        return found / self.weight**2
+        return np.asarray(found / self.weight**2)
 
     @property
     def debiased(self) -> float:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.quality.agreement import AgreementSums
-from mlstats.quality.arm_means import ArmMeans, Arms, Figure
+from mlstats.quality.arm_means import ArmMeans, Arms, Figure, counted
 from mlstats.quality.calibration import BINS, equal_width
 from mlstats.quality.calibration_sums import CalibrationSums
 from mlstats.quality.evaluation import fractions_of
@@ -111,7 +111,7 @@ class DimensionSums:
         arms = Arms.of(units, ancestor, plan)
         means = ArmMeans.of_nothing()
         domains = {
-            variable: Counter(dict(zip(names.tolist(), np.bincount(number).tolist())))
+            variable: counted(names, np.bincount(number, minlength=len(names)))
             for variable, (number, names) in arms.domains(plan.baseline)
         }
         agreement, calibration, outside = {}, {}, {}
