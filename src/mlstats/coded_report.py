@@ -16,7 +16,7 @@ from mlstats.coded_scorecard import ScoreCodes, Scored, score_codes
 from mlstats.coding import arm
 from mlstats.config import Pilot
 from mlstats.dataset import finder, source_finder
-from mlstats.errors import ConfigError
+from mlstats.errors import ConfigError, RefusedError
 from mlstats.evaluate import levels_of
 from mlstats.partitions import MANIFEST, PartitionedTable
 from mlstats.period_parts import PartReader
@@ -67,14 +67,24 @@ def score_table(
     ------
     SourceError
         Where the source lacks a column.
+    RefusedError
+        Where the target was coded from another source.
     ContractError
         Where no row has a true code, a weight is none, or a cluster lies in two parts.
     """
     work, table = _work(name, source, truth, settings)
     pilot = work.reader.pilot
-    found = score_codes(work, table, Path(target), Scale.of(settings))
-    manifest = json.loads((Path(target) / MANIFEST).read_text(encoding="utf-8"))
-    facts = {str(name): str(told) for name, told in manifest["facts"].items()}
+    scale, manifest = Scale.of(settings), Path(target) / MANIFEST
+    told = json.loads(manifest.read_text(encoding="utf-8"))["facts"]
+    if told["source"] != table.digest(scale):
+        raise RefusedError(
+            "The table was coded from another source",
+            where=str(target),
+            expected=f"codes of {source}, as it is now",
+            hint="code it again, into another folder",
+        )
+    facts = {str(name): str(value) for name, value in told.items()}
+    found = score_codes(work, table, Path(target), scale)
     shown = _report(pilot, work, found, facts)
     folder = report_folder(target)
     report.write_html(shown, folder / "scorecard.html")

@@ -16,7 +16,7 @@ from mlstats.cli import app
 from mlstats.coded_report import check_truth, report_folder, score_table
 from mlstats.coding import arm
 from mlstats.dataset import finder
-from mlstats.errors import ContractError, SourceError
+from mlstats.errors import ContractError, RefusedError, SourceError
 from mlstats.evaluate import levels_of
 from mlstats.partitions import PartitionedTable
 from mlstats.pilot_files import load_pilot
@@ -28,7 +28,7 @@ from mlstats.settings import Settings
 from mlstats.split import cluster_ids
 from tests.dask_cluster import dask_cluster
 from tests.flows.canary import find
-from tests.parts_example import frames, in_parts, write_parts
+from tests.parts_example import frames, in_parts
 from tests.production_example import Office, office
 
 MARCH, TRUTH = "2026-03", "coicop_gold"
@@ -226,32 +226,39 @@ def test_the_verb_scores_what_it_coded(
     assert (tmp_path / "coded-scorecard/scorecard.html").is_file()
 
 
-def test_what_cannot_be_scored_is_refused(made: Office, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("torn", "lie in two parts"),
+        pytest.param("unknown", "No row has a true code", marks=pytest.mark.soak),
+        pytest.param("faulty", "weights or drawn fractions", marks=pytest.mark.soak),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(
+    made: Office, tmp_path: Path, name: str, said: str
+) -> None:
     settings = in_parts(made, tmp_path, 2)
     frame = frames(settings.project)[MARCH]
-    sources = {
+    frame = {
         "torn": frame.iloc[np.random.default_rng(1).permutation(len(frame))],
         "unknown": frame.assign(**{TRUTH: ""}),
-        "weightless": frame.assign(budget_weight=-1.0),
-    }
-    said = {
-        "torn": "lie in two parts",
-        "unknown": "No row has a true code",
-        "weightless": "weights or drawn fractions are none",
-    }
-    for name, rows in sources.items():
-        folder = settings.project / "data" / name
-        if name == "torn":
-            folder.mkdir()
-            for k, half in enumerate(np.array_split(np.arange(len(rows)), 2)):
-                rows.iloc[half].to_parquet(folder / f"part-{k}.parquet", index=False)
-        else:
-            write_parts(rows, folder, 2)
-        target = tmp_path / f"coded_{name}"
-        code_table("diaries", f"data/{name}", target, settings)
-        with pytest.raises(ContractError, match=said[name]):
-            score_table("diaries", f"data/{name}", target, TRUTH, settings)
-        assert not report_folder(target).exists()
+        "faulty": frame.assign(budget_weight=-1.0),
+    }[name]
+    folder = settings.project / "data" / name
+    folder.mkdir()
+    parts = np.array_split(np.arange(len(frame)), 2 if name == "torn" else 1)
+    for k, half in enumerate(parts):
+        frame.iloc[half].to_parquet(folder / f"part-{k}.parquet", index=False)
+    target = tmp_path / "coded"
+    code_table("diaries", f"data/{name}", target, settings)
+    with pytest.raises(ContractError, match=said):
+        score_table("diaries", f"data/{name}", target, TRUTH, settings)
+    assert not report_folder(target).exists()
+
+
+def test_codes_of_another_source_are_refused(parts: Settings, coded: Path) -> None:
+    with pytest.raises(RefusedError, match="another source"):
+        score_table("diaries", "data/lines_2026-04", coded, TRUTH, parts)
 
 
 def test_a_truth_that_is_not_there_is_told_first(parts: Settings) -> None:
