@@ -6,13 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlstats.errors import MlstatsError
+from mlstats.quality.cluster_totals import Clusters
 from mlstats.quality.dimension_influences import DimensionInfluences
 from mlstats.quality.dimension_parts import dimension_rows_of_sums
 from mlstats.quality.dimension_sums import DimensionSums
 from mlstats.quality.dimensions import REFITS, dimension_rows
+from mlstats.quality.influence_sums import InfluenceSums
 from mlstats.quality.routing import Routing, Step, route, thresholds
 from mlstats.quality.scorecard import Plan, as_scorecard
 from tests.evaluation_example import ancestor, units_of
@@ -134,3 +138,64 @@ def test_parts_give_the_rows_of_the_whole(
     )
     plan = replace(PLAN, single=single, level=level)
     agree(of_parts(in_parts(units, parts, seed), plan), of_whole(units, plan))
+
+
+def test_a_part_may_hold_no_unit_that_counts() -> None:
+    units = example(2, 200)
+    parts = in_parts(units, 4, 2)
+    parts[1] = parts[1].assign(truth=None)
+    parts[2] = parts[2].assign(weight=0.0)
+    agree(of_parts(parts, PLAN), of_whole(pd.concat(parts), PLAN))
+
+
+def test_what_no_weight_or_a_faulty_one_does_is_told_alike() -> None:
+    for weight in (0.0, -1.0, np.nan):
+        units = example(2, 90)
+        units.loc[units["position"] >= (80 if weight else 0), "weight"] = weight
+        cards = of_parts(in_parts(units, 3, 2), PLAN), of_whole(units, PLAN)
+        for card in cards:  # of the calibration error the whole counts coded units only
+            card["note"] = card["note"].str.replace(
+                r"^\d+ weights", "weights", regex=True
+            )
+        agree(*cards)
+
+
+def test_confidences_that_are_none_are_told_alike() -> None:
+    units = example(2, 90)
+    units.loc[units["position"] == 60, "confidence"] = 1.2
+    found = of_parts(in_parts(units, 3, 2), PLAN)
+    agree(found, of_whole(units, PLAN))
+    brier = found[found["indicator"] == "brier"]
+    assert (brier["status"] == "not_measured").all()
+
+
+def test_the_same_parts_give_the_same_bytes() -> None:
+    parts = in_parts(example(1, 300), 5, 1)
+    one, two = (of_parts(parts, PLAN) for _ in range(2))
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_band_of_the_calibration_error_is_that_of_drawn_labels(
+    alone: bool,
+) -> None:
+    units = example(4, 6000, alone=alone)
+    plan = replace(PLAN, seed=11)
+    bands = []
+    for card in (of_parts(in_parts(units, 4, 1), plan), of_whole(units, plan)):
+        note = card.loc[card["indicator"] == "ece_debiased", "note"]
+        told = note.str.extract(r"mean ([0-9.]+), 95 % at most ([0-9.]+)")
+        bands.append(told.astype(float).to_numpy())
+        assert len(note) == 2
+    assert np.allclose(bands[0], bands[1], rtol=0.1, atol=1.1e-3)
+
+
+def test_influences_of_other_statistics_are_not_merged() -> None:
+    clusters = Clusters(np.arange(3), np.zeros(3, int), np.array(["a"]))
+    one, two = (
+        InfluenceSums.of(clusters, [(name, np.ones(3), np.ones(3, dtype=bool))])
+        for name in ("kappa", "gap")
+    )
+    assert one.merge(one).units.tolist() == [6]
+    with pytest.raises(MlstatsError, match="different statistics"):
+        one.merge(two)
