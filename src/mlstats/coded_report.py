@@ -151,17 +151,6 @@ def _report(
 ) -> RunReport:
     counts, plan, periods = found.counts, work.plan, sorted(found.periods)
     leader = next(iter(work.arms.values()))
-    unknown = counts["rows"] - counts["truth"]
-    short = counts["truth"] - counts["level"]
-    notes = [
-        *([f"{unknown:,} rows without a true code are left out"] if unknown else []),
-        *(
-            [f"{short:,} true codes do not reach the level and are left out there"]
-            if short
-            else []
-        ),
-        *([found.caution] if found.caution else []),
-    ]
     return RunReport(
         pilot=pilot.pilot,
         title=f"{pilot.title or pilot.pilot}: a coded table",
@@ -191,9 +180,21 @@ def _report(
             ("rows with a true code", f"{counts['truth']:,}"),
             ("truth", f"column {pilot.truth}"),
         ],
-        notes=notes,
+        notes=_notes(found),
         target_accuracy=pilot.evaluate.target_accuracy,
     )
+
+
+def _notes(found: Scored) -> list[str]:
+    counts = found.counts
+    unknown = counts["rows"] - counts["truth"]
+    short = counts["truth"] - counts["level"]
+    told = {
+        f"{unknown:,} rows without a true code are left out": unknown,
+        f"{short:,} true codes do not reach the level and are left out there": short,
+        found.caution: found.caution,
+    }
+    return [note for note, there in told.items() if there]
 
 
 def _verdict(card: pd.DataFrame, baseline: str, leader: str, level: str) -> str:
