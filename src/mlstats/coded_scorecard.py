@@ -23,7 +23,10 @@ from mlstats.method import as_codes
 from mlstats.partitions import Partition, PartitionedTable
 from mlstats.period_parts import PartReader, staged
 from mlstats.quality.dimension_influences import DimensionInfluences
-from mlstats.quality.dimension_parts import dimension_rows_of_sums
+from mlstats.quality.dimension_parts import (
+    comparison_rows_of_sums,
+    dimension_rows_of_sums,
+)
 from mlstats.quality.dimension_sums import DimensionSums
 from mlstats.quality.score_parts import scorecard_of_sums
 from mlstats.quality.score_sums import ScoreSums
@@ -264,6 +267,9 @@ def score_codes(
         _read(again, table, coded, scale, "Scoring the parts again"),
     )
     rows = dimension_rows_of_sums(sums.dimensions, influences, plan)
+    gates = work.reader.pilot.gates
+    margin = max((rule.margin for rule in gates if rule.versus), default=0.0)
+    rows += comparison_rows_of_sums(sums.dimensions, influences, plan, margin=margin)
     card = pd.concat(
         [scorecard_of_sums(sums.scores, plan), as_scorecard(rows, plan)],
         ignore_index=True,

@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 
 from mlstats.errors import MlstatsError
 from mlstats.quality.cluster_totals import Clusters
+from mlstats.quality.comparison import compared, hybrid_accuracy
 from mlstats.quality.dimension_influences import DimensionInfluences
-from mlstats.quality.dimension_parts import dimension_rows_of_sums
+from mlstats.quality.dimension_parts import (
+    comparison_rows_of_sums,
+    dimension_rows_of_sums,
+)
 from mlstats.quality.dimension_sums import DimensionSums
 from mlstats.quality.dimensions import REFITS, dimension_rows
 from mlstats.quality.influence_sums import InfluenceSums
+from mlstats.quality.judged import Judged
 from mlstats.quality.routing import Routing, Step, route, thresholds
 from mlstats.quality.scorecard import Plan, as_scorecard
 from tests.evaluation_example import ancestor, units_of
@@ -29,6 +34,7 @@ PLAN = Plan(
     routing=Routing((Step("full", 0.9),)),
     seed=5,
 )
+MARGIN = 0.05
 FACTS = ("method_class", "environment_completeness", *(name for _, name in REFITS))
 KEYS = ["dimension", "indicator", "level", "method", "kind", "domain", "versus"]
 
@@ -84,8 +90,18 @@ def of_whole(units: pd.DataFrame, plan: Plan) -> pd.DataFrame:
         seed=plan.seed,
         single=plan.single,
     )
-    card = as_scorecard(rows, plan)
-    return card[~card["indicator"].isin(FACTS)].reset_index(drop=True)
+    rows = [row for row in rows if row["indicator"] not in FACTS]
+    test = units[units["fold"] == "test"]
+    one, base = (
+        Judged.of(test, name, ancestor, plan.level, single=plan.single)
+        for name in ("ml", "trad")
+    )
+    more = [one.row(method="ml") for one in compared(one, base, margin=MARGIN)]
+    rows += [
+        row | {"method": "ml", "level": plan.level}
+        for row in [hybrid_accuracy(one, base, "trad"), *more]
+    ]
+    return as_scorecard(rows, plan)
 
 
 def of_parts(parts: list[pd.DataFrame], plan: Plan) -> pd.DataFrame:
@@ -93,7 +109,9 @@ def of_parts(parts: list[pd.DataFrame], plan: Plan) -> pd.DataFrame:
     second = DimensionInfluences.of_parts(
         DimensionInfluences.of(part, ancestor, plan, first) for part in parts
     )
-    return as_scorecard(dimension_rows_of_sums(first, second, plan), plan)
+    rows = dimension_rows_of_sums(first, second, plan)
+    rows += comparison_rows_of_sums(first, second, plan, margin=MARGIN)
+    return as_scorecard(rows, plan)
 
 
 def agree(found: pd.DataFrame, whole: pd.DataFrame) -> None:

@@ -17,6 +17,11 @@ import numpy as np
 from mlstats.quality.accuracy import as_proportion
 from mlstats.quality.arm_means import Figure
 from mlstats.quality.calibration import no_error, set_beside
+from mlstats.quality.comparison import (
+    comparison_indicators,
+    hybrid_row,
+    mcnemar_estimate,
+)
 from mlstats.quality.dimension_influences import DimensionInfluences
 from mlstats.quality.dimension_sums import BY_TEXT, MIN_CELL, DimensionSums
 from mlstats.quality.dimensions import (
@@ -27,12 +32,13 @@ from mlstats.quality.dimensions import (
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.fairness import DomainFigures, domain_indicators
 from mlstats.quality.indicator import Indicator, contrasted
+from mlstats.quality.paired import pairs_of, scored
 from mlstats.quality.ratio_sums import RatioSums
 from mlstats.quality.robustness import new_unit_indicators
 from mlstats.quality.scorecard import Plan
 from mlstats.quality.stratified import Strata
 
-__all__ = ["dimension_rows_of_sums"]
+__all__ = ["comparison_rows_of_sums", "dimension_rows_of_sums"]
 
 _SIMULATIONS: Final = 1000
 # A standard error that is smaller beside its value is the rounding of a zero.
@@ -65,6 +71,32 @@ def dimension_rows_of_sums(
             rows.append(row | {"method": name, "level": plan.level})
             if name != plan.baseline:
                 rows[-1]["versus"] = plan.baseline
+    return rows
+
+
+def comparison_rows_of_sums(
+    first: DimensionSums, second: DimensionInfluences, plan: Plan, *, margin: float
+) -> list[dict[str, Any]]:
+    """Return rows of every method beside the baseline.
+
+    Those of :func:`mlstats.quality.comparison.hybrid_accuracy` and
+    :func:`mlstats.quality.comparison.compared`.
+
+    Parameters
+    ----------
+    first, second, plan
+        As of :func:`dimension_rows_of_sums`.
+    margin : float
+        How much worse is too much, as a share; 0 where nothing says so.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in plan.kinds:
+        if name == plan.baseline:
+            continue
+        told = _Told(first, second, plan, name)
+        rows.append(told.hybrid() | {"method": name, "level": plan.level})
+        found = told.compared(margin)
+        rows += [one.row(method=name, level=plan.level) for one in found]
     return rows
 
 
@@ -157,6 +189,32 @@ class _Told:
                 if apart in self.first.means:
                     gap, _ = self.mean(self.first, apart, value)
                 yield domain_row(found, gap, f"{variable}: {value}")
+
+    def hybrid(self) -> dict[str, Any]:
+        found = as_proportion(*self.mean(self.first, Figure("hybrid", self.method)))
+        gap, _ = self.mean(self.first, Figure("hybrid_difference", self.method))
+        return hybrid_row(found, gap, self.plan.baseline)
+
+    def compared(self, margin: float) -> list[Indicator]:
+        first, sums = self.first, self.first.pairs[self.method]
+        figure = Figure("difference", self.method)
+        gap, clusters = self.mean(first, figure)
+        pairs = None
+        if gap.status == "measured":
+            alone = sums.weights[0] / first.weight, sums.weights[1] / first.weight
+            if gap.se > 0:
+                spread = alone[0] + alone[1] - gap.value**2
+                gap = replace(gap, n_effective=spread / gap.se**2)
+            pairs = pairs_of(gap, alone, clusters)
+        shown = gap if pairs is None else scored(gap, pairs)
+        strata = first.means[figure].clusters
+        simple = len(strata) == 1 and int(strata.sum()) == first.judged
+        mcnemar_p = mcnemar_estimate(
+            *sums.counts,
+            simple=simple and sums.lightest == sums.heaviest,
+            n=first.judged,
+        )
+        return comparison_indicators(shown, pairs, mcnemar_p, margin=margin)
 
     def contrast(self, variable: str, group: str) -> Estimate:
         """Return the mean in a group less that of all other units."""

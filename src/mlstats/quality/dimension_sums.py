@@ -21,8 +21,10 @@ from mlstats.quality.agreement import AgreementSums
 from mlstats.quality.arm_means import ArmMeans, Arms, Figure, counted
 from mlstats.quality.calibration import BINS, equal_width
 from mlstats.quality.calibration_sums import CalibrationSums
+from mlstats.quality.comparison import hybrid_right
 from mlstats.quality.evaluation import fractions_of
 from mlstats.quality.fairness import POOLED, pool_of
+from mlstats.quality.pair_sums import PairSums
 from mlstats.quality.ratio_sums import RatioSums
 from mlstats.quality.scorecard import Plan
 from mlstats.quality.summaries import Ancestor
@@ -77,6 +79,8 @@ class DimensionSums:
         By method.
     calibration : mapping of str to CalibrationSums
         By method, of the units with a confidence.
+    pairs : mapping of str to PairSums
+        By method that is not the baseline, beside it.
     outside : mapping of str to int
         By method, confidences that are not from 0 to 1.
     judged, faulty : int
@@ -92,6 +96,7 @@ class DimensionSums:
     domains: Mapping[str, Counter[str]]
     agreement: Mapping[str, AgreementSums]
     calibration: Mapping[str, CalibrationSums]
+    pairs: Mapping[str, PairSums]
     outside: Mapping[str, int]
     judged: int
     faulty: int
@@ -126,6 +131,7 @@ class DimensionSums:
             domains,
             agreement,
             calibration,
+            _pairs(means, arms, plan),
             outside,
             len(weight),
             int((~np.isfinite(weight) | (weight < 0)).sum()),
@@ -146,6 +152,7 @@ class DimensionSums:
                 key: found.merge(other.calibration[key])
                 for key, found in self.calibration.items()
             },
+            {name: one.merge(other.pairs[name]) for name, one in self.pairs.items()},
             {name: n + other.outside[name] for name, n in self.outside.items()},
             self.judged + other.judged,
             self.faulty + other.faulty,
@@ -206,6 +213,20 @@ def _calibration(means: ArmMeans, arms: Arms, name: str) -> tuple[CalibrationSum
         arm.right[told],
     )
     return sums, int(((known < 0) | (known > 1)).sum())
+
+
+def _pairs(means: ArmMeans, arms: Arms, plan: Plan) -> dict[str, PairSums]:
+    found, base = {}, arms.judged[plan.baseline]
+    wanted = base.right.astype(float)
+    for name, arm in arms.judged.items():
+        if name == plan.baseline:
+            continue
+        own, hybrid = arm.right.astype(float), hybrid_right(arm, base).astype(float)
+        means.add(Figure("difference", name), arms, own, less=wanted)
+        means.add(Figure("hybrid", name), arms, hybrid)
+        means.add(Figure("hybrid_difference", name), arms, hybrid, less=wanted)
+        found[name] = PairSums.of(arms.weight, arm.right, base.right)
+    return found
 
 
 def _add_groups(means: ArmMeans, arms: Arms, plan: Plan, name: str) -> None:
