@@ -20,8 +20,10 @@ from mlstats.errors import ContractError, RefusedError, SourceError
 from mlstats.evaluate import levels_of
 from mlstats.partitions import PartitionedTable
 from mlstats.pilot_files import load_pilot
+from mlstats.quality.comparison import compared, hybrid_accuracy
 from mlstats.quality.dimensions import dimension_rows
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, UNITS, Evaluation
+from mlstats.quality.judged import Judged
 from mlstats.quality.scorecard import as_scorecard, score
 from mlstats.runs import plan_of
 from mlstats.settings import Settings
@@ -133,6 +135,14 @@ def in_memory(settings: Settings, coded: Path) -> pd.DataFrame:
         provenance={},
         seed=plan.seed,
     )
+    arm_of = {
+        name: Judged.of(units, name, classification.ancestor, plan.level)
+        for name in ("linear", "index")
+    }
+    both = arm_of["linear"], arm_of["index"]
+    beside = [one.row(method="") for one in compared(*both, margin=0.0)]
+    for row in [hybrid_accuracy(*both, "index"), *beside]:
+        beyond.append(row | {"method": "linear", "level": plan.level})
     first = score(Evaluation(units, *nothing), classification.ancestor, plan)
     return pd.concat([first, as_scorecard(beyond, plan)], ignore_index=True)
 
@@ -157,6 +167,7 @@ def test_rows_are_those_that_a_run_would_give(
         found.loc[f1, "value"], whole.loc[f1, "value"], rtol=1e-9
     )
     told = {"kappa", "brier", "ece_debiased", "error_gap", "not_referred", "accuracy"}
+    told |= {"accuracy_difference", "accuracy_hybrid"}
     assert told <= set(found.index.get_level_values("indicator"))
 
 

@@ -96,7 +96,7 @@ class CalibrationSums:
     @property
     def gaps(self) -> np.ndarray:
         """Absolute gap of confidence and accuracy of each bin, by its share."""
-        return np.abs(self.residual) / self.weight
+        return np.asarray(np.abs(self.residual) / self.weight)
 
     @property
     def clustered(self) -> bool:
