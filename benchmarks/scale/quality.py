@@ -5,9 +5,10 @@
 Rows of twenty columns (ten numbers, three codes, weight, cluster, stratum, place, truth
 and the codes of two methods) are written as Parquet parts of 250,000 rows into a
 temporary folder; the first half is the reference, the second the period. Each part is
-read once for the bins (reference only) and once for counts and sums; the scorecard is
-that of all rows. Memory is the sum of the largest resident sizes of this process and
-of all workers.
+read once for the bins (reference only), once for counts and sums and once for the
+influences of the units on kappa and on differences of groups; the scorecard is that of
+all rows, with calibration and two domains. Memory is the sum of the largest resident
+sizes of this process and of all workers.
 
 Beside it stands the computation on whole tables, of the first million rows, in a
 process of its own: its figures must be those of the same rows in parts. Ranks of
@@ -39,13 +40,17 @@ from rich.console import Console
 from rich.table import Table
 
 from mlstats.coding.classification import Classification
+from mlstats.quality.dimension_influences import DimensionInfluences
+from mlstats.quality.dimension_parts import dimension_rows_of_sums
+from mlstats.quality.dimension_sums import DimensionSums
+from mlstats.quality.dimensions import REFITS, dimension_rows
 from mlstats.quality.drift import DriftResult, Reference, Summary, drift
 from mlstats.quality.drift_learning import Learning
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, UNITS, Evaluation
 from mlstats.quality.routing import Routing, Step
 from mlstats.quality.score_parts import scorecard_of_sums
 from mlstats.quality.score_sums import ScoreSums
-from mlstats.quality.scorecard import Plan, score
+from mlstats.quality.scorecard import Plan, as_scorecard, score
 from mlstats.quality.whole_clusters import WholeClusters
 from mlstats.scale import isolated, map_blocks
 
@@ -85,6 +90,7 @@ class Sums:
 
     drift: Summary
     score: ScoreSums
+    dimensions: DimensionSums
     clusters: WholeClusters
     pid: int
     peak: float
@@ -151,6 +157,8 @@ def units_of(frame: pd.DataFrame) -> pd.DataFrame:
         "seen": frame["position"] % 3 == 0,
         "candidates": None,
         "scores": None,
+        "domain_region": frame["region"],
+        "domain_shop": frame["shop"],
     }
     arms = []
     for name in METHODS:
@@ -171,7 +179,7 @@ def units_of(frame: pd.DataFrame) -> pd.DataFrame:
         )
     units = pd.concat(arms, ignore_index=True)
     units["candidates"] = np.empty((len(units), 0)).tolist()
-    return units[list(UNITS)]
+    return units[[*UNITS, "domain_region", "domain_shop"]]
 
 
 def read(part: Part, columns: list[str] | None = None) -> pd.DataFrame:
@@ -189,9 +197,20 @@ def add_up(part: Part, reference: Reference) -> Sums:
     """Take the counts and sums of a part."""
     frame = read(part)
     counted = Summary.of(frame, reference, weight="weight", cluster="cluster")
-    score_sums = ScoreSums.of(units_of(frame), ITEMS_OF.ancestor, PLAN)
+    units = units_of(frame)
+    score_sums = ScoreSums.of(units, ITEMS_OF.ancestor, PLAN)
+    beyond = DimensionSums.of(units, ITEMS_OF.ancestor, PLAN)
     clusters = WholeClusters.of(frame["cluster"])
-    return Sums(counted, score_sums, clusters, os.getpid(), peak_mb())
+    return Sums(counted, score_sums, beyond, clusters, os.getpid(), peak_mb())
+
+
+def add_influences(
+    part: Part, first: DimensionSums
+) -> tuple[DimensionInfluences, int, float]:
+    """Take the influences of the units of a part."""
+    units = units_of(read(part))
+    found = DimensionInfluences.of(units, ITEMS_OF.ancestor, PLAN, first)
+    return found, os.getpid(), peak_mb()
 
 
 @dataclass
@@ -230,6 +249,7 @@ def by_parts(parts: list[Part], workers: int) -> Told:
             one = Sums(
                 one.drift,
                 total.score.merge(one.score),
+                total.dimensions.merge(one.dimensions),
                 total.clusters.merge(one.clusters),
                 one.pid,
                 one.peak,
@@ -237,13 +257,24 @@ def by_parts(parts: list[Part], workers: int) -> Told:
         total = one
     assert total is not None
     seconds["counts and sums"] = time.perf_counter() - begun
+    begun, second = time.perf_counter(), None
+    of_sums = sum(peaks.values()) if workers > 1 else 0.0
+    peaks = {}
+    again = partial(add_influences, first=total.dimensions)
+    for found, pid, peak in map_blocks(again, parts, workers=workers):
+        second = found if second is None else second.merge(found)
+        peaks[pid] = max(peak, peaks.get(pid, 0))
+    assert second is not None
+    seconds["influences"] = time.perf_counter() - begun
     begun = time.perf_counter()
-    card = scorecard_of_sums(total.score, PLAN)
+    beyond = dimension_rows_of_sums(total.dimensions, second, PLAN)
+    card = [scorecard_of_sums(total.score, PLAN), as_scorecard(beyond, PLAN)]
     verdicts = drift(counts[True], {"training": counts[False]})
     seconds["verdicts"] = time.perf_counter() - begun
-    of_workers = max(of_learning, sum(peaks.values()) if workers > 1 else 0.0)
+    last = sum(peaks.values()) if workers > 1 else 0.0
+    of_workers = max(of_learning, of_sums, last)
     return Told(
-        card,
+        pd.concat(card, ignore_index=True),
         verdicts,
         learnt,
         seconds,
@@ -263,7 +294,20 @@ def whole(parts: list[Part], edges: dict[str, Any]) -> Told:
     ]
     verdicts = drift(counts[1], {"training": counts[0]})
     nothing = [pd.DataFrame(columns=list(names)) for names in (ESTIMATES, TIMINGS)]
-    card = score(Evaluation(units_of(frame), *nothing), ITEMS_OF.ancestor, PLAN)
+    units = units_of(frame)
+    beyond = dimension_rows(
+        units,
+        ITEMS_OF.ancestor,
+        PLAN.level,
+        dict.fromkeys(METHODS),
+        baseline=PLAN.baseline,
+        provenance={},
+        seed=PLAN.seed,
+    )
+    facts = {"method_class", "environment_completeness", *(name for _, name in REFITS)}
+    beyond = [row for row in beyond if row["indicator"] not in facts]
+    first = score(Evaluation(units, *nothing), ITEMS_OF.ancestor, PLAN)
+    card = pd.concat([first, as_scorecard(beyond, PLAN)], ignore_index=True)
     return Told(card, verdicts, None, {"all": time.perf_counter() - begun}, peak_mb())
 
 

@@ -59,6 +59,10 @@ def code(
     pilot: Annotated[str, typer.Argument(help="Name or path of a coding pilot.")],
     source: Annotated[str, typer.Argument(help="Parquet file, folder or s3 address.")],
     target: Annotated[str, typer.Argument(help="Folder that is made.")],
+    truth: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="Score both against it: TARGET-scorecard."),
+    ] = "",
     scale: ScaleOption = None,
 ) -> None:
     """Code a table of any size by champion and baseline; no release."""
@@ -67,6 +71,10 @@ def code(
 
     settings = load_settings()
     settings.prepare()
+    if truth:
+        from mlstats.coded_report import check_truth
+
+        check_truth(pilot, source, truth, settings)
     made = code_table(pilot, source, target, settings)
     share = made.automatic / made.rows if made.rows else 0.0
     typer.echo(
@@ -74,6 +82,16 @@ def code(
         f"{share:.1%} need no clerk"
     )
     typer.echo(f"Open: {made.folder}")
+    if not truth:
+        return
+    from rich.console import Console
+
+    from mlstats.coded_report import report_folder, score_table
+    from mlstats.quality.terminal import print_scorecard
+
+    shown = score_table(pilot, source, target, truth, settings)
+    page = report_folder(target) / "scorecard.html"
+    print_scorecard(shown, Console(highlight=False), path=page)
 
 
 def drill(

@@ -18,6 +18,7 @@ from mlstats.quality.summaries import ClassSums
 __all__ = [
     "ProportionInterval",
     "RatioEstimate",
+    "as_proportion",
     "bootstrap_weights",
     "discordance_bound",
     "labels_needed",
@@ -187,10 +188,31 @@ def proportion(
         How the interval is made.
     """
     found = design.ratio((part & whole).astype(float), whole.astype(float))
+    held = np.unique(design.cluster[whole & (design.weight > 0)])
+    return as_proportion(found, len(held), interval=interval, confidence=confidence)
+
+
+def as_proportion(
+    found: Estimate,
+    clusters: int,
+    *,
+    interval: ProportionInterval = "Korn-Graubard",
+    confidence: float = 0.95,
+) -> Estimate:
+    """Replace the t interval of a ratio by one that keeps within 0 and 1.
+
+    Parameters
+    ----------
+    found : Estimate
+        The ratio; one of a census, or without degrees of freedom, stays as it is.
+    clusters : int
+        Clusters that hold units behind it.
+    interval : {"Korn-Graubard", "logit"}
+        How the interval is made.
+    """
     if not found.df >= 1 or found.interval == "census":
         return found
-    held = np.unique(design.cluster[whole & (design.weight > 0)])
-    shape = RatioEstimate(found.value, found.se, found.df, len(held))
+    shape = RatioEstimate(found.value, found.se, found.df, clusters)
     make = proportion_interval if interval == "Korn-Graubard" else logit_interval
     lower, upper = make(shape, found.n, confidence)
     note = "" if found.note == NO_VARIATION else found.note

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from mlstats.quality.accuracy import (
     ProportionInterval,
-    RatioEstimate,
-    logit_interval,
+    as_proportion,
     proportion,
-    proportion_interval,
 )
 from mlstats.quality.design import Design
-from mlstats.quality.estimate import (
-    NO_VARIATION,
-    Estimate,
-    absent,
-    as_table,
-)
+from mlstats.quality.estimate import Estimate, absent, as_table
 
 __all__ = [
     "accuracy_by_class",
@@ -250,13 +241,9 @@ def _bounded(
     found: Estimate, n_clusters: int, interval: ProportionInterval, confidence: float
 ) -> Estimate:
     """Replace the t interval by one that keeps within 0 and 1."""
-    if not found.df >= 1 or not np.isfinite(found.se) or found.interval == "census":
+    if not np.isfinite(found.se):
         return found
-    shape = RatioEstimate(found.value, found.se, found.df, n_clusters)
-    make = proportion_interval if interval == "Korn-Graubard" else logit_interval
-    lower, upper = make(shape, found.n, confidence)
-    note = "" if found.note == NO_VARIATION else found.note
-    return replace(found, lower=lower, upper=upper, interval=interval, note=note)
+    return as_proportion(found, n_clusters, interval=interval, confidence=confidence)
 
 
 def _suppressed(found: Estimate, min_cell: int) -> Estimate:

@@ -7,26 +7,31 @@ code was right.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from mlstats.quality.accuracy import proportion
+from mlstats.quality.calibration_sums import CalibrationSums
 from mlstats.quality.design import Design
 from mlstats.quality.estimate import Estimate, Status, absent, as_table
 
 __all__ = [
+    "BINS",
     "Binning",
     "CalibrationError",
     "brier_score",
+    "equal_width",
     "expected_calibration_error",
     "log_loss",
+    "no_error",
     "overconfidence",
     "reliability",
+    "set_beside",
 ]
 
+BINS: Final = 15  # of the calibration error of a scorecard
 Binning = Literal["equal_width", "equal_mass"]
 
 
@@ -141,7 +146,7 @@ def expected_calibration_error(
     confidence: np.ndarray,
     correct: np.ndarray,
     *,
-    bins: int = 15,
+    bins: int = BINS,
     binning: Binning = "equal_width",
     simulations: int = 1000,
     seed: int,
@@ -177,26 +182,46 @@ def expected_calibration_error(
     reason = _unfit(design, confidence, None)
     n = len(confidence)
     if reason or n == 0:
-        nan = np.nan
-        told = reason or "no unit"
-        return CalibrationError(nan, nan, nan, nan, None, None, n, "not_measured", told)
+        return no_error(reason or "no unit", n)
     bin_of = _bins(confidence, bins, binning)
     count = int(bin_of.max()) + 1
-    share = design.weight / design.weight.sum()
-    residual = share * (correct - confidence)
-    gaps = np.abs(np.bincount(bin_of, residual, minlength=count))
-    value = float(gaps.sum())
-    null, spread = _null(design, confidence, residual, bin_of, simulations, seed)
+    sums = CalibrationSums.of(
+        bin_of, count, design.cluster, design.weight, confidence, correct
+    )
+    return set_beside(
+        sums, _null(design, confidence, correct, bin_of, simulations, seed)
+    )
+
+
+def no_error(reason: str, n: int) -> CalibrationError:
+    """Return that there is no calibration error, and why."""
+    gone = np.nan
+    return CalibrationError(
+        gone, gone, gone, gone, None, None, n, "not_measured", reason
+    )
+
+
+def set_beside(sums: CalibrationSums, null: np.ndarray) -> CalibrationError:
+    """Return the error of units beside what a calibrated method may show.
+
+    Parameters
+    ----------
+    sums : CalibrationSums
+        Of all units.
+    null : numpy.ndarray, shape (simulations,)
+        Errors under perfect calibration.
+    """
+    value = float(sums.gaps.sum())
     upper = float(np.quantile(null, 0.95))
     exceed = int((null >= value - 1e-12).sum())
     return CalibrationError(
         value=value,
-        debiased=value - _added_by_noise(gaps, spread),
+        debiased=sums.debiased,
         null_mean=float(null.mean()),
         null_upper=upper,
-        p_value=(1 + exceed) / (1 + simulations),
+        p_value=(1 + exceed) / (1 + len(null)),
         within_null=value <= upper,
-        n=n,
+        n=sums.n,
     )
 
 
@@ -254,12 +279,12 @@ def reliability(
 def _null(
     design: Design,
     confidence: np.ndarray,
-    residual: np.ndarray,
+    correct: np.ndarray,
     bin_of: np.ndarray,
     simulations: int,
     seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return errors under perfect calibration and the standard error of each gap."""
+) -> np.ndarray:
+    """Return errors under perfect calibration."""
     rng = np.random.default_rng(seed)
     count = int(bin_of.max()) + 1
     clustered = design.n_clusters < len(confidence)
@@ -267,11 +292,7 @@ def _null(
     # Residuals of each cluster in each bin: what changes its sign together.
     cell = design.cluster * count + bin_of
     cells, within = np.unique(cell, return_inverse=True)
-    sums = np.bincount(within, residual)
-    spread = np.sqrt(np.bincount(cells % count, sums**2, minlength=count))
-    if not clustered:
-        variance = share**2 * confidence * (1 - confidence)
-        spread = np.sqrt(np.bincount(bin_of, variance, minlength=count))
+    sums = np.bincount(within, share * (correct - confidence))
     null = np.empty(simulations)
     for i in range(simulations):
         if clustered:
@@ -282,26 +303,21 @@ def _null(
             label = rng.random(len(confidence)) < confidence
             gaps = np.bincount(bin_of, share * (label - confidence), minlength=count)
         null[i] = np.abs(gaps).sum()
-    return null, spread
+    return null
 
 
-def _added_by_noise(gaps: np.ndarray, spread: np.ndarray) -> float:
-    """Return how much larger noisy absolute gaps are on average than true ones."""
-    seen = float((gaps**2).sum())
-    signal = max(0.0, 1 - float((spread**2).sum()) / seen) if seen > 0 else 0.0
-    noisy = spread > 0
-    gap, s = np.sqrt(signal) * gaps[noisy], spread[noisy]
-    z = gap / s
-    density = np.sqrt(2 / np.pi) * np.exp(-(z**2) / 2)
-    folded = s * density + gap * special.erf(z / np.sqrt(2))
-    return float((folded - gap).sum())
+def equal_width(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """Return the number of each confidence's bin, from 0.
+
+    The upper edge belongs to the bin, as in the usual definition.
+    """
+    index = np.ceil(confidence * bins).astype(int) - 1
+    return np.asarray(np.clip(index, 0, bins - 1))
 
 
 def _bins(confidence: np.ndarray, bins: int, binning: Binning) -> np.ndarray:
     if binning == "equal_width":
-        # The upper edge belongs to the bin, as in the usual definition.
-        index = np.ceil(confidence * bins).astype(int) - 1
-        return np.asarray(np.clip(index, 0, bins - 1))
+        return equal_width(confidence, bins)
     edges = np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1])
     index = np.searchsorted(np.unique(edges), confidence, side="left")
     return np.asarray(np.unique(index, return_inverse=True)[1])

@@ -24,6 +24,7 @@ from mlstats.quality.indicator import Indicator, exact, p_value
 from mlstats.quality.judged import Judged
 from mlstats.quality.multiple import benjamini_hochberg
 from mlstats.quality.paired import (
+    Pairs,
     Verdict,
     effective_pairs,
     equivalence,
@@ -37,8 +38,12 @@ __all__ = [
     "candidate_coverage",
     "class_table",
     "compared",
+    "comparison_indicators",
     "hybrid_accuracy",
+    "hybrid_right",
+    "hybrid_row",
     "list_length",
+    "mcnemar_estimate",
     "worse_classes",
 ]
 
@@ -64,8 +69,27 @@ def compared(one: Judged, other: Judged, *, margin: float) -> list[Indicator]:
         random, for which it is made), non_inferiority_p and equivalence_p.
     """
     gap = paired_difference(one.design, one.right, other.right, interval="score")
-    found = {"accuracy_difference": gap, "mcnemar_p": _mcnemar(one, other)}
     pairs = effective_pairs(one.design, one.right, other.right)
+    return comparison_indicators(gap, pairs, _mcnemar(one, other), margin=margin)
+
+
+def comparison_indicators(
+    gap: Estimate, pairs: Pairs | None, mcnemar_p: Estimate, *, margin: float
+) -> list[Indicator]:
+    """Return the indicators of :func:`compared`.
+
+    Parameters
+    ----------
+    gap : Estimate
+        The difference.
+    pairs : Pairs or None
+        Its effective numbers.
+    mcnemar_p : Estimate
+        See :func:`mcnemar_estimate`.
+    margin : float
+        As there.
+    """
+    found = {"accuracy_difference": gap, "mcnemar_p": mcnemar_p}
     for name, test in (
         ("non_inferiority_p", non_inferiority),
         ("equivalence_p", equivalence),
@@ -91,14 +115,29 @@ def _mcnemar(one: Judged, other: Judged) -> Estimate:
         and design.n_clusters == len(weight)
         and len(np.unique(weight)) == 1
     )
+    first = int((one.right & ~other.right).sum())
+    second = int((other.right & ~one.right).sum())
+    return mcnemar_estimate(first, second, simple=simple, n=len(weight))
+
+
+def mcnemar_estimate(first: int, second: int, *, simple: bool, n: int) -> Estimate:
+    """Return the mid-p of McNemar's test where it is made for the sample.
+
+    Parameters
+    ----------
+    first, second : int
+        Units on which only the first, only the second method is right.
+    simple : bool
+        Whether units were drawn simply at random, with one weight.
+    n : int
+        All units.
+    """
     if not simple:
         note = "weights, strata or clusters: McNemar's test does not know them"
         return absent("not_applicable", note)
-    first = int((one.right & ~other.right).sum())
-    second = int((other.right & ~one.right).sum())
     found = mcnemar(first, second)
     note = f"right alone {first}, other right alone {second}, exact p {found.exact:.3g}"
-    return Estimate(found.mid_p, n=len(weight), note=note)
+    return Estimate(found.mid_p, n=n, note=note)
 
 
 def hybrid_accuracy(one: Judged, other: Judged, name: str) -> dict[str, Any]:
@@ -119,11 +158,28 @@ def hybrid_accuracy(one: Judged, other: Judged, name: str) -> dict[str, Any]:
     dict
         Row of the scorecard, with the paired difference to the baseline.
     """
-    automatic = np.array([code is not None for code in one.decided], dtype=bool)
-    right = np.where(automatic, one.decided == one.truth, other.right)
+    right = hybrid_right(one, other)
     everyone = np.ones(len(right), dtype=bool)
     found = proportion(one.design, right, everyone)
-    gap = one.design.mean(right.astype(float) - other.right)
+    return hybrid_row(found, one.design.mean(right.astype(float) - other.right), name)
+
+
+def hybrid_right(one: Judged, other: Judged) -> np.ndarray:
+    """Return whether what would be published of each unit is right."""
+    automatic = np.array([code is not None for code in one.decided], dtype=bool)
+    return np.where(automatic, one.decided == one.truth, other.right)
+
+
+def hybrid_row(found: Estimate, gap: Estimate, name: str) -> dict[str, Any]:
+    """Return the row of :func:`hybrid_accuracy`.
+
+    Parameters
+    ----------
+    found, gap : Estimate
+        The accuracy, and the same less that of the baseline.
+    name : str
+        Of the baseline.
+    """
     return Indicator("accuracy", "accuracy_hybrid", found).row(method="") | {
         "versus": name,
         "difference": gap.value,

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from mlstats.quality.estimate import Estimate, absent, t_estimate
+from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.stratified import (
+    SingleClusterRule,
+    Strata,
     centred_totals,
     gathering,
     stratified_covariance,
@@ -25,7 +26,6 @@ from mlstats.quality.stratified import (
 
 __all__ = ["Design", "SingleClusterRule"]
 
-SingleClusterRule = Literal["adjust", "refuse"]
 # Statistics whose cluster totals are held dense at once.
 _BLOCK = 64
 # What differs by less, as a share of what it is the difference of, is equal.
@@ -121,10 +121,15 @@ class Design:
         clusters = np.unique(self.cluster[held])
         return len(clusters) - len(np.unique(self.stratum[clusters]))
 
+    @property
+    def strata(self) -> Strata:
+        """How many clusters each stratum has."""
+        size = np.bincount(self.stratum, minlength=len(self.fraction))
+        return Strata(size, self.fraction, self.single)
+
     def lonely_strata(self) -> int:
         """Return the number of strata with a single cluster drawn without certainty."""
-        size = np.bincount(self.stratum, minlength=len(self.fraction))
-        return int(((size == 1) & (self.fraction < 1)).sum())
+        return self.strata.lonely
 
     def covariance(self, scores: np.ndarray) -> np.ndarray:
         """Return the covariance of statistics from the influence of each unit.
@@ -140,7 +145,7 @@ class Design:
             NaN throughout where a single cluster is refused.
         """
         k = scores.shape[1]
-        if self.single == "refuse" and self.lonely_strata():
+        if self.strata.refused:
             return np.full((k, k), np.nan)
         totals = gathering(self.cluster, self.n_clusters) @ scores
         return stratified_covariance(totals, self.stratum, self.fraction)
@@ -168,7 +173,7 @@ class Design:
         numpy.ndarray, shape (k,)
         """
         k = scores.shape[1]
-        if self.single == "refuse" and self.lonely_strata():
+        if self.strata.refused:
             return np.full(k, np.nan)
         gather = gathering(self.cluster, self.n_clusters)
         totals = sparse.csc_array(gather @ scores)
@@ -322,33 +327,12 @@ class Design:
     def told(
         self, value: float, se: float, df: int, *, n: int, confidence: float = 0.95
     ) -> Estimate:
-        """Return an estimate with what is to be said of the design.
-
-        Parameters
-        ----------
-        value, se : float
-            Figure and standard error.
-        df, n : int
-            Degrees of freedom and units of its domain.
-        """
-        if (self.fraction == 1).all():
-            return Estimate(
-                value, 0.0, np.inf, value, value, n, note="every cluster was drawn",
-                interval="census",
-            )  # fmt: skip
-        if df < 1:
-            return t_estimate(value, np.nan, df, n=n)
-        return t_estimate(value, se, df, n=n, note=self.remark(), confidence=confidence)
+        """Return an estimate as :meth:`mlstats.quality.stratified.Strata.told`."""
+        return self.strata.told(value, se, df, n=n, confidence=confidence)
 
     def remark(self) -> str:
         """Return what was done about strata with a single cluster, if there are."""
-        lonely = self.lonely_strata()
-        if not lonely:
-            return ""
-        strata = "1 stratum has" if lonely == 1 else f"{lonely} strata have"
-        if self.single == "refuse":
-            return f"{strata} a single cluster: no standard error (rule: refuse)"
-        return f"{strata} a single cluster, centred at the mean of all (rule: adjust)"
+        return self.strata.remark()
 
 
 def _not_finite(*columns: np.ndarray) -> str:

@@ -15,6 +15,7 @@ import pandas as pd
 from mlstats.quality.agreement import kappa
 from mlstats.quality.breakdown import accuracy_by_domain
 from mlstats.quality.calibration import (
+    CalibrationError,
     brier_score,
     expected_calibration_error,
     overconfidence,
@@ -30,8 +31,15 @@ from mlstats.quality.reproducibility import environment_completeness
 from mlstats.quality.robustness import new_units
 from mlstats.quality.summaries import Ancestor
 
-__all__ = ["REFITS", "dimension_rows"]
+__all__ = [
+    "NO_CONFIDENCE",
+    "REFITS",
+    "calibration_indicator",
+    "dimension_rows",
+    "domain_row",
+]
 
+NO_CONFIDENCE: Final = absent("not_applicable", "the method tells no confidence")
 MIN_CELL = 10  # units of a domain below which nothing is told of it
 
 # What only refits, explanations and perturbed input can tell: mlstats.refits.
@@ -124,21 +132,26 @@ def _calibration(
 ) -> Iterator[Indicator]:
     told = np.isfinite(arm.part["confidence"].to_numpy())
     if not told.any():
-        reason = absent("not_applicable", "the method tells no confidence")
         for name in ("brier", "overconfidence", "ece_debiased"):
-            yield Indicator("accuracy", name, reason)
+            yield Indicator("accuracy", name, NO_CONFIDENCE)
         return
     known = np.where(told, arm.part["confidence"].to_numpy(), 0.0)
     found = brier_score(arm.design, known, arm.right, told)
     yield Indicator("accuracy", "brier", found)
     found = overconfidence(arm.design, known, arm.right, told)
     yield Indicator("accuracy", "overconfidence", found)
-    error = expected_calibration_error(
-        design_of(arm.part[told], single=single),
-        known[told],
-        arm.right[told],
-        seed=seed,
+    yield calibration_indicator(
+        expected_calibration_error(
+            design_of(arm.part[told], single=single),
+            known[told],
+            arm.right[told],
+            seed=seed,
+        )
     )
+
+
+def calibration_indicator(error: CalibrationError) -> Indicator:
+    """Return the calibration error without its bias, beside what chance shows."""
     said = error.note
     if error.status == "measured":
         where = "within" if error.within_null else "outside"
@@ -147,7 +160,7 @@ def _calibration(
             f"95 % at most {error.null_upper:.3f}); raw value {error.value:.3f}"
         )
     told_error = Estimate(error.debiased, n=error.n, status=error.status, note=said)
-    yield Indicator("accuracy", "ece_debiased", told_error)
+    return Indicator("accuracy", "ece_debiased", told_error)
 
 
 def _fairness(arm: Judged) -> Iterator[Indicator]:
@@ -164,17 +177,32 @@ def _domains(arm: Judged, other: Judged | None) -> Iterator[dict[str, Any]]:
         for cells in table.to_dict("records"):
             value = cells.pop("domain")
             found = Estimate(**{str(key): cell for key, cell in cells.items()})
-            row = Indicator("accuracy", "accuracy", found, f"{name}: {value}").row(
-                method=""
-            )
+            gap = None
             if other is not None and found.status == "measured":
                 # Both arms hold the same units in the same order.
                 apart = arm.right.astype(float) - other.right
                 gap = arm.design.mean(apart, domain == value)
-                row |= {
-                    "difference": gap.value,
-                    "difference_se": gap.se,
-                    "difference_lower": gap.lower,
-                    "difference_upper": gap.upper,
-                }
-            yield row
+            yield domain_row(found, gap, f"{name}: {value}")
+
+
+def domain_row(found: Estimate, gap: Estimate | None, domain: str) -> dict[str, Any]:
+    """Return the row of the accuracy in a domain, without method and level.
+
+    Parameters
+    ----------
+    found : Estimate
+        The accuracy.
+    gap : Estimate, optional
+        The same less that of the baseline; not told where the accuracy is not.
+    domain : str
+        ``NAME: VALUE``.
+    """
+    row = Indicator("accuracy", "accuracy", found, domain).row(method="")
+    if gap is None or found.status != "measured":
+        return row
+    return row | {
+        "difference": gap.value,
+        "difference_se": gap.se,
+        "difference_lower": gap.lower,
+        "difference_upper": gap.upper,
+    }

@@ -8,6 +8,8 @@ subtraction.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +21,16 @@ from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.indicator import Indicator, contrast, p_in_words, p_value
 from mlstats.quality.multiple import benjamini_hochberg
 
-__all__ = ["POOLED", "domain_gaps", "fairness_indicators", "pooled", "worst_to_best"]
+__all__ = [
+    "POOLED",
+    "DomainFigures",
+    "domain_gaps",
+    "domain_indicators",
+    "fairness_indicators",
+    "pool_of",
+    "pooled",
+    "worst_to_best",
+]
 
 POOLED: Final = "(small domains)"
 _DIMENSION: Final = "fairness"
@@ -42,16 +53,49 @@ def pooled(domain: np.ndarray, *, min_cell: int) -> np.ndarray:
     array(['(small domains)', '(small domains)'], dtype=object)
     """
     names = ["" if name is None else str(name) for name in domain]
-    counts = sorted(Counter(names).items(), key=lambda item: (item[1], item[0]))
+    pool = pool_of(Counter(names), min_cell=min_cell)
+    made = [POOLED if name in pool else name for name in names]
+    return np.array(made, dtype=object)
+
+
+def pool_of(units: Mapping[str, int], *, min_cell: int) -> set[str]:
+    """Return the domains that are made one, as :func:`pooled` says.
+
+    Parameters
+    ----------
+    units : mapping of str to int
+        Domain -> its units.
+    """
     pool: set[str] = set()
     size = 0
-    for name, count in counts:
+    for name, count in sorted(units.items(), key=lambda item: (item[1], item[0])):
         if count >= min_cell and (size == 0 or size >= min_cell):
             break
         pool.add(name)
         size += count
-    made = [POOLED if name in pool else name for name in names]
-    return np.array(made, dtype=object)
+    return pool
+
+
+@dataclass(frozen=True)
+class DomainFigures:
+    """What is known of the errors and the routes of one domain.
+
+    Parameters
+    ----------
+    error : Estimate
+        Share of wrong codes.
+    gap : Estimate
+        The same less that of all other units.
+    right : callable
+        Share of right codes, with an interval of the confidence that it is given.
+    not_referred : Estimate
+        Share that no clerk looks at.
+    """
+
+    error: Estimate
+    gap: Estimate
+    right: Callable[[float], Estimate]
+    not_referred: Estimate
 
 
 def domain_gaps(
@@ -77,8 +121,11 @@ def domain_gaps(
         gap_se, gap_df, gap_lower, gap_upper (domain minus the rest), p, p_adjusted
         (Benjamini and Hochberg over the domains), status and note.
     """
-    groups = pooled(domain, min_cell=min_cell)
-    rows = [_gap(right, groups == name, str(name), design) for name in _names(groups)]
+    return _gaps(_figures(right, domain, design, min_cell), min_cell)
+
+
+def _gaps(figures: Mapping[str, DomainFigures], min_cell: int) -> pd.DataFrame:
+    rows = [_gap(name, figures[name]) for name in sorted(figures)]
     columns = [
         "domain", "n", "error", "lower", "upper", "gap", "gap_se", "gap_df",
         "gap_lower", "gap_upper", "p", "status", "note",
@@ -90,18 +137,40 @@ def domain_gaps(
     return table
 
 
-def _names(groups: np.ndarray) -> list[str]:
-    return sorted({str(name) for name in groups})
-
-
-def _gap(
-    right: np.ndarray, inside: np.ndarray, name: str, design: Design
-) -> dict[str, Any]:
-    error = proportion(design, ~right, inside)
-    if inside.all():
+def _figures(
+    right: np.ndarray,
+    domain: np.ndarray,
+    design: Design,
+    min_cell: int,
+    route: np.ndarray | None = None,
+) -> dict[str, DomainFigures]:
+    groups = pooled(domain, min_cell=min_cell)
+    names = sorted({str(name) for name in groups})
+    automatic = np.zeros(len(right), bool) if route is None else route == "automatic"
+    wrong = ~right
+    found = {}
+    for name in names:
+        inside = groups == name
         gap = absent("not_applicable", "there is no other domain")
-    else:
-        gap = contrast((~right).astype(float), inside, ~inside, design)
+        if len(names) > 1:
+            gap = contrast(wrong.astype(float), inside, ~inside, design)
+        found[name] = DomainFigures(
+            proportion(design, wrong, inside),
+            gap,
+            _accurate(right, inside, design),
+            proportion(design, automatic, inside),
+        )
+    return found
+
+
+def _accurate(
+    right: np.ndarray, inside: np.ndarray, design: Design
+) -> Callable[[float], Estimate]:
+    return lambda confidence: proportion(design, right, inside, confidence=confidence)
+
+
+def _gap(name: str, figures: DomainFigures) -> dict[str, Any]:
+    error, gap = figures.error, figures.gap
     return {
         "domain": name,
         "n": error.n,
@@ -153,13 +222,19 @@ def worst_to_best(
         As in :func:`domain_gaps`.
     """
     groups = pooled(domain, min_cell=min_cell)
-    names = _names(groups)
+    names = sorted({str(name) for name in groups})
+    found = {name: _accurate(right, groups == name, design) for name in names}
+    return _worst_to_best(found, confidence)
+
+
+def _worst_to_best(
+    right: Mapping[str, Callable[[float], Estimate]], confidence: float = 0.95
+) -> Estimate:
+    names = sorted(right)
     if len(names) < 2:
         return absent("not_applicable", "there are no two domains to compare")
     each = 1 - (1 - confidence) / len(names)
-    found = [
-        proportion(design, right, groups == name, confidence=each) for name in names
-    ]
+    found = [right[name](each) for name in names]
     if not all(f.status == "measured" and np.isfinite(f.lower) for f in found):
         return absent("not_measured", "a domain has no interval")
     values, lowers, uppers = (
@@ -204,16 +279,30 @@ def fairness_indicators(
         ``error_gap`` and ``not_referred`` of each domain, and ``worst_to_best``. The
         note of a gap holds its p, adjusted over the domains.
     """
-    groups = pooled(domain, min_cell=min_cell)
+    figures = _figures(right, domain, design, min_cell, route)
+    return domain_indicators(figures, name=name, min_cell=min_cell)
+
+
+def domain_indicators(
+    figures: Mapping[str, DomainFigures], *, name: str, min_cell: int = 10
+) -> list[Indicator]:
+    """Return the indicators of :func:`fairness_indicators`.
+
+    Parameters
+    ----------
+    figures : mapping of str to DomainFigures
+        Of each domain, the small ones pooled.
+    name, min_cell
+        As there.
+    """
     found = []
-    for row in domain_gaps(right, domain, design, min_cell=min_cell).to_dict("records"):
+    for row in _gaps(figures, min_cell).to_dict("records"):
         label = f"{name}: {row['domain']}"
         found.append(Indicator(_DIMENSION, "error_gap", _estimate(row), label))
         if row["n"] >= min_cell:
-            inside = groups == row["domain"]
-            told = proportion(design, route == "automatic", inside)
+            told = figures[row["domain"]].not_referred
             found.append(Indicator(_DIMENSION, "not_referred", told, label))
-    ratio = worst_to_best(right, domain, design, min_cell=min_cell)
+    ratio = _worst_to_best({key: one.right for key, one in figures.items()})
     return [*found, Indicator(_DIMENSION, "worst_to_best", ratio)]
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Indicator",
     "clopper_pearson",
     "contrast",
+    "contrasted",
     "exact",
     "noted",
     "p_in_words",
@@ -103,18 +104,33 @@ def contrast(
     first, second : numpy.ndarray of bool, shape (n,)
         The domains; they may overlap.
     """
-    means = [design.mean(values, inside) for inside in (first, second)]
-    for found in means:
-        if found.status != "measured":
-            return absent(found.status, found.note)
+    one, two = (design.mean(values, inside) for inside in (first, second))
+    if not one.status == two.status == "measured":
+        return contrasted(one, two, one)
     scores = np.zeros(len(design.weight))
-    for sign, found, inside in zip((1, -1), means, (first, second), strict=True):
+    for sign, found, inside in zip((1, -1), (one, two), (first, second), strict=True):
         held = design.weight * inside
         apart = np.where(inside, np.asarray(values, dtype=float) - found.value, 0.0)
         scores += sign * held * apart / held.sum()
-    gap = means[0].value - means[1].value
-    found = design.linearised(gap, scores, inside=first | second)
-    fewer = min((means[0], means[1]), key=lambda mean: mean.df)
+    found = design.linearised(one.value - two.value, scores, inside=first | second)
+    return contrasted(one, two, found)
+
+
+def contrasted(first: Estimate, second: Estimate, found: Estimate) -> Estimate:
+    """Return the difference of two means that were estimated.
+
+    Parameters
+    ----------
+    first, second : Estimate
+        The means.
+    found : Estimate
+        The difference with its standard error; not looked at where a mean is not
+        measured.
+    """
+    for mean in (first, second):
+        if mean.status != "measured":
+            return absent(mean.status, mean.note)
+    gap, fewer = first.value - second.value, min((first, second), key=lambda m: m.df)
     return t_estimate(gap, found.se, fewer.df, n=found.n, note=fewer.note or found.note)
 
 

@@ -27,8 +27,10 @@ __all__ = [
     "mcnemar",
     "non_inferiority",
     "paired_difference",
+    "pairs_of",
     "score_interval",
     "score_statistic",
+    "scored",
 ]
 
 Result = Literal["pass", "fail", "inconclusive", "not_measured"]
@@ -159,8 +161,19 @@ def paired_difference(
     if interval == "t" and found.note != NO_VARIATION:
         return found
     pairs = effective_pairs(design, first, second, inside)
-    if pairs is None:
-        return found
+    return found if pairs is None else scored(found, pairs, confidence)
+
+
+def scored(found: Estimate, pairs: Pairs, confidence: float = 0.95) -> Estimate:
+    """Return a difference of rights and wrongs with the score interval.
+
+    Parameters
+    ----------
+    found : Estimate
+        The difference.
+    pairs : Pairs
+        Its effective numbers.
+    """
     lower, upper = score_interval(pairs, confidence)
     name = "score (Tango), effective numbers"
     told = replace(found, lower=lower, upper=upper, interval=name)
@@ -202,21 +215,40 @@ def effective_pairs(
     held = design.weight > 0
     held = held if inside is None else held & inside
     found = design.mean(first.astype(float) - second, held)
-    if found.status != "measured" or not found.df >= 1:
+    if found.status != "measured":
         return None
     share = np.where(held, design.weight, 0.0)
     share = share / share.sum()
+    alone = float(share @ (first & ~second)), float(share @ (second & ~first))
+    return pairs_of(found, alone, len(np.unique(design.cluster[held])))
+
+
+def pairs_of(
+    found: Estimate, alone: tuple[float, float], clusters: int
+) -> Pairs | None:
+    """Return the numbers of :func:`effective_pairs`.
+
+    Parameters
+    ----------
+    found : Estimate
+        The difference.
+    alone : (float, float)
+        Weighted shares of the units on which only the first, only the second method
+        is right.
+    clusters : int
+        That hold units with weight.
+    """
+    if found.status != "measured" or not found.df >= 1:
+        return None
     n = float(found.n)
     if found.se == 0:
-        n = float(len(np.unique(design.cluster[held])))
+        n = float(clusters)
     elif isfinite(found.se):
         tails = stats.t.ppf(0.975, max(n - 1, 1)) / stats.t.ppf(0.975, found.df)
         n = min(n, found.n_effective * float(tails) ** 2)
     else:
         return None
-    return Pairs(
-        float(share @ (first & ~second)) * n, float(share @ (second & ~first)) * n, n
-    )
+    return Pairs(alone[0] * n, alone[1] * n, n)
 
 
 def score_statistic(pairs: Pairs, difference: float) -> float:

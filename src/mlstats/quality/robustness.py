@@ -18,11 +18,12 @@ import pandas as pd
 from mlstats.errors import ConfigError, nearest
 from mlstats.quality.accuracy import proportion
 from mlstats.quality.design import Design
-from mlstats.quality.estimate import absent
+from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.indicator import Indicator, contrast
 
 __all__ = [
     "PERTURBATIONS",
+    "new_unit_indicators",
     "new_units",
     "perturb",
     "perturbed_accuracy",
@@ -212,6 +213,17 @@ def new_units(right: np.ndarray, seen: np.ndarray, design: Design) -> list[Indic
         change = contrast(right.astype(float), ~seen, seen, design)
     else:
         change = absent("not_applicable", "all texts are new, or all are known")
+    return new_unit_indicators(accuracy, change)
+
+
+def new_unit_indicators(accuracy: Estimate, change: Estimate) -> list[Indicator]:
+    """Return the indicators of :func:`new_units`.
+
+    Parameters
+    ----------
+    accuracy, change : Estimate
+        On new units, and the same less that on known ones.
+    """
     return [
         Indicator(_DIMENSION, "accuracy_new_units", accuracy),
         Indicator(_DIMENSION, "change_new_units", change),

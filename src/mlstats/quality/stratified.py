@@ -1,11 +1,83 @@
-"""Variance of sums over clusters that were drawn within strata."""
+"""Clusters that were drawn within strata: how many, and the variance of their sums."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import sparse
 
-__all__ = ["centred_totals", "gathering", "stratified_covariance"]
+from mlstats.quality.estimate import Estimate, t_estimate
+
+__all__ = [
+    "SingleClusterRule",
+    "Strata",
+    "centred_totals",
+    "gathering",
+    "stratified_covariance",
+]
+
+SingleClusterRule = Literal["adjust", "refuse"]
+
+
+@dataclass(frozen=True)
+class Strata:
+    """How many clusters were drawn in each stratum, and what that lets one say.
+
+    Parameters
+    ----------
+    clusters : numpy.ndarray of int, shape (strata,)
+        Drawn.
+    fraction : numpy.ndarray of float, shape (strata,)
+        Share of the stratum's clusters that was drawn, 0 for "with replacement".
+    single : {"adjust", "refuse"}
+        The rule for a stratum with a single cluster.
+    """
+
+    clusters: np.ndarray
+    fraction: np.ndarray
+    single: SingleClusterRule = "adjust"
+
+    @property
+    def lonely(self) -> int:
+        """Number of strata with a single cluster drawn without certainty."""
+        return int(((self.clusters == 1) & (self.fraction < 1)).sum())
+
+    @property
+    def refused(self) -> bool:
+        """Whether no standard error is given at all."""
+        return self.single == "refuse" and self.lonely > 0
+
+    def told(
+        self, value: float, se: float, df: float, *, n: int, confidence: float = 0.95
+    ) -> Estimate:
+        """Return an estimate with what is to be said of the design.
+
+        Parameters
+        ----------
+        value, se : float
+            Figure and standard error.
+        df, n : int
+            Degrees of freedom and units of its domain.
+        """
+        if (self.fraction == 1).all():
+            return Estimate(
+                value, 0.0, np.inf, value, value, n, note="every cluster was drawn",
+                interval="census",
+            )  # fmt: skip
+        if df < 1:
+            return t_estimate(value, np.nan, df, n=n)
+        return t_estimate(value, se, df, n=n, note=self.remark(), confidence=confidence)
+
+    def remark(self) -> str:
+        """Return what was done about strata with a single cluster, if there are."""
+        if not self.lonely:
+            return ""
+        strata = "1 stratum has" if self.lonely == 1 else f"{self.lonely} strata have"
+        if self.single == "refuse":
+            return f"{strata} a single cluster: no standard error (rule: refuse)"
+        return f"{strata} a single cluster, centred at the mean of all (rule: adjust)"
 
 
 def stratified_covariance(

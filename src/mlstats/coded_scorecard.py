@@ -1,0 +1,326 @@
+"""The scorecard of a coded table against a column of its source that holds the truth.
+
+Parts are read twice, one of them in memory of a worker at a time; what goes back are
+sums. The coded parts travel with the blocks: workers of a cluster need not reach them.
+"""
+
+from __future__ import annotations
+
+import io as buffers
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from mlstats.coding.classification import Classification
+from mlstats.errors import ContractError
+from mlstats.method import as_codes
+from mlstats.partitions import Partition, PartitionedTable
+from mlstats.period_parts import PartReader, staged
+from mlstats.quality.dimension_influences import DimensionInfluences
+from mlstats.quality.dimension_parts import (
+    comparison_rows_of_sums,
+    dimension_rows_of_sums,
+)
+from mlstats.quality.dimension_sums import DimensionSums
+from mlstats.quality.score_parts import scorecard_of_sums
+from mlstats.quality.score_sums import ScoreSums
+from mlstats.quality.scorecard import Plan, as_scorecard
+from mlstats.quality.summaries import Ancestor
+from mlstats.quality.whole_clusters import WholeClusters
+from mlstats.scale import Scale, map_blocks, progress
+from mlstats.split import cluster_ids
+
+__all__ = ["CodedScores", "ScoreCodes", "Scored", "score_codes"]
+
+_READ: Final = (
+    *("code", "depth", "route", "confidence", "champion_code", "baseline_code"),
+)
+_OF_TRAINING: Final = ("accuracy_unseen", "accuracy_new_units", "change_new_units")
+_TEXTS_UNKNOWN: Final = "a coded table does not tell which texts training knew"
+_OF_ROUTES: Final = (
+    *("automation_guaranteed", "automation_error", "automation_oracle"),
+    *("automation_any_depth", "not_referred"),
+)
+_OF_CONFIDENCE: Final = ("brier", "overconfidence", "ece_debiased")
+_NUMBERS: Final = (
+    *("value", "se", "df", "lower", "upper", "difference", "difference_se"),
+    *("difference_lower", "difference_upper"),
+)
+_Block = tuple[Partition, bytes]
+
+
+@dataclass(frozen=True, eq=False)
+class CodedScores:
+    """What the parts add up to at the first reading.
+
+    Parameters
+    ----------
+    scores : ScoreSums
+        Of accuracy and automation.
+    dimensions : DimensionSums
+        Of the rows beyond.
+    clusters : WholeClusters
+        Whether parts hold whole ones.
+    counts : Counter
+        Of ``rows``, ``truth`` (rows with a true code), ``level`` (whose true code
+        reaches the level of the pilot) and ``faulty`` (weights that are none).
+    periods : frozenset of str
+        Reference periods of the rows.
+    """
+
+    scores: ScoreSums
+    dimensions: DimensionSums
+    clusters: WholeClusters
+    counts: Counter[str]
+    periods: frozenset[str]
+
+    def merge(self, other: CodedScores) -> CodedScores:
+        """Return the sums of both parts."""
+        return CodedScores(
+            self.scores.merge(other.scores),
+            self.dimensions.merge(other.dimensions),
+            self.clusters.merge(other.clusters),
+            self.counts + other.counts,
+            self.periods | other.periods,
+        )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The scorecard of a coded table.
+
+    Parameters
+    ----------
+    scorecard : pandas.DataFrame
+        Columns of :data:`mlstats.quality.scorecard.COLUMNS`.
+    counts, periods
+        As of :class:`CodedScores`.
+    caution : str
+        What is not known of the clusters; may be empty.
+    """
+
+    scorecard: pd.DataFrame
+    counts: Counter[str]
+    periods: frozenset[str]
+    caution: str
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreCodes:
+    """The work on a part; sent to workers once.
+
+    Parameters
+    ----------
+    reader : PartReader
+        Reads the columns of the design and the truth, ``pilot.truth``.
+    arms : mapping of str to str
+        Role, champion or baseline, -> name of the method.
+    plan : Plan
+        What is scored.
+    classification : Classification
+        Of the codes.
+    first : DimensionSums, optional
+        Of all parts: this is the second reading then.
+    """
+
+    reader: PartReader
+    arms: Mapping[str, str]
+    plan: Plan
+    classification: Classification
+    first: DimensionSums | None = None
+
+    def __call__(self, block: _Block) -> CodedScores | DimensionInfluences:
+        """Add up a part, given as its place in the source and its coded rows."""
+        part, content = block
+        frame = self.reader.rows(part)
+        coded = pd.read_parquet(buffers.BytesIO(content), columns=list(_READ))
+        if len(coded) != len(frame):
+            raise ContractError(
+                "A coded part has other rows than its part of the source",
+                where=part.path,
+                expected="the source that was coded",
+            )
+        own = [coded[f"{role}_code"] for role in self.arms]
+        codes = pd.unique(np.concatenate([as_codes(one) for one in own]))
+        ancestor = self.classification.extended(codes).ancestor
+        units = self.units(part, frame, coded)
+        if self.first is not None:
+            return DimensionInfluences.of(units, ancestor, self.plan, self.first)
+        return self._sums(frame, units, ancestor)
+
+    def _sums(
+        self, frame: pd.DataFrame, units: pd.DataFrame, ancestor: Ancestor
+    ) -> CodedScores:
+        one = units[units["method"] == self.plan.baseline].reset_index(drop=True)
+        truth, weight = as_codes(one["truth"]), one["weight"].to_numpy(dtype=float)
+        share = one["fraction"].to_numpy(dtype=float)
+        faulty = ~np.isfinite(weight) | (weight < 0) | (share < 0) | (share > 1)
+        judged = ~pd.isna(ancestor(truth, self.plan.level))
+        counts = Counter(
+            rows=len(one),
+            truth=int((~pd.isna(truth)).sum()),
+            level=int(judged.sum()),
+            faulty=int(faulty.sum()),
+        )
+        period = self.reader.pilot.data.roles.period
+        there = frame[period].dropna().unique().tolist() if period in frame else []
+        return CodedScores(
+            ScoreSums.of(units, ancestor, self.plan),
+            DimensionSums.of(units, ancestor, self.plan),
+            WholeClusters.of(self._named(frame)[judged], one["stratum"][judged]),
+            counts,
+            frozenset(map(str, there)),
+        )
+
+    def _named(self, frame: pd.DataFrame) -> pd.Series:
+        """Return the clusters' names, none for a row that is its own."""
+        column = self.reader.pilot.data.roles.cluster
+        if column is None:
+            return pd.Series(np.full(len(frame), None), dtype=object)
+        labels = cluster_ids(frame, column).reset_index(drop=True)
+        return labels.where(labels.str.startswith("cluster "))
+
+    def units(
+        self, part: Partition, frame: pd.DataFrame, coded: pd.DataFrame
+    ) -> pd.DataFrame:
+        """Return a row per unit and method with what sums are made of."""
+        pilot, n = self.reader.pilot, len(frame)
+        roles = pilot.data.roles
+        clusters = cluster_ids(frame, roles.cluster, first=part.start)
+        automatic = (coded["route"] == "automatic").to_numpy()
+        shared = {
+            "fold": "test",
+            "position": np.arange(part.start, part.start + n),
+            "stratum": _text(frame, roles.stratum),
+            "cluster": clusters.to_numpy(dtype=object),
+            "truth": _truth(frame[pilot.truth]),
+            "weight": _number(frame, roles.weight, 1.0),
+            "fraction": np.nan_to_num(_number(frame, roles.fraction, 0.0)),
+            "seen": False,
+            **{f"domain_{name}": _text(frame, name) for name in roles.domain},
+        }
+        tables = []
+        for role, method in self.arms.items():
+            leads = role == next(iter(self.arms))
+            alone = automatic & (role == "champion")
+            own = {
+                "method": method,
+                "prediction": as_codes(coded[f"{role}_code"]),
+                "confidence": coded["confidence"].to_numpy() if leads else np.nan,
+                "route": np.where(alone, "automatic", "queue"),
+                "depth": np.where(alone, as_codes(coded["depth"]), ""),
+                "routed": np.where(alone, as_codes(coded["code"]), np.array(None)),
+            }
+            tables.append(pd.DataFrame(shared | own))
+        return pd.concat(tables, ignore_index=True)
+
+
+def score_codes(
+    work: ScoreCodes, table: PartitionedTable, coded: Path, scale: Scale
+) -> Scored:
+    """Score a coded table in two readings.
+
+    Parameters
+    ----------
+    work : ScoreCodes
+        What is done to a part; the first of its arms is the one whose confidence and
+        route the table has.
+    table : PartitionedTable
+        The source.
+    coded : pathlib.Path
+        Folder of the coded parts, in the order of those of the source.
+    scale : Scale
+        Where parts are read.
+
+    Raises
+    ------
+    ContractError
+        Where no row has a true code, a weight is none, or a cluster lies in two parts.
+    """
+    plan = work.plan
+    sums: CodedScores = reduce(
+        CodedScores.merge, _read(work, table, coded, scale, "Scoring the parts")
+    )
+    counts = sums.counts
+    if not counts["level"]:
+        raise ContractError(
+            "No row has a true code that reaches the level",
+            where=f"{table.source}, column {work.reader.pilot.truth!r}",
+            expected=f"codes of the level {plan.level!r}",
+        )
+    if counts["faulty"]:
+        raise ContractError(
+            f"{counts['faulty']:,} weights or drawn fractions are none",
+            where=table.source,
+            expected="weights from 0, fractions from 0 to 1",
+        )
+    caution = sums.clusters.require()
+    again = replace(work, first=sums.dimensions)
+    influences: DimensionInfluences = reduce(
+        DimensionInfluences.merge,
+        _read(again, table, coded, scale, "Scoring the parts again"),
+    )
+    rows = dimension_rows_of_sums(sums.dimensions, influences, plan)
+    gates = work.reader.pilot.gates
+    margin = max((rule.margin for rule in gates if rule.versus), default=0.0)
+    rows += comparison_rows_of_sums(sums.dimensions, influences, plan, margin=margin)
+    card = pd.concat(
+        [scorecard_of_sums(sums.scores, plan), as_scorecard(rows, plan)],
+        ignore_index=True,
+    )
+    return Scored(_honest(card, work.arms), counts, sums.periods, caution)
+
+
+def _read(
+    work: ScoreCodes, table: PartitionedTable, coded: Path, scale: Scale, title: str
+) -> Iterator[Any]:
+    blocks = (
+        (part, staged(coded, number).read_bytes())
+        for number, part in enumerate(table.partitions)
+    )
+    done = map_blocks(work, blocks, workers=scale)
+    return progress(done, len(table.partitions), title)
+
+
+def _honest(card: pd.DataFrame, arms: Mapping[str, str]) -> pd.DataFrame:
+    """Take back what a coded table does not tell."""
+    card = card.copy()
+    leader, *others = arms.values()
+    routed = card["indicator"].isin(_OF_ROUTES)
+    unknown = [(card["indicator"].isin(_OF_TRAINING), _TEXTS_UNKNOWN)]
+    if "champion" not in arms:
+        unknown.append((routed, "no version is in production, so nothing was routed"))
+    told = f"a coded table tells confidence and route of {leader} only"
+    of_leader = routed | card["indicator"].isin(_OF_CONFIDENCE)
+    unknown.append((of_leader & card["method"].isin(others), told))
+    # By the scorecard's own words the threshold was not shown: it was, elsewhere.
+    shown = routed & card["note"].str.startswith("target")
+    card.loc[shown, "note"] = "by the thresholds of the version that coded"
+    for rows, note in unknown:
+        card.loc[rows, list(_NUMBERS)] = np.nan
+        card.loc[rows, ["status", "interval", "note"]] = ["not_measured", "", note]
+    return card
+
+
+def _text(frame: pd.DataFrame, column: str | None) -> np.ndarray | str:
+    if column is None:
+        return ""
+    return np.asarray(frame[column].astype(object).fillna("").astype(str), dtype=object)
+
+
+def _number(frame: pd.DataFrame, column: str | None, without: float) -> np.ndarray:
+    if column is None:
+        return np.full(len(frame), without)
+    return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
+
+
+def _truth(column: pd.Series) -> np.ndarray:
+    """Return true codes, blanks for none."""
+    text = column.astype("str").str.strip()
+    return as_codes(text.where(column.notna() & text.ne("")).astype(object))
