@@ -373,6 +373,9 @@ app.command(hidden=True)(purge)
 # -- entry -------------------------------------------------------------------------
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Run the command line; every error becomes a message and an exit code."""
     signal.signal(signal.SIGTERM, _ended)
@@ -381,9 +384,10 @@ def main() -> None:
     except MlstatsError as error:
         _tell(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:  # typer's, which says nothing
+            typer.echo("interrupted", err=True)
+        raise
     except Exception as error:
         from mlstats.guard import place
 

@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 REMOTE: Final = "s3://"
+# A store that takes a connection and says nothing is told after two minutes.
+_ANSWER: Final = 20.0  # seconds
+_ATTEMPTS: Final = 3  # by botocore, in each round of s3fs
+_ROUNDS: Final = 2
 _CHUNK: Final = 1 << 22
 FileState = tuple[str, str]
 # The packages that speak to the store; their exceptions have no base of our own.
@@ -87,9 +91,15 @@ def store_of(address: str) -> Any:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get(
         "AWS_ENDPOINT_URL"
     )
-    given = {"endpoint_url": endpoint} if endpoint else {}
+    given: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
+    told: dict[str, Any] = {"connect_timeout": _ANSWER, "read_timeout": _ANSWER}
+    if "AWS_MAX_ATTEMPTS" not in os.environ:
+        told["retries"] = {"total_max_attempts": _ATTEMPTS}
+    given["config_kwargs"] = told
     # Another process may have written since: what was listed before is not believed.
-    return fsspec.filesystem("s3", use_listings_cache=False, **given)
+    store = fsspec.filesystem("s3", use_listings_cache=False, **given)
+    store.retries = _ROUNDS
+    return store
 
 
 @contextmanager

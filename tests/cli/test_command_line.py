@@ -338,3 +338,18 @@ def test_a_pilot_runs_its_checks_on_partitions(office: Path) -> None:
     source = ["--set", "data.source=parts"]
     assert "contract" in call("check", "diary", *source, "--sample", "40").lower()
     assert "contract" in call("check", "diary", *source).lower()
+
+
+def test_an_interrupted_command_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*given: object, **more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.signal, "signal", lambda *given: None)
+    monkeypatch.setattr("mlstats.doctor.examine", interrupted)
+    monkeypatch.setattr(sys, "argv", ["mlstats", "doctor"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == "interrupted"

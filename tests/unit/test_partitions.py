@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import socket
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mlstats import object_store
 from mlstats.errors import ConfigError, ServiceError, SourceError
 from mlstats.io import read_table, sha256_file
 from mlstats.object_store import reaching
@@ -317,6 +319,18 @@ def test_a_store_that_lacks_the_object_or_does_not_answer(
     with pytest.raises(ServiceError, match="EndpointConnectionError") as error:
         PartitionedTable.open(f"{store.address}/bad.parquet")
     assert "testing" not in str(error.value)
+
+
+def test_a_store_that_never_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs")
+    monkeypatch.setattr(object_store, "_ANSWER", 0.2)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        with pytest.raises(ServiceError, match="Timeout"):
+            PartitionedTable.open("s3://bucket/table")
 
 
 @pytest.mark.parametrize("address", ["s3://", "s3://name:word@bucket/key"])
