@@ -279,8 +279,8 @@ def _lose_accuracy(plan: Plan) -> tuple[Plan, Taken | None]:
     taken = production.read(replace(plan, earlier={}))
     answers = {role: production.answer(plan, taken, role) for role in _ROLES}
     composed, _ = production.compose(plan, taken, answers | {"shadow": Answered(None)})
-    audit = composed.confidential.get("audit", pd.DataFrame())
-    if audit.empty:
+    audit = composed.confidential.get("audit")
+    if not isinstance(audit, pd.DataFrame) or audit.empty:
         raise ConfigError("The pilot draws no audit, so that no loss can be measured")
     champion = plan.arms.champion
     wrong = audit.assign(truth=audit["value"].astype(object).map(_other(audit)))

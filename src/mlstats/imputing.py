@@ -20,18 +20,23 @@ from mlstats.config import Pilot
 from mlstats.config_editimpute import Damage
 from mlstats.editimpute.arm import build_imputer
 from mlstats.editimpute.damage import damage
-from mlstats.editimpute.flagging import selected, with_corrections
-from mlstats.editimpute.processing import Processed, process
+from mlstats.editimpute.processing import Processed
 from mlstats.editimpute.status import FAIL, PASS, review
 from mlstats.errors import ConfigError, nearest
 from mlstats.guard import method_guard
 from mlstats.quality.gate import check_measures
+from mlstats.record_treatment import (
+    processed,
+    structural_cells,
+    treated_by_record,
+)
 from mlstats.records import Records
 
 __all__ = [
     "Case",
     "ImputationRun",
     "TreatedCase",
+    "case_seed",
     "cases",
     "columns_of",
     "ready",
@@ -209,6 +214,12 @@ def _selective_fits(pilot: Pilot, records: Records) -> None:
 # -- cases -------------------------------------------------------------------------
 
 
+def case_seed(pilot: Pilot) -> int:
+    """Return the seed of selection and treatment of the data as they are."""
+    first = np.random.SeedSequence(pilot.evaluate.seed).spawn(1)[0]
+    return int(first.generate_state(1)[0])
+
+
 def cases(pilot: Pilot, records: Records, *, first: int = 0) -> Iterator[Case]:
     """Yield the cases of a pilot, the same ones at every call.
 
@@ -220,10 +231,7 @@ def cases(pilot: Pilot, records: Records, *, first: int = 0) -> Iterator[Case]:
     how, variables = pilot.evaluate.damage, list(pilot.data.roles.variables)
     frame = records.frame[columns_of(pilot, records)]
     lacking = frame[variables].isna()
-    structural = lacking & False
-    if records.edits is not None:
-        allowed = [v for v in variables if v in records.edits.missing_allowed]
-        structural[allowed] = lacking[allowed]
+    structural = structural_cells(frame, variables, records.edits)
     asked = lacking & ~structural
     seeds = np.random.SeedSequence(pilot.evaluate.seed).spawn(
         1 + (how.masks if how else 0)
@@ -232,7 +240,7 @@ def cases(pilot: Pilot, records: Records, *, first: int = 0) -> Iterator[Case]:
     if first == 0:
         wrong = _wrong(pilot, records, true, lacking)
         truth = true if pilot.evaluate.past_edits else None
-        seed = int(seeds[0].generate_state(1)[0])
+        seed = case_seed(pilot)
         yield Case(0, frame, truth, asked, structural, wrong, seed)
     if how is None:
         return
@@ -328,24 +336,15 @@ def treat(pilot: Pilot, records: Records, method: Any, case: Case) -> Processed:
     """Review, select and treat one case.
 
     Variables of the edits that are not variables of the pilot are taken as right: no
-    method would treat them.
+    method would treat them. With `data.donors` each record is treated by itself.
     """
-    spec, edits = pilot.data.edits, records.edits
-    hard = None if edits is None else edits.hard()
-    named = [] if hard is None else [*hard.numeric, *hard.categorical]
-    weights = {v: np.inf for v in named if v not in case.mask.columns}
-    frame, corrections, why = selected(case.frame, case.mask, pilot.data.selection)
-    found = process(
-        frame,
-        edits,
-        method,
-        mask=why,
-        structural=case.structural,
-        weights=weights | dict(spec.weights if spec else {}),
-        limit=spec.limit if spec else None,
-        seed=case.seed,
+    given = case.frame, case.mask, case.structural
+    if pilot.data.donors is None:
+        return processed(pilot, records.edits, method, *given, seed=case.seed)
+    ids = records.frame[pilot.data.roles.unit_id]
+    return treated_by_record(
+        pilot, records.edits, method, *given, ids=ids, seed=case.seed
     )
-    return with_corrections(found, corrections)
 
 
 def _noted(case: Case, found: Processed, records: Records) -> TreatedCase:
