@@ -206,19 +206,16 @@ class MomentSums:
         lonely = (size == 1).nonzero()[0]
         empty = np.setdiff1d(lonely, stratum)  # their total is zero
         variance = float(factor[stratum] @ spread + factor[empty].sum() * mean**2)
-        ratio = total / whole if whole else np.nan
-        rest = np.where(alone, (of["y"] - ratio * of["x"]) ** 2, of["ee"])
+        ratio, rest = np.nan, np.nan
+        if whole:
+            ratio = total / whole
+            squares = np.where(alone, (of["y"] - ratio * of["x"]) ** 2, of["ee"])
+            rest = float(factor[stratum] @ np.maximum(squares, 0.0)) / whole**2
+            # Where parts meet, what does not vary keeps a rounding.
+            rest = rest if rest > (_ROUNDING * ratio) ** 2 else 0.0
         held = int(of["held"].sum() - np.count_nonzero(of["held"]))
-        return Moments(
-            total,
-            variance,
-            ratio,
-            float(factor[stratum] @ np.maximum(rest, 0.0)) / whole**2
-            if whole
-            else np.nan,
-            held,
-            int(of["there"].sum()),
-        )
+        there = int(of["there"].sum())
+        return Moments(total, variance, ratio, rest, held, there)
 
     def _aligned(self, groups: np.ndarray, strata: np.ndarray) -> MomentSums:
         """Return the sums numbered by longer sorted lists of names."""
