@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from mlstats.coding_production import files, known_codes, uncodable_texts
 from mlstats.coding_release import Rows, limits_of
 from mlstats.config import Pilot
 from mlstats.dataset import finder, source_finder
-from mlstats.errors import ConfigError, RefusedError, ServiceError
+from mlstats.errors import ConfigError, MlstatsError, RefusedError, ServiceError
 from mlstats.model_store import packed
 from mlstats.object_store import is_remote
 from mlstats.partitions import MANIFEST, Partition, PartitionedTable
@@ -256,6 +257,11 @@ def code_parts(
         All that the result depends on, for JSON.
     scale : Scale
         Where the parts are worked on.
+
+    Raises
+    ------
+    SourceError
+        Where a file was written since the table was opened.
     """
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     beside = target.with_name(f".{target.name}.{key}")
@@ -268,6 +274,11 @@ def code_parts(
     ):
         write_finished(beside, number, {"": content}, automatic=count)
         counts[number] = {"automatic": count}
+    try:
+        table.check_unchanged()
+    except MlstatsError:
+        shutil.rmtree(beside, ignore_errors=True)  # rows of two tables
+        raise
     automatic = sum(told["automatic"] for told in counts.values())
     listed = {
         staged(beside, number).name: {

@@ -12,6 +12,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -19,6 +20,8 @@ from mlstats.errors import MethodError, MlstatsError
 from mlstats.guard import store_refused
 
 __all__ = [
+    "ATTEMPTS",
+    "GAVE_UP",
     "guarded",
     "not_sent",
     "packed",
@@ -30,6 +33,13 @@ __all__ = [
 
 _Block = TypeVar("_Block")
 _Result = TypeVar("_Result")
+
+# How often a block is begun: the end of one process ends the work on all of a pool's
+# blocks, and it does not tell which of them it was.
+ATTEMPTS: Final = 3
+# What a process exits with that ends itself because a block takes too long: the block
+# is then not begun again.
+GAVE_UP: Final = 75
 
 _THREAD_VARIABLES: Final = (
     "OMP_NUM_THREADS",
@@ -43,6 +53,7 @@ def results(
     submit: Callable[[bytes], Future[_Result]],
     limit: Callable[[], int],
     ordered: bool,
+    renew: Callable[[], None] | None = None,
 ) -> Iterator[_Result]:
     """Yield the result of every block; at most as many as the limit are on their way.
 
@@ -56,6 +67,10 @@ def results(
         How many may be on their way now.
     ordered : bool
         Results in the order of the blocks, else as they are ready.
+    renew : callable, optional
+        Puts new processes in the place of those that ended, or raises what ended
+        them; the blocks that were on their way are then begun again, each at most
+        :data:`ATTEMPTS` times.
 
     Yields
     ------
@@ -66,22 +81,94 @@ def results(
     ------
     MlstatsError
         What the first failing block raised.
+    MethodError
+        Where a worker ended, and with `renew` where it did so each time.
     """
-    in_flight: deque[Future[_Result]] = deque()
+    on_way = _OnTheWay(submit, ordered, renew)
     for block in blocks:
-        in_flight.append(submit(packed(block)))
-        while len(in_flight) >= limit():
-            yield result_of(_next(in_flight, ordered))
-    while in_flight:
-        yield result_of(_next(in_flight, ordered))
+        on_way.send(packed(block))
+        while on_way.count >= limit():
+            yield on_way.take()
+    while on_way.count:
+        yield on_way.take()
 
 
-def _next(in_flight: deque[Future[_Result]], ordered: bool) -> Future[_Result]:
-    if ordered:
-        return in_flight.popleft()
-    ready = next(iter(wait(in_flight, return_when=FIRST_COMPLETED).done))
-    in_flight.remove(ready)
-    return ready
+@dataclass(eq=False)
+class _Sent:
+    block: bytes
+    future: Future[Any] | None = None
+    attempts: int = 0
+
+
+class _OnTheWay:
+    """The blocks that are on their way, the oldest first."""
+
+    def __init__(
+        self,
+        submit: Callable[[bytes], Future[Any]],
+        ordered: bool,
+        renew: Callable[[], None] | None,
+    ) -> None:
+        self._submit = submit
+        self._ordered = ordered
+        self._renew = renew
+        self._sent: deque[_Sent] = deque()
+
+    @property
+    def count(self) -> int:
+        return len(self._sent)
+
+    def send(self, block: bytes) -> None:
+        """Begin the work on a block."""
+        self._sent.append(_Sent(block))
+        self._begin()
+
+    def take(self) -> Any:
+        """Wait for a result, the oldest or whichever is ready."""
+        while True:
+            sent = self._next()
+            assert sent.future is not None
+            try:
+                found = result_of(sent.future)
+            except BrokenExecutor:
+                self._begin_again()
+                continue
+            self._sent.remove(sent)
+            return found
+
+    def _next(self) -> _Sent:
+        if self._ordered:
+            return self._sent[0]
+        futures = [sent.future for sent in self._sent if sent.future is not None]
+        ready = wait(futures, return_when=FIRST_COMPLETED).done
+        return next(sent for sent in self._sent if sent.future in ready)
+
+    def _begin(self) -> None:
+        """Begin the work on all blocks that nobody works on."""
+        try:
+            for sent in self._sent:
+                if sent.future is None:
+                    sent.attempts += 1
+                    sent.future = self._submit(sent.block)
+        except BrokenExecutor:
+            self._begin_again()
+
+    def _begin_again(self) -> None:
+        """Renew the processes, and begin the blocks that were lost with them."""
+        wait([sent.future for sent in self._sent if sent.future is not None])
+        for sent in self._sent:
+            if sent.future is not None and _was_lost(sent.future):
+                sent.future = None
+            if sent.future is None and sent.attempts >= ATTEMPTS:
+                raise worker_ended() from None
+        if self._renew is None:
+            raise worker_ended() from None
+        self._renew()
+        self._begin()
+
+
+def _was_lost(future: Future[Any]) -> bool:
+    return future.cancelled() or isinstance(future.exception(), BrokenExecutor)
 
 
 def result_of(future: Future[_Result]) -> _Result:
@@ -91,15 +178,17 @@ def result_of(future: Future[_Result]) -> _Result:
     ------
     MlstatsError
         What it raised.
+    BrokenExecutor
+        Where the process ended.
     MethodError
-        Where the process ended, or its answer cannot be sent.
+        Where its answer cannot be sent.
     """
     try:
         return future.result()
     except MlstatsError as error:
         raise error from None
     except BrokenExecutor:
-        raise worker_ended() from None
+        raise
     except Exception as error:
         raise not_sent(error) from None
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Timer
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
+from mlstats.answer_memory import AnswerMemory
+from mlstats.block_calls import GAVE_UP
 from mlstats.coding.classification import Classification
 from mlstats.coding.uncodable import UncodableTexts
 from mlstats.coding_production import CANDIDATES, Codes, Question, question_of
@@ -19,7 +21,7 @@ from mlstats.coding_release import Limits, Rows, of_units
 from mlstats.config import Pilot
 from mlstats.errors import MlstatsError
 from mlstats.guard import method_guard
-from mlstats.method import Incumbent, predict_top
+from mlstats.method import Incumbent
 from mlstats.model_store import PackedModel
 from mlstats.produced import ArmFailed, Reason
 
@@ -28,7 +30,7 @@ __all__ = ["CodingModels"]
 
 @dataclass(frozen=True, eq=False)
 class CodingModels:
-    """Who is asked for codes; sent to workers once.
+    """Who is asked for codes; sent to workers once, where they remember answers.
 
     Parameters
     ----------
@@ -51,6 +53,9 @@ class CodingModels:
     limits: Mapping[str, Limits]
     uncodable: UncodableTexts | None
     budget: float
+    _memories: dict[str, AnswerMemory] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def answers(
         self, frame: pd.DataFrame
@@ -105,8 +110,10 @@ class CodingModels:
                 return Codes(*method.predict_top(frame, CANDIDATES), distinct=False)
         with method_guard(role):
             stored = model.unpacked()
+            if role not in self._memories:
+                self._memories[role] = AnswerMemory(stored.method, CANDIDATES)
             inputs = asked.distinct[stored.columns]
-            codes, scores = predict_top(stored.method, inputs, CANDIDATES)
+            codes, scores = self._memories[role].answer(inputs)
         codes[asked.rejected], scores[asked.rejected] = None, np.nan
         return Codes(codes, scores)
 
@@ -114,7 +121,7 @@ class CodingModels:
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
     """End this process where the body takes longer."""
-    timer = Timer(seconds, os._exit, (1,))
+    timer = Timer(seconds, os._exit, (GAVE_UP,))
     timer.daemon = True
     timer.start()
     try:

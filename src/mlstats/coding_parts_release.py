@@ -29,9 +29,15 @@ from mlstats.coding_parts import (
 )
 from mlstats.coding_release import audit_table, limits_of
 from mlstats.config import Pilot
-from mlstats.errors import MethodError
+from mlstats.errors import MethodError, MlstatsError
 from mlstats.model_store import PackedModel
-from mlstats.period_parts import PartedData, finished, staged, write_finished
+from mlstats.period_parts import (
+    PartedData,
+    finished,
+    forget_finished,
+    staged,
+    write_finished,
+)
 from mlstats.produced import ArmFailed, Composed, PeriodData, Reason, Situation
 from mlstats.review import draw_counted, hash_of
 from mlstats.review_store import CLOSING, ReviewStore
@@ -117,12 +123,19 @@ def compose_parts(
     ------
     ArmFailed
         Where an arm does not answer for a part, or takes longer than it may.
+    SourceError
+        Where a file was written since the period was opened.
     """
     if not answers:
         raise MethodError("Neither champion nor baseline has answered")
     how = _work(pilot, data, asked, answers, now)
     folder = asked.staging / _key(data, asked, how, now)
     found = _coded(pilot, asked, how, folder)
+    try:
+        asked.table.check_unchanged()
+    except MlstatsError:
+        forget_finished(folder)  # they may be of other rows than their name says
+        raise
     audit = _audit(how, found, now)
     kept = audit_table(audit, now)
     scorecard = scorecard_of(pilot, audit, kept, how.classification, now)

@@ -9,7 +9,9 @@ of work, told by the attribute ``kind_of_work``:
     ``predict_top(X, k)`` for ranked candidates with scores, ``outcome(X)`` for a word
     per row on how it was coded, ``explain(X)`` for a table per row: code, score,
     outcome, entry (what the code rests on) and reason, a sentence without the content
-    of a training record.
+    of a training record. Optional too: ``same_in_any_block = True`` where the answer
+    to a row has the same bits whatever rows stand beside it; workers then remember
+    answers.
 ``impute``
     ``impute(frame, mask, seed)``: edit and imputation.
 ``estimate``

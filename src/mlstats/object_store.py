@@ -25,6 +25,7 @@ __all__ = [
     "opened",
     "reaching",
     "sha256_of",
+    "stamp_of",
     "store_of",
 ]
 
@@ -138,6 +139,26 @@ def opened(address: str) -> Iterator[BinaryIO]:
             file = Path(address).open("rb")  # noqa: SIM115 - closed below
         with file:
             yield cast("BinaryIO", file)
+
+
+def stamp_of(file: BinaryIO) -> str:
+    """Return what changes with the content of an opened file or object.
+
+    Parameters
+    ----------
+    file : binary file
+        Of :func:`opened`.
+
+    Returns
+    -------
+    str
+        Of a file its size and when it was written, of an object its entity tag.
+    """
+    details = getattr(file, "details", None)
+    if details is not None:
+        return str(details["ETag"])
+    told = os.fstat(file.fileno())
+    return f"{told.st_size} {told.st_mtime_ns}"
 
 
 def sha256_of(address: str) -> str:

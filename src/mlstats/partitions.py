@@ -9,18 +9,18 @@ their types are those of the table read whole.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlstats.errors import ConfigError, SourceError
-from mlstats.object_store import base_name, is_remote, opened, sha256_of
+from mlstats.object_store import base_name, is_remote, opened, sha256_of, stamp_of
 from mlstats.parquet_folders import (
     MANIFEST,
     check_manifest,
@@ -99,7 +99,7 @@ class Partition:
         ServiceError
             Where the store does not answer, or refuses.
         """
-        with _parquet(self.path) as file:
+        with _parquet(self.path) as (file, _):
             names = _names(file, self.path)
             wanted = list(names if columns is None else columns)
             if not wanted:
@@ -143,12 +143,16 @@ class PartitionedTable:
         In the order of the first file.
     rows : int
         Of all partitions.
+    stamps : mapping of str to str
+        File -> what changes with its content, see
+        :func:`mlstats.object_store.stamp_of`.
     """
 
     source: str
     partitions: tuple[Partition, ...]
     columns: tuple[str, ...]
     rows: int
+    stamps: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -201,7 +205,31 @@ class PartitionedTable:
                 hint="check that the export, or the period asked for, has records",
             )
         rows = sum(partition.rows for partition in partitions)
-        return cls(address, partitions, tuple(schema.names), rows)
+        stamps = {footer.path: footer.stamp for footer in footers}
+        return cls(address, partitions, tuple(schema.names), rows, stamps)
+
+    def check_unchanged(self) -> None:
+        """Check that the files are those that were opened.
+
+        Whoever has read all partitions for one result asks this before it is used:
+        a file that was written anew in between would give rows of two tables.
+
+        Raises
+        ------
+        SourceError
+            Where a file is gone or was written since.
+        ServiceError
+            Where the store does not answer, or refuses.
+        """
+        for path, stamp in self.stamps.items():
+            with opened(path) as file:
+                if stamp_of(file) != stamp:
+                    raise SourceError(
+                        "The file was written since the table was opened",
+                        where=path,
+                        expected="files that do not change while they are read",
+                        hint="run again when whoever writes it is done",
+                    )
 
     def digest(self, workers: int | Scale = 1) -> str:
         """Return one SHA-256 of the table's files, each read once.
@@ -251,7 +279,7 @@ def is_partitioned(source: str) -> bool:
         return True
     if not (source.lower().endswith(_SUFFIX) and Path(source).is_file()):
         return False
-    with _parquet(source) as file:
+    with _parquet(source) as (file, _):
         sizes = _group_rows(file.metadata)
     return len(list(_runs(sizes, BLOCK_ROWS))) > 1
 
@@ -274,6 +302,7 @@ class _Footer:
     path: str
     groups: tuple[int, ...]
     schema: pa.Schema
+    stamp: str
 
     @property
     def rows(self) -> int:
@@ -281,17 +310,17 @@ class _Footer:
 
 
 def _footer(path: str) -> _Footer:
-    with _parquet(path) as file:
-        names = _names(file, path)
-        return _Footer(path, _group_rows(file.metadata), schema_of(file, names))
+    with _parquet(path) as (file, raw):
+        names, stamp = _names(file, path), stamp_of(raw)
+        return _Footer(path, _group_rows(file.metadata), schema_of(file, names), stamp)
 
 
 @contextmanager
-def _parquet(path: str) -> Iterator[pq.ParquetFile]:
+def _parquet(path: str) -> Iterator[tuple[pq.ParquetFile, BinaryIO]]:
     """Open a Parquet file; what is wrong with it is told by its address alone."""
     try:
         with opened(path) as raw, pq.ParquetFile(raw, pre_buffer=True) as file:
-            yield file
+            yield file, raw
     except (pa.ArrowException, OSError):
         raise SourceError(
             "The file is not a readable Parquet file",

@@ -179,7 +179,7 @@ def read_parts(
     Raises
     ------
     SourceError
-        Where no row is of the period.
+        Where no row is of the period, and where a file was written meanwhile.
     ContractError
         Where a cluster lies in two parts: no variance could be told.
     """
@@ -206,6 +206,7 @@ def read_parts(
         again = ids.again()
         checked = merged(told, roles, again[again % 2 == 0] // 2)
     digest = rows.hexdigest() if left_out else data.table.digest(data.scale)
+    data.table.check_unchanged()
     n = sum(one.rows for one in told)
     cautions = _cautions(data, n, left_out)
     return ReadParts(checked, counted, digest, n, cautions, again // 2)

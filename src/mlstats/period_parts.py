@@ -158,6 +158,7 @@ def rows_of(data: PartedData, units: Collection[str]) -> tuple[pd.DataFrame, str
         rows.update(part_digest(frame))
         found.append(frame[frame[column].isin(wanted)])
     digest = rows.hexdigest() if left_out else data.table.digest(data.scale)
+    data.table.check_unchanged()
     return pd.concat(found, ignore_index=True), digest
 
 

@@ -21,10 +21,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any, TypeVar
 
 from mlstats.block_calls import (
+    GAVE_UP,
     guarded,
     packed,
     result_of,
@@ -96,7 +97,7 @@ def map_blocks(
         Takes a block. With more than one worker it must be importable, that is,
         defined at the top of a module, or an object of such a class that holds, say,
         a model; it is sent to each worker once. Blocks and results must be picklable.
-        On a cluster a block may be worked on twice, where a worker is lost or slow,
+        A block may be worked on twice, where a worker is lost or, on a cluster, slow,
         so the function must have no effects besides its result.
     blocks : iterable
         Read only as fast as results are taken: at most ``2 * workers`` blocks are
@@ -125,8 +126,8 @@ def map_blocks(
         Where a disk refuses, or the cluster is out of reach, has no workers or other
         versions than this process.
     MethodError
-        In place of any other exception, with its type and place only, and where a
-        worker ended.
+        In place of any other exception, with its type and place only, and where
+        workers end each time that a block is begun.
     """
     scale = workers if isinstance(workers, Scale) else Scale(workers=workers)
     if scale.address != LOCAL:
@@ -161,7 +162,7 @@ def isolated(function: Callable[..., _Result], *given: Any, seconds: float) -> _
     """
     pool, task = _pool(1, packed(_call)), packed((function, given))
     try:
-        done = _submit(pool, task)
+        done = pool.submit(_run, task)
         if not wait([done], timeout=seconds).done:
             raise TimeBudgetError(
                 f"It was ended after its budget of {seconds:g} seconds",
@@ -169,6 +170,8 @@ def isolated(function: Callable[..., _Result], *given: Any, seconds: float) -> _
             )
         found: _Result = result_of(done)
         return found
+    except BrokenExecutor:
+        raise worker_ended() from None
     finally:
         # A process that does not return would hold up the end of the pool.
         for process in list((getattr(pool, "_processes", None) or {}).values()):
@@ -224,11 +227,37 @@ def _map_in_processes(
     workers: int,
     ordered: bool,
 ) -> Iterator[_Result]:
-    pool = _pool(workers, packed(function))
+    pool = _Processes(workers, packed(function))
     try:
-        yield from results(blocks, partial(_submit, pool), lambda: 2 * workers, ordered)
+        yield from results(blocks, pool.submit, pool.limit, ordered, pool.renew)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.end()
+
+
+class _Processes:
+    """A pool of processes, in whose place another comes where one of them ended."""
+
+    def __init__(self, workers: int, function: bytes) -> None:
+        self._workers = workers
+        self._function = function
+        self._pool = _pool(workers, function)
+
+    def submit(self, block: bytes) -> Future[Any]:
+        return self._pool.submit(_run, block)
+
+    def limit(self) -> int:
+        return 2 * self._workers
+
+    def renew(self) -> None:
+        ended = list((getattr(self._pool, "_processes", None) or {}).values())
+        self.end()
+        if GAVE_UP in {process.exitcode for process in ended}:
+            raise worker_ended()
+        _LOG.warning("A worker process ended; the blocks it had are begun again")
+        self._pool = _pool(self._workers, self._function)
+
+    def end(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _pool(workers: int, function: bytes) -> ProcessPoolExecutor:
@@ -240,13 +269,6 @@ def _pool(workers: int, function: bytes) -> ProcessPoolExecutor:
         initializer=_start_worker,
         initargs=(function,),
     )
-
-
-def _submit(pool: ProcessPoolExecutor, block: bytes) -> Future[Any]:
-    try:
-        return pool.submit(_run, block)
-    except BrokenExecutor:
-        raise worker_ended() from None
 
 
 # What a worker process was sent when it began, and the function once it is unpacked:

@@ -117,6 +117,9 @@ def read_source(
     found = [t.notes for t in tables if isinstance(t, io.Table)]
     notes = list(dict.fromkeys(note for some in found for note in some))
     digests = [t.digest if isinstance(t, io.Table) else t.digest() for t in tables]
+    for table in tables:
+        if isinstance(table, PartitionedTable):
+            table.check_unchanged()
     return Source(frame, _digest(digests), notes, cautions)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mlstats import batch_coding, coding_parts_release
+from mlstats import batch_coding, coding_parts_release, parts_reading
 from mlstats.batch_coding import code_table
 from mlstats.coding_parts import CodePart
 from mlstats.drill import drill
@@ -195,10 +195,7 @@ def test_parts_of_other_data_are_not_taken(
     with pytest.raises(KeyboardInterrupt):
         produce("diaries", MARCH, settings)
     if changed == "data":
-        path = settings.project / f"data/lines_{MARCH}/part-00000.parquet"
-        lines = pd.read_parquet(path)
-        lines.loc[0, "description"] = "another text"
-        lines.to_parquet(path, index=False)
+        written_anew(settings)
     else:
         own_classification(settings)
     release_of(produce("diaries", MARCH, settings))
@@ -432,6 +429,56 @@ def test_no_word_of_a_record_leaves(parts: Settings, produced: Release) -> None:
 
 
 # -- batch coding --------------------------------------------------------------------
+
+
+def written_anew(settings: Settings) -> None:
+    """Write the first part of March again: as many rows, one of them another."""
+    path = settings.project / f"data/lines_{MARCH}/part-00000.parquet"
+    lines = pd.read_parquet(path)
+    lines.loc[0, "description"] += " more"
+    lines.to_parquet(path, index=False)
+
+
+@pytest.mark.parametrize("step", [parts_reading, coding_parts_release])
+def test_a_file_that_is_written_meanwhile_is_told(
+    made: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Any
+) -> None:
+    settings = in_parts(made, tmp_path, 3)
+    real = step.map_blocks
+    asked: list[int] = []
+
+    def disturbed(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
+        blocks = list(blocks)
+        asked.append(len(blocks))
+        for number, one in enumerate(real(function, blocks, **more)):
+            if len(asked) == 1 and number == 2:
+                written_anew(settings)
+            yield one
+
+    monkeypatch.setattr(step, "map_blocks", disturbed)
+    with pytest.raises(SourceError, match="written since") as told:
+        produce("diaries", MARCH, settings)
+    assert "part-00000.parquet" in str(told.value.where)
+    assert not (settings.releases / "diaries" / MARCH / "current.json").exists()
+    release_of(produce("diaries", MARCH, settings))
+    assert asked == [3, 3]
+
+
+def test_a_table_that_is_written_meanwhile_is_not_coded(
+    made: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = in_parts(made, tmp_path, 3)
+    real = batch_coding.write_finished
+
+    def disturbed(folder: Path, number: int, *given: Any, **more: Any) -> None:
+        real(folder, number, *given, **more)
+        if number == 1:
+            written_anew(settings)
+
+    monkeypatch.setattr(batch_coding, "write_finished", disturbed)
+    with pytest.raises(SourceError, match="written since"):
+        code_table("diaries", f"data/lines_{MARCH}", tmp_path / "coded", settings)
+    assert not [*tmp_path.glob("*coded*")]
 
 
 def test_a_table_is_coded_by_both_arms(

@@ -1,6 +1,7 @@
 """Tables in partitions: opened by their footers, read as the whole table is."""
 
 import hashlib
+import os
 import pickle
 from pathlib import Path
 
@@ -267,6 +268,37 @@ def test_a_store_reads_as_the_folder_it_holds(tmp_path: Path, store: Store) -> N
     assert is_partitioned(one.source)
     with pytest.raises(SourceError, match="holds 1 folders"):
         PartitionedTable.open(f"{store.address}/in")
+
+
+def test_a_file_that_was_written_since_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "t", 5, 7)
+    table = PartitionedTable.open(tmp_path / "t")
+    table.check_unchanged()
+    path = tmp_path / "t" / "part-1.parquet"
+    was = path.stat()
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns + 1_000_000))
+    with pytest.raises(SourceError, match="written since") as told:
+        table.check_unchanged()
+    assert told.value.where == str(path)
+    path.unlink()
+    with pytest.raises(SourceError, match="not there"):
+        table.check_unchanged()
+
+
+@ON_S3
+def test_an_object_that_was_written_since_is_told(store: Store) -> None:
+    for name, value in (("was", 1), ("is", 2)):
+        frame = pd.DataFrame({"line": ["a"], "value": [value]})
+        store.put(f"{name}.parquet", frame.to_parquet(index=False))
+    was, now = (store.read(f"{name}.parquet") for name in ("was", "is"))
+    store.put("table/part-0.parquet", was)
+    table = PartitionedTable.open(f"{store.address}/table")
+    table.check_unchanged()
+    store.put("table/part-0.parquet", was)  # the same content is the same object
+    table.check_unchanged()
+    store.put("table/part-0.parquet", now)
+    with pytest.raises(SourceError, match="written since"):
+        table.check_unchanged()
 
 
 @ON_S3

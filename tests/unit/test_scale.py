@@ -10,10 +10,12 @@ import time
 import traceback
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 
 import pytest
 
 from mlstats import scale
+from mlstats.block_calls import ATTEMPTS, GAVE_UP
 from mlstats.errors import ConfigError, MethodError, MlstatsError, TimeBudgetError
 from mlstats.scale import Scale, map_blocks, progress, row_blocks
 from mlstats.settings import load_settings
@@ -56,6 +58,20 @@ def quote_the_record_behind_an_error_of_ours(_: int) -> int:
 
 def end_the_process(_: int) -> None:
     os._exit(1)
+
+
+class EndTheProcess:
+    """Ends its process at some blocks so many times; a folder tells how often."""
+
+    def __init__(self, folder: Path, at: dict[int, int], code: int = 1) -> None:
+        self.folder, self.at, self.code = folder, at, code
+
+    def __call__(self, number: int) -> int:
+        begun = len(list(self.folder.glob(f"{number}-*")))
+        (self.folder / f"{number}-{begun}-{os.getpid()}").touch()
+        if begun < self.at.get(number, 0):
+            os._exit(self.code)
+        return number * number
 
 
 def make_a_lock(_: int) -> object:
@@ -176,6 +192,44 @@ def test_a_process_that_ends_is_told_with_what_to_do() -> None:
     with pytest.raises(MethodError, match="ended before") as raised:
         list(map_blocks(end_the_process, range(9), workers=2))
     assert "MLSTATS_WORKERS" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("at", [{0: 1}, {8: 1}, {2: 1, 5: 1}])
+def test_blocks_of_a_process_that_ended_are_begun_again(
+    tmp_path, caplog, ordered, at
+) -> None:
+    work = EndTheProcess(tmp_path, at)
+    found = list(map_blocks(work, range(9), workers=2, ordered=ordered))
+    assert (found if ordered else sorted(found)) == [n * n for n in range(9)]
+    told = [record.message for record in caplog.records]
+    assert 1 <= sum("ended" in one for one in told) <= len(at)
+    assert not multiprocessing.active_children()
+
+
+def test_a_block_that_always_ends_its_process_is_given_up(tmp_path) -> None:
+    work = EndTheProcess(tmp_path, {3: 99})
+    with pytest.raises(MethodError, match="ended before"):
+        list(map_blocks(work, range(9), workers=2))
+    assert len(list(tmp_path.glob("3-*"))) == ATTEMPTS
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_gives_a_block_up_is_not_given_it_again(tmp_path) -> None:
+    work = EndTheProcess(tmp_path, {3: 99}, code=GAVE_UP)
+    with pytest.raises(MethodError, match="ended before"):
+        list(map_blocks(work, range(9), workers=2))
+    assert len(list(tmp_path.glob("3-*"))) == 1
+    assert not multiprocessing.active_children()
+
+
+def test_a_process_that_was_killed_from_outside_does_not_end_the_work(tmp_path) -> None:
+    found = []
+    for number in map_blocks(EndTheProcess(tmp_path, {}), range(30), workers=2):
+        found.append(number)
+        if len(found) == 5:
+            multiprocessing.active_children()[0].kill()
+    assert found == [n * n for n in range(30)]
 
 
 @pytest.mark.parametrize("function", [lambda block: block, make_a_lock])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,8 @@ class LinearText(CalibratedCoder):
     >>> coder.predict(pd.DataFrame({"text": ["Skimmed MILK", "..."]})).tolist()
     ['0114', None]
     """
+
+    same_in_any_block: ClassVar[bool] = True  # see TextFeatures: the order of sums
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -199,6 +199,8 @@ class WeightedIndex(DictionaryMatch):
     >>> match.predict(new).tolist(), match.outcome(new).tolist()
     (['01141', '0111', None], ['unique', 'unique', 'failed'])
     """
+
+    same_in_any_block: ClassVar[bool] = True  # weights are multiples of 2**-20
 
     def __init__(
         self,
