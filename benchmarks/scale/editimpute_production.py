@@ -1,6 +1,6 @@
 """A period of a million records with 12 fields, from its parts to a release.
 
-    python benchmarks/scale/editimpute_production.py [--records N] [--whole] [--workers W]
+    python benchmarks/scale/editimpute_production.py [--records N] [--whole]
 
 The records of ``benchmarks/scale/editimpute.py``, in Parquet parts of 100,000. Champion
 (nearest donor by industry) and baseline (mean and ratio by industry) treat all of them,
@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 
 import yaml
-from benchmarks.scale.editimpute import EDITS, INDUSTRIES, NUMBERS, Memory, generated
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.scale.editimpute import EDITS, INDUSTRIES, NUMBERS, Memory, generated
 from mlstats import production
 from mlstats.settings import Settings, load_settings
 from tests.recipe_example import decide

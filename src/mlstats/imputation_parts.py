@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlstats.block_calls import GAVE_UP
 from mlstats.composed_records import ComposedRecords, WholeFile, compose_records
 from mlstats.config import Pilot
 from mlstats.editimpute.edits import EditSet
@@ -31,7 +32,7 @@ from mlstats.imputation_sums import ImputedSums
 from mlstats.imputing import Case, cases
 from mlstats.partitions import Partition
 from mlstats.period_parts import PartReader, staged
-from mlstats.produced import Situation
+from mlstats.produced import Arm, Situation
 from mlstats.record_treatment import id_of_label, labels_of, processed
 from mlstats.records import (
     Records,
@@ -47,6 +48,7 @@ __all__ = [
     "ComposedPart",
     "DrawPart",
     "DrawnPart",
+    "ReadyArm",
     "RecordReader",
     "TreatPart",
     "text_parquet",
@@ -54,6 +56,25 @@ __all__ = [
 
 # Records that a worker treats at once, as in mlstats.editimpute.streaming.
 BLOCK_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class ReadyArm:
+    """A version that is asked part by part.
+
+    Parameters
+    ----------
+    arm : Arm
+        The version.
+    confidential : pathlib.Path
+        Where its recipe lies; workers do not look there.
+    """
+
+    arm: Arm
+    confidential: Path
+
+    def begin(self) -> None:
+        """Begin a part; a drill lets it fail here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,15 +188,15 @@ class TreatPart:
         Reads it.
     pool : Pool
         The donors, and the method fitted on them.
-    name : str
-        Of the method.
+    arm : ReadyArm
+        Who is asked.
     budget : float
         Seconds after which the worker is ended.
     """
 
     how: RecordReader
     pool: Pool
-    name: str
+    arm: ReadyArm
     budget: float
 
     def __call__(self, part: Partition) -> dict[str, bytes]:
@@ -183,7 +204,8 @@ class TreatPart:
         records, labels = self.how.records(part)
         if records.frame.empty:
             return {}
-        with _within(self.budget), method_guard(self.name):
+        with _within(self.budget), method_guard(self.arm.arm.method):
+            self.arm.begin()
             found = self._treated(records, labels)
         weight, sums = weights_of(self.how.pilot, records), []
         for name in found.values:
@@ -232,7 +254,7 @@ class TreatPart:
 @contextmanager
 def _within(seconds: float) -> Iterator[None]:
     """End this process where the body takes longer."""
-    timer = Timer(seconds, os._exit, (1,))
+    timer = Timer(seconds, os._exit, (GAVE_UP,))
     timer.daemon = True
     timer.start()
     try:

@@ -29,12 +29,14 @@ from mlstats.errors import (
     ConfigError,
     ContractError,
     MethodError,
+    MlstatsError,
     ServiceError,
 )
 from mlstats.imputation_parts import (
     ComposedPart,
     ComposePart,
     DrawPart,
+    ReadyArm,
     RecordReader,
     TreatPart,
 )
@@ -53,6 +55,7 @@ from mlstats.imputing import case_seed
 from mlstats.period_parts import (
     PartedData,
     finished,
+    forget_finished,
     staged,
     write_finished,
     write_staged,
@@ -64,26 +67,10 @@ from mlstats.records import check_valued
 from mlstats.review import smallest_ranks
 from mlstats.scale import LOCAL, Scale, map_blocks, progress
 
-__all__ = ["QUEUE_ROWS", "ReadyArm", "StagedRecords", "compose_parts"]
+__all__ = ["QUEUE_ROWS", "StagedRecords", "compose_parts"]
 
 # Values that a queue lists, the most urgent: more than clerks can look at.
 QUEUE_ROWS: Final = 1_000_000
-
-
-@dataclass(frozen=True)
-class ReadyArm:
-    """A version that is asked part by part.
-
-    Parameters
-    ----------
-    arm : Arm
-        The version.
-    confidential : pathlib.Path
-        Where its recipe lies.
-    """
-
-    arm: Arm
-    confidential: Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +150,8 @@ def compose_parts(
         Where an arm does not answer for a part, or takes longer than it may.
     ContractError
         Where a number is text, or a variable has no value in any part.
+    SourceError
+        Where a file was written since the period was opened.
     """
     role, arm = producing_arm([*answers], now)
     told = unedited(of_period(pilot, now.period))
@@ -174,12 +163,19 @@ def compose_parts(
     recipes = {name: _recipe(task, one) for name, one in answers.items()}
     donors = _donors(task, check=now.cause != "contract")
     folders = {
-        name: _treated(task, answers[name].arm, found[0], donors)
+        name: _treated(task, answers[name], found[0], donors)
         for name, found in recipes.items()
     }
     changed = {name: found[1] for name, found in recipes.items()}
     made = ComposePart(reading, folders, changed, now, _whole(task, folders[role]))
-    return _Release(pilot, task, arm, now, made).composed()
+    found = _Release(pilot, task, arm, now, made).composed()
+    try:
+        asked.table.check_unchanged()
+    except MlstatsError:
+        for folder in folders.values():  # what lies there may be of other rows
+            forget_finished(folder)
+        raise
+    return found
 
 
 def _recipe(task: _Asked, one: ReadyArm) -> tuple[Any, tuple[str, ...]]:
@@ -217,17 +213,19 @@ def _donors(task: _Asked, *, check: bool) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _treated(
-    task: _Asked, arm: Arm, recipe: Any, donors: tuple[pd.DataFrame, list[str]]
+    task: _Asked, ready: ReadyArm, recipe: Any, donors: tuple[pd.DataFrame, list[str]]
 ) -> Path:
     """Let an arm treat the parts that are not staged; return where all of them lie."""
     folder = task.parts.staging / _key(task, recipe)
     missing = [number for number in task.numbers if finished(folder, number) is None]
     if not missing:
         return folder
+    arm = ready.arm
     limit = task.budget if arm.role != "baseline" else 100 * task.budget
     began = monotonic()
     try:
-        work = TreatPart(task.how, _pool(task, arm, recipe, donors), arm.method, limit)
+        pool = _pool(task, arm, recipe, donors)
+        work = TreatPart(task.how, pool, ready, limit)
         parts = (task.parts.table.partitions[number] for number in missing)
         done = map_blocks(work, parts, workers=task.parts.scale, apart=True)
         for number in progress(missing, len(missing), f"Treating by {arm.method}"):

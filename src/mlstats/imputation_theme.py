@@ -12,8 +12,8 @@ from mlstats.config import Pilot
 from mlstats.dataset import finder
 from mlstats.editimpute.edit_files import read_edits
 from mlstats.errors import ServiceError
-from mlstats.imputation_parts import BLOCK_ROWS
-from mlstats.imputation_parts_release import ReadyArm, compose_parts
+from mlstats.imputation_parts import BLOCK_ROWS, ReadyArm
+from mlstats.imputation_parts_release import compose_parts
 from mlstats.imputation_production import (
     answer,
     load,

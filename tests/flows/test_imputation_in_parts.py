@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from mlstats import imputation_parts, imputation_parts_release, production_reading
-from mlstats.errors import ContractError
+from mlstats.drill import drill
+from mlstats.errors import ContractError, SourceError
 from mlstats.evaluate import keyed, project_key
 from mlstats.imputation_production import why_in_memory
 from mlstats.pilot_files import load_pilot
@@ -369,7 +370,7 @@ def test_a_champion_that_fails_on_a_part_gives_it_all_to_the_baseline(
 
     def failing(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
         if isinstance(function, imputation_parts.TreatPart):
-            if function.name == "donor":
+            if function.arm.arm.method == "donor":
                 function = _Fails()
             more["apart"] = False
         return real(function, blocks, **more)
@@ -410,6 +411,44 @@ def test_a_recipe_of_other_edits_is_not_used_in_parts(
     made = produce("survey", PERIOD, settings)
     assert [reason.cause for reason in made.reasons] == ["model"]
     assert made.totals["note"].str.contains("was approved with other edits").all()
+
+
+@pytest.mark.soak
+def test_a_drill_of_a_period_in_parts_falls_back_for_every_cause(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = project_of(tmp_path / "an office", 3, records())
+    decide(settings, "survey")
+    found = [*drill("survey", settings, period=PERIOD)]
+    assert {one.cause for one in found if one.passed} == {
+        "contract",
+        "model",
+        "crash",
+        "time",
+    }
+    assert all(one.passed for one in found)
+
+
+def test_a_file_that_is_written_meanwhile_gives_no_release(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = project_of(tmp_path / "an office", 3, records())
+    decide(settings, "survey")
+    first = settings.project / f"survey_{PERIOD}/part-00000.parquet"
+    real = imputation_parts_release.write_finished
+
+    def written(folder: Path, number: int, contents: Any) -> None:
+        real(folder, number, contents)
+        if number == 2:
+            part = pd.read_parquet(first)
+            part["costs"] += 1
+            part.to_parquet(first, index=False)
+
+    monkeypatch.setattr(imputation_parts_release, "write_finished", written)
+    with pytest.raises(SourceError, match="was written since"):
+        produce("survey", PERIOD, settings)
+    assert not [*settings.releases.rglob("manifest.json")]
+    assert not [*(settings.confidential / "parts").rglob(".done/*.json")]
 
 
 def test_a_cluster_in_two_parts_is_refused(
