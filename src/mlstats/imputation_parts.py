@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -291,10 +291,6 @@ class ComposedPart:
     adds: np.ndarray
     sums: ImputedSums
     counts: Mapping[str, int]
-
-    def without_tables(self) -> ComposedPart:
-        """Return the same without the tables, which were staged."""
-        return replace(self, units=b"", cells=b"")
 
 
 @dataclass(frozen=True, eq=False)

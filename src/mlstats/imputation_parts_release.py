@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -290,6 +290,39 @@ def _whole(task: _Asked, folder: Path) -> WholeFile:
 # -- release -------------------------------------------------------------------------
 
 
+@dataclass(eq=False)
+class _Found:
+    """What the parts add to a release, in their order."""
+
+    sums: ImputedSums | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    rows: dict[int, np.ndarray] = field(default_factory=dict)
+    adds: dict[int, np.ndarray] = field(default_factory=dict)
+    queue: list[pd.DataFrame] = field(default_factory=list)
+    waits: int = 0
+
+    def add(self, number: int, one: ComposedPart) -> None:
+        """Add a part; of the queue no more is kept than may be listed."""
+        self.sums = one.sums if self.sums is None else self.sums.merge(one.sums)
+        for name, count in one.counts.items():
+            self.counts[name] = self.counts.get(name, 0) + count
+        self.rows[number], self.adds[number] = one.rows, one.adds
+        self.queue.append(one.queue)
+        self.waits += len(one.queue)
+        if sum(map(len, self.queue)) > 2 * QUEUE_ROWS:
+            self.queue = [self._most_urgent()]
+
+    def listed(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """Return the values that are listed, and how many more wait."""
+        queue = self._most_urgent().drop(columns="row").reset_index(drop=True)
+        left = self.waits - len(queue)
+        told = f"the queue lists the {QUEUE_ROWS:,} most urgent values; {left:,} more"
+        return queue, (f"{told} wait",) if left > 0 else ()
+
+    def _most_urgent(self) -> pd.DataFrame:
+        return in_order(pd.concat(self.queue, ignore_index=True)).head(QUEUE_ROWS)
+
+
 @dataclass(frozen=True, eq=False)
 class _Release:
     """The treated parts on their way to a release."""
@@ -306,23 +339,19 @@ class _Release:
 
     def composed(self) -> Composed:
         found = self._found()
-        counts = _added([one.counts for one in found.values()])
-        sums: ImputedSums | None = None
-        for one in found.values():
-            sums = one.sums if sums is None else sums.merge(one.sums)
-        assert sums is not None
-        drawn = self._audit(found)
+        counts, drawn = dict(found.counts), self._audit(found)
         audited = {
             number: drawn.loc[drawn["part"] == number, "row"].to_numpy(dtype=int)
-            for number in found
+            for number in found.rows
         }
         counts["audit"], counts["audit_sample"] = len(drawn), len(drawn)
         counts["automatic"] -= len(drawn)
-        queue, cautions = _queue([one.queue for one in found.values()])
+        queue, cautions = found.listed()
         note = note_text(self.work.changed.get("baseline", ()))
+        assert found.sums is not None
         return Composed(
             StagedRecords(self.folder / "units", audited),
-            totals_of(sums, single=self.pilot.data.single_cluster, note=note),
+            totals_of(found.sums, single=self.pilot.data.single_cluster, note=note),
             counts,
             confidential={
                 "cells": StagedRecords(self.folder / "cells", audited),
@@ -332,33 +361,33 @@ class _Release:
             cautions=cautions,
         )
 
-    def _found(self) -> dict[int, ComposedPart]:
+    def _found(self) -> _Found:
         """Bring every part to what is released of it, and stage that."""
         parts, scale = self.task.parts.table.partitions, self.task.parts.scale
         # What was staged lies on this machine.
         here = scale if scale.address == LOCAL else Scale()
         done = map_blocks(self.work, enumerate(parts), workers=here)
-        found: dict[int, ComposedPart] = {}
+        found = _Found()
         for number, one in enumerate(progress(done, len(parts), "Composing the parts")):
             if one is not None:
                 write_staged(self.folder / "units", number, one.units)
                 write_staged(self.folder / "cells", number, one.cells)
-                found[number] = one.without_tables()
-        if not found:
+                found.add(number, one)
+        if found.sums is None:
             raise MethodError("No part of the data has a record of the period")
         return found
 
-    def _audit(self, found: Mapping[int, ComposedPart]) -> pd.DataFrame:
+    def _audit(self, found: _Found) -> pd.DataFrame:
         """Draw the audit from the treated records of all parts."""
-        adds = np.concatenate([one.adds for one in found.values()])
+        adds = np.concatenate([*found.adds.values()])
         if not len(adds):
-            part = pd.read_parquet(staged(self.folder / "units", min(found)))
+            part = pd.read_parquet(staged(self.folder / "units", min(found.rows)))
             return part.iloc[:0].assign(part=0)
         strata, (size, seed) = size_strata(adds), audit_size(self.pilot, self.now)
         pools, places, first = [], [], 0
-        for number, one in found.items():
+        for number, rows in found.rows.items():
             units = pd.read_parquet(staged(self.folder / "units", number))
-            pool = units.iloc[one.rows].assign(part=number)
+            pool = units.iloc[rows].assign(part=number)
             own = strata[first : first + len(pool)]
             few = smallest_ranks(pool["unit"], [*own], size=max(size, 2), seed=seed)
             pools.append(pool.iloc[few])
@@ -366,16 +395,3 @@ class _Release:
             first += len(pool)
         pool = pd.concat(pools, ignore_index=True)
         return audit_of(self.pilot, pool, np.concatenate(places), adds, self.now)
-
-
-def _added(counts: list[Mapping[str, int]]) -> dict[str, int]:
-    return {name: sum(one[name] for one in counts) for name in counts[0]}
-
-
-def _queue(parts: list[pd.DataFrame]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the values that wait, the most urgent record first, and what is left."""
-    queue = in_order(pd.concat(parts, ignore_index=True))
-    left = len(queue) - QUEUE_ROWS
-    told = f"the queue lists the {QUEUE_ROWS:,} most urgent values; {left:,} more wait"
-    listed = queue.head(QUEUE_ROWS).drop(columns="row").reset_index(drop=True)
-    return listed, (told,) if left > 0 else ()

@@ -8,7 +8,7 @@ clerks' values are the truth of case 0.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -188,17 +188,30 @@ def ready(pilot: Pilot, records: Records) -> list[str]:
             where="data.roles.auxiliary",
             hint="an id tells a method nothing that holds for another unit",
         )
+    donors = pilot.data.donors
+    _are_inputs(pilot, records, donors.by if donors else (), "data.donors.by")
     _selective_fits(pilot, records)
     next(cases(pilot, records, first=1), None)  # a damage that does not fit is told now
     return list(roles.variables)
 
 
 def _selective_fits(pilot: Pilot, records: Records) -> None:
-    spec, held = pilot.evaluate.selective, columns_of(pilot, records)
+    spec = pilot.evaluate.selective
     if spec is None:
         return
     where = "evaluate.selective"
-    for name in [*spec.by, *([spec.auxiliary] if spec.auxiliary else [])]:
+    named = [*spec.by, *([spec.auxiliary] if spec.auxiliary else [])]
+    _are_inputs(pilot, records, named, where)
+    for name in filter(None, [spec.variable, spec.auxiliary]):
+        if not pd.api.types.is_numeric_dtype(records.frame[name]):
+            raise ConfigError(f"{name!r} holds no numbers to score", where=where)
+
+
+def _are_inputs(
+    pilot: Pilot, records: Records, names: Iterable[str], where: str
+) -> None:
+    held = columns_of(pilot, records)
+    for name in names:
         if name not in held:
             raise ConfigError(
                 f"The column {name!r} is no input of methods",
@@ -206,9 +219,6 @@ def _selective_fits(pilot: Pilot, records: Records) -> None:
                 nearest=nearest(name, held),
                 hint="name it in data.roles.auxiliary",
             )
-    for name in filter(None, [spec.variable, spec.auxiliary]):
-        if not pd.api.types.is_numeric_dtype(records.frame[name]):
-            raise ConfigError(f"{name!r} holds no numbers to score", where=where)
 
 
 # -- cases -------------------------------------------------------------------------

@@ -222,6 +222,21 @@ def test_the_queue_is_that_of_the_whole(whole: Produced, produced: Produced) -> 
     np.testing.assert_allclose(*effects, rtol=1e-12)
 
 
+def test_a_queue_that_is_too_long_is_cut_and_says_so(
+    produced: Produced,
+    module_patch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    every = table(produced, "confidential/queue")
+    monkeypatch.setattr(imputation_parts_release, "QUEUE_ROWS", 5)
+    made = made_of(tmp_path / "an office", 4)
+    pd.testing.assert_frame_equal(table(made, "confidential/queue"), every.head(5))
+    (note,) = [one for one in made.notes if "most urgent values" in one]
+    assert f"{len(every) - 5} more wait" in note
+    assert made.counts == produced.counts
+
+
 def test_the_manifest_lists_every_part(produced: Produced) -> None:
     files = release_of(produced).files
     for name in ("units", "cells", "watched"):

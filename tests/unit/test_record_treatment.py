@@ -9,7 +9,7 @@ import pytest
 from mlstats.config import Pilot
 from mlstats.editimpute import EditSet, HotDeck, NearestDonor
 from mlstats.errors import ConfigError
-from mlstats.imputing import Case, cases, treat
+from mlstats.imputing import Case, cases, ready, treat
 from mlstats.record_treatment import id_of_label, labels_of
 from mlstats.records import Records, as_decimals
 
@@ -113,3 +113,10 @@ def test_variables_are_decimal_numbers_only_where_records_stand_alone() -> None:
     alone = as_decimals(frame, pilot_of({}), EDITS)
     assert [str(kind) for kind in alone.dtypes] == ["float64"] * 3 + ["int64"]
     assert as_decimals(frame, pilot_of(None), EDITS) is frame
+
+
+def test_donors_are_drawn_by_a_column_that_methods_see() -> None:
+    assert ready(pilot_of({"by": ["size"]}), records()) == ["a", "b", "c"]
+    with pytest.raises(ConfigError, match="'sise' is no input") as caught:
+        ready(pilot_of({"by": ["sise"]}), records())
+    assert caught.value.nearest == "size"
