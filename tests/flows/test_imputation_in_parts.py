@@ -22,6 +22,7 @@ from mlstats.produced import Produced
 from mlstats.production import produce
 from mlstats.release_tables import table_or_parts
 from mlstats.releases import Release
+from mlstats.scale import map_blocks
 from mlstats.settings import Settings, load_settings
 from tests.dask_cluster import dask_cluster
 from tests.flows.canary import find
@@ -119,11 +120,23 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return project_key(project_of(folder / "office", None, records()))
 
 
+def here(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
+    """Work on blocks without a process of their own, which takes seconds to start."""
+    return map_blocks(function, blocks, **{**more, "apart": False})
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let arms answer in processes of their own, as they do in production."""
+    monkeypatch.setattr(imputation_parts_release, "map_blocks", map_blocks)
+
+
 @pytest.fixture(scope="module")
 def module_patch(key: bytes) -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mlstats.production.project_key", lambda settings: key)
         patch.setattr(production_reading, "isolated", direct)
+        patch.setattr(imputation_parts_release, "map_blocks", here)
         yield patch
 
 
@@ -247,7 +260,7 @@ def test_the_manifest_lists_every_part(produced: Produced) -> None:
 
 @pytest.mark.soak
 def test_workers_give_the_same_bytes(
-    produced: Produced, module_patch: pytest.MonkeyPatch, tmp_path: Path
+    produced: Produced, module_patch: pytest.MonkeyPatch, apart: None, tmp_path: Path
 ) -> None:
     made = made_of(tmp_path / "an office", 4, workers=2)
     assert digests(made) == digests(produced)
@@ -255,7 +268,7 @@ def test_workers_give_the_same_bytes(
 
 @pytest.mark.soak
 def test_a_cluster_gives_the_same_bytes(
-    produced: Produced, module_patch: pytest.MonkeyPatch, tmp_path: Path
+    produced: Produced, module_patch: pytest.MonkeyPatch, apart: None, tmp_path: Path
 ) -> None:
     with dask_cluster(workers=2) as cluster:
         made = made_of(tmp_path / "an office", 4, scale=cluster.address)
@@ -384,10 +397,9 @@ def test_a_champion_that_fails_on_a_part_gives_it_all_to_the_baseline(
     real = imputation_parts_release.map_blocks
 
     def failing(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
-        if isinstance(function, imputation_parts.TreatPart):
-            if function.arm.arm.method == "donor":
-                function = _Fails()
-            more["apart"] = False
+        arm = getattr(function, "arm", None)  # of the treatment alone
+        if arm is not None and arm.arm.method == "donor":
+            function = _Fails()
         return real(function, blocks, **more)
 
     monkeypatch.setattr(imputation_parts_release, "map_blocks", failing)
@@ -405,7 +417,7 @@ class _Fails:
 
 
 def test_a_champion_that_takes_too_long_gives_it_all_to_the_baseline(
-    module_patch: pytest.MonkeyPatch, tmp_path: Path
+    module_patch: pytest.MonkeyPatch, apart: None, tmp_path: Path
 ) -> None:
     settings = project_of(tmp_path / "an office", 3, records())
     path = settings.project / "configs/pilots/survey.yaml"
@@ -430,7 +442,7 @@ def test_a_recipe_of_other_edits_is_not_used_in_parts(
 
 @pytest.mark.soak
 def test_a_drill_of_a_period_in_parts_falls_back_for_every_cause(
-    module_patch: pytest.MonkeyPatch, tmp_path: Path
+    module_patch: pytest.MonkeyPatch, apart: None, tmp_path: Path
 ) -> None:
     settings = project_of(tmp_path / "an office", 3, records())
     decide(settings, "survey")
