@@ -1,6 +1,7 @@
 """Where the tests find real data, and what they must not touch."""
 
 import atexit
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -22,9 +23,11 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 # Prefect reads its home once, at its import: one for all tests, not one test's own.
-_prefect_home = tempfile.mkdtemp(prefix="mlstats-prefect-")
-atexit.register(shutil.rmtree, _prefect_home, ignore_errors=True)
-os.environ["PREFECT_HOME"] = _prefect_home
+# A worker of a pool that imports this has that of its tests.
+if multiprocessing.parent_process() is None:
+    _prefect_home = tempfile.mkdtemp(prefix="mlstats-prefect-")
+    atexit.register(shutil.rmtree, _prefect_home, ignore_errors=True)
+    os.environ["PREFECT_HOME"] = _prefect_home
 
 # The same examples in every run, and no time limits: the machine may be busy.
 settings.register_profile(
