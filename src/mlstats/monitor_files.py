@@ -16,11 +16,13 @@ import pandas as pd
 
 from mlstats import io
 from mlstats.contract import safe_features
+from mlstats.evaluate import project_key
 from mlstats.model_store import table_of
 from mlstats.monitoring import History, Look
 from mlstats.period import ReferencePeriod
 from mlstats.production_switches import produced_by
 from mlstats.proposals import PROPOSED, Proposal, proposed_table
+from mlstats.quality.evidently import SAMPLE
 from mlstats.quality.evidently_history import (
     Compared,
     Panel,
@@ -32,11 +34,13 @@ from mlstats.release_drift import KEPT
 from mlstats.release_tables import kept_table
 from mlstats.settings import Settings
 from mlstats.watched import CLUSTER, UNIT, WEIGHT
+from mlstats.watched_sample import WatchedSample, sample_key, watched_sample
 from mlstats.watching import TRAINED
 
 __all__ = ["Monitored", "keep_workspace", "keep_files"]
 
 _DESIGN: Final = (UNIT, WEIGHT, CLUSTER)
+PAGES: Final = "drift"  # folder of the pages of each period, beside the history
 _LIMITS: Final = ("lower", "upper")
 # Figures that are drawn with their limits: indicator, arm, title of the panel.
 _DRAWN: Final = (
@@ -129,6 +133,10 @@ def _told(look: Look) -> dict[str, str]:
 def keep_workspace(history: History, settings: Settings) -> tuple[str, ...]:
     """Bring the pilot's project in the Evidently workspace up to its history.
 
+    The distributions that a snapshot draws are those of at most
+    :data:`mlstats.quality.evidently.SAMPLE` rows of a period, see
+    :mod:`mlstats.watched_sample`; the verdicts it repeats are those of the release.
+
     Returns
     -------
     tuple of str
@@ -142,6 +150,7 @@ def keep_workspace(history: History, settings: Settings) -> tuple[str, ...]:
     ]
     made = write_workspace(
         settings.evidently,
+        settings.monitor / pilot.pilot / PAGES,
         pilot.pilot,
         snapshots,
         list(_panels()),
@@ -212,32 +221,50 @@ def _compared(
 ) -> Compared | None:
     """Return the safe views of a period and of its reference: training, else before."""
     verdicts = kept_table(look.release.folder / "drift.parquet")
-    current = kept_table(look.release.folder / KEPT)
-    if verdicts is None or current is None:
+    if verdicts is None:
         return None
+    current = _sample(history, look, settings)
+    if current is None:
+        return None
+    pilot = history.pilot
+    said = f"{pilot.title or pilot.pilot}, {look.period}. "
+    said += str(look.release.facts.get("drift", ""))
     named = {str(name) for name in verdicts["reference"]}
     digest = look.release.key.champion.rpartition(" ")[2]
     trained = table_of(digest, settings.confidential, TRAINED) if digest else None
     if trained is not None and "training" in named:
-        return _views(history, current, trained, verdicts, "training")
-    kept = kept_table(last.release.folder / KEPT) if last else None
-    if kept is None or "last_accepted" not in named:
+        whole = WatchedSample(trained, len(trained))
+        return _views(history, current, whole, verdicts, "training", said)
+    if last is None or "last_accepted" not in named:
         return None
-    return _views(history, current, kept, verdicts, "last_accepted")
+    kept = _sample(history, last, settings)
+    if kept is None:
+        return None
+    return _views(history, current, kept, verdicts, "last_accepted", said)
+
+
+def _sample(history: History, look: Look, settings: Settings) -> WatchedSample | None:
+    key = sample_key(project_key(settings), history.pilot.evaluate.seed)
+    return watched_sample(
+        look.release.folder / KEPT, size=SAMPLE, key=key, workers=settings.workers
+    )
 
 
 def _views(
     history: History,
-    current: pd.DataFrame,
-    reference: pd.DataFrame,
+    current: WatchedSample,
+    reference: WatchedSample,
     verdicts: pd.DataFrame,
     against: str,
+    said: str,
 ) -> Compared | None:
     judged = set(verdicts.loc[verdicts["reference"] == against, "column"])
-    shown = [c for c in reference if c in current and c in judged - {*_DESIGN}]
-    if not shown or reference.empty:
+    judged -= {*_DESIGN}
+    shown = [c for c in reference.frame if c in current.frame and c in judged]
+    if not shown or reference.frame.empty:
         return None
     data = history.pilot.data
-    before, made = safe_features(reference[shown], data)
-    now, _ = safe_features(current[shown], data, reference=made)
-    return Compared(now, before, verdicts, against)
+    before, made = safe_features(reference.frame[shown], data)
+    now, _ = safe_features(current.frame[shown], data, reference=made)
+    rows = {"current": current.rows, "reference": reference.rows}
+    return Compared(now, before, verdicts, against, rows, said)

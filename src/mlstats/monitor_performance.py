@@ -37,7 +37,8 @@ def performance(
     release : Release
         The period's current one, which was not purged.
     units : pandas.DataFrame
-        Of the release: unit, champion_code and baseline_code.
+        Of the release, those of the audit at least: unit, champion_code and
+        baseline_code.
 
     Returns
     -------

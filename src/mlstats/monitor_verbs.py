@@ -103,6 +103,10 @@ def _show(made: Monitored, rows: pd.DataFrame) -> None:
         console.print(f"  {proposal.cause}; since {proposal.since}", markup=False)
         console.print(f"  run: {proposal.run}", markup=False, soft_wrap=True)
     console.print(f"Open: {made.folder / 'monitor.html'}", soft_wrap=True)
+    last = rows["period"].iloc[-1] if len(rows) else ""
+    drawn = made.folder / f"drift/{last}.html"
+    if last and drawn.is_file():
+        console.print(f"Distributions: {drawn}", soft_wrap=True)
 
 
 def _cell(rows: pd.DataFrame, indicator: str, arm: str) -> str:

@@ -13,22 +13,20 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from mlstats.audit_scorecard import ARMS
 from mlstats.config import Pilot
-from mlstats.errors import SourceError
 from mlstats.monitor_performance import as_published, performance, unmeasured
+from mlstats.performance import AUDIT
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Reason
-from mlstats.quality.accuracy import RatioEstimate, proportion_interval, ratio
 from mlstats.quality.drift import ALARMS
 from mlstats.quality.drift_section import gravest
 from mlstats.quality.figures import as_text
-from mlstats.quality.report_tables import LEAST_UNITS
 from mlstats.release_drift import released_periods
-from mlstats.release_tables import kept_table, table_or_parts
+from mlstats.release_tables import kept_table
 from mlstats.releases import Release, ReleaseStore
 from mlstats.review_store import ReviewStore
 from mlstats.settings import Settings
+from mlstats.unit_sums import UNITS, UnitSums
 
 __all__ = ["HISTORY", "Look", "History", "history_of"]
 
@@ -53,10 +51,6 @@ HISTORY: Final[Mapping[str, str]] = {
     "note": "str",
 }
 _COUNTED: Final = "a count of the period, not an estimate"
-_UNITS: Final = (
-    *("unit", "route", "flag", "value", "weight", "stratum", "cluster"),
-    *(f"{role}_code" for role in ARMS),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,23 +147,13 @@ def _period(
     rows += _process(release)
     if release.without_records:
         return Look(release, digest), [*rows, *as_published(release)]
-    units = _units(release)
-    rows += _routes(units)
-    found, lost = performance(name, pilot, settings, release, units)
+    audit = kept_table(release.folder / AUDIT)
+    drawn = [] if audit is None or audit.empty else audit["unit"].tolist()
+    path = release.folder / UNITS
+    sums = UnitSums.of_table(path, drawn, workers=settings.workers)
+    rows += sums.rows()
+    found, lost = performance(name, pilot, settings, release, sums.audited)
     return Look(release, digest, lost), [*rows, *found]
-
-
-def _units(release: Release) -> pd.DataFrame:
-    path = release.folder / "confidential/units.parquet"
-    units = table_or_parts(path, _UNITS)
-    if units is None:
-        raise SourceError(
-            "The units of a release are not there",
-            where=str(path),
-            hint="restore the confidential store from its copy; mlstats doctor names "
-            "all releases that are damaged",
-        )
-    return units
 
 
 # -- inputs ------------------------------------------------------------------------
@@ -268,41 +252,6 @@ def _figure(
         "upper": row["upper"],
         "status": "measured" if known else "not_measured",
         "note": as_text(row["note"]),
-    }
-
-
-def _routes(units: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield the weighted shares of the units that went each way."""
-    if len(units) < LEAST_UNITS:
-        return
-    flags, routes = units["flag"].astype("str"), units["route"].astype("str")
-    told = {
-        "in the review queue": routes == "queue",
-        "without a code": units["value"].isna(),
-        "by the baseline as fallback": flags.str.startswith("fallback"),
-    }
-    keys = [units["stratum"].astype("str"), units["cluster"].astype("str")]
-    number, names = pd.factorize(pd.MultiIndex.from_arrays(keys))
-    strata = np.array([stratum for stratum, _ in names], dtype=object)
-    weight = units["weight"].to_numpy(dtype=float)
-    for name, mine in told.items():
-        part = np.bincount(number, weight * mine.to_numpy(dtype=float))
-        found = ratio(part, np.bincount(number, weight), strata)
-        yield {"part": "outputs", "indicator": name, "arm": "released"} | _share(
-            found, len(units)
-        )
-
-
-def _share(found: RatioEstimate, n: int) -> dict[str, Any]:
-    lower, upper = proportion_interval(found, n)
-    return {
-        "value": found.value,
-        "se": found.se,
-        "df": found.df,
-        "lower": lower,
-        "upper": upper,
-        "n": n,
-        "status": "measured",
     }
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from mlstats.errors import SourceError
 
-__all__ = ["kept_table", "part_files", "table_or_parts"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["kept_table", "part_files", "read_file", "table_files", "table_or_parts"]
 
 
 def kept_table(path: Path) -> pd.DataFrame | None:
@@ -39,6 +43,27 @@ def part_files(path: Path) -> tuple[Path, ...]:
     return tuple(sorted(path.with_suffix("").glob("part-*.parquet")))
 
 
+def table_files(path: Path) -> tuple[Path, ...]:
+    """Return the files of a table of a release: the one, or those of its parts."""
+    return (path,) if path.is_file() else part_files(path)
+
+
+def read_file(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return columns of one file of a table, by default all.
+
+    Raises
+    ------
+    SourceError
+        Where it cannot be read, or lacks a column.
+    """
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=None if columns is None else [*columns])
+    except (OSError, ValueError):
+        raise _damaged(path) from None
+
+
 def table_or_parts(
     path: Path, columns: Sequence[str] | None = None
 ) -> pd.DataFrame | None:
@@ -49,15 +74,13 @@ def table_or_parts(
     SourceError
         Where a file cannot be read.
     """
-    files = [path] if path.is_file() else [*part_files(path)]
+    files = table_files(path)
     if not files:
         return None
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    wanted = None if columns is None else [*columns]
+    parts = [read_file(file, columns) for file in files]
     try:
-        parts = [pq.read_table(file, columns=wanted) for file in files]
         # A part may know fewer codes than another, or none.
         together = pa.concat_tables(parts, promote_options="permissive")
         table: pd.DataFrame = together.unify_dictionaries().to_pandas()

@@ -73,7 +73,7 @@ def page(tmp_path_factory):
 def test_columns_without_values_and_the_sample_are_named_on_the_page(page):
     html, notes = page
     assert notes == [
-        "current: a random sample of 1,300 of 1,500 rows",
+        "current: a random sample of 1,300 of 1,500 rows; the verdicts are of all",
         "empty: left out, no value in current and reference",
     ]
     for note in notes:

@@ -27,9 +27,19 @@ from mlstats.quality.drift import ALARMS
 from mlstats.quality.drift_section import drift_lines, gravest
 from mlstats.quality.pages import render
 
-__all__ = ["Comparable", "comparable", "quiet", "snapshot_of", "write_drift_report"]
+__all__ = [
+    "SAMPLE",
+    "Comparable",
+    "comparable",
+    "page_of",
+    "quiet",
+    "snapshot_of",
+    "write_drift_report",
+]
 
 logger = logging.getLogger(__name__)
+
+SAMPLE: Final = 20_000  # rows of each side that Evidently draws
 
 _MISSING: Final = "(missing)"
 _SOURCES: Final = ("evidently", "numpy", "pandas", "scipy", "sklearn", "plotly")
@@ -49,7 +59,7 @@ def write_drift_report(
     verdicts: pd.DataFrame,
     against: str = "training",
     said: str = "",
-    sample: int = 20_000,
+    sample: int = SAMPLE,
     seed: int = 0,
     synthetic: bool = False,
 ) -> list[str]:
@@ -101,24 +111,25 @@ def write_drift_report(
         seed=seed,
     )
     notes, kept = compared.notes, compared.columns
-    lines = drift_lines(verdicts)
     if not kept:
         notes.append("nothing is left to compare, so there is no drift report")
         absent = render(
-            "drift_absent.html", notes=notes, synthetic=synthetic, lines=lines
+            "drift_absent.html",
+            notes=notes,
+            synthetic=synthetic,
+            lines=drift_lines(verdicts),
         )
         io.write_text(path, absent)
         return notes
-    page = _page(compared)
-    banner = render(
-        "drift_head.html",
-        notes=notes,
-        synthetic=synthetic,
-        lines=lines,
-        said=said,
+    page = page_of(
+        snapshot_of(compared),
+        notes,
+        verdicts=verdicts,
         against=against,
+        said=said,
+        synthetic=synthetic,
     )
-    io.write_text(path, _with_head(page, banner))
+    io.write_text(path, page)
     left = len(columns) - len(kept)
     logger.info("drift report over %d columns, %d left out", len(kept), left)
     return notes
@@ -154,18 +165,28 @@ def comparable(
     columns: Mapping[str, Literal["numeric", "category"]],
     verdicts: pd.DataFrame,
     against: str,
-    sample: int = 20_000,
+    sample: int = SAMPLE,
     seed: int = 0,
+    rows: Mapping[str, int] | None = None,
 ) -> Comparable:
-    """Return what of two safe views can be compared; see :func:`write_drift_report`."""
+    """Return what of two safe views can be compared; see :func:`write_drift_report`.
+
+    Parameters
+    ----------
+    rows : mapping of str to int, optional
+        "current", "reference" -> of how many rows a frame is a sample already.
+    """
     frames = {"current": current, "reference": reference}
     for name, frame in frames.items():
         _check(frame, name, columns)
-    notes = [
-        f"{name}: a random sample of {sample:,} of {len(frame):,} rows"
-        for name, frame in frames.items()
-        if len(frame) > sample
-    ]
+    notes = []
+    for name, frame in frames.items():
+        of, shown = (rows or {}).get(name, len(frame)), min(len(frame), sample)
+        if of > shown:
+            notes.append(
+                f"{name}: a random sample of {shown:,} of {of:,} rows; "
+                "the verdicts are of all"
+            )
     notes += [f"{name}: no rows" for name, frame in frames.items() if frame.empty]
     typed = {
         name: _drawn(frame, columns, sample, seed) for name, frame in frames.items()
@@ -251,8 +272,38 @@ def _states(verdicts: pd.DataFrame, against: str) -> dict[str, str]:
     return dict(zip(found["column"], found["state"], strict=True))
 
 
-def _page(compared: Comparable) -> str:
-    made = snapshot_of(compared)
+def page_of(
+    made: Any,
+    notes: Sequence[str],
+    *,
+    verdicts: pd.DataFrame,
+    against: str,
+    said: str = "",
+    synthetic: bool = False,
+) -> str:
+    """Return a comparison as a page, with what a reader has to know at its head.
+
+    Parameters
+    ----------
+    made : evidently snapshot
+        From :func:`snapshot_of`.
+    notes : sequence of str
+        Of the comparison.
+    verdicts, against, said, synthetic
+        As for :func:`write_drift_report`.
+    """
+    banner = render(
+        "drift_head.html",
+        notes=notes,
+        synthetic=synthetic,
+        lines=drift_lines(verdicts),
+        said=said,
+        against=against,
+    )
+    return _with_head(_page(made), banner)
+
+
+def _page(made: Any) -> str:
     with quiet():
         page: str = made.get_html_str(as_iframe=False)
     return page

@@ -2,7 +2,8 @@
 
 Each snapshot is named after its period, dated by the period's end and replaced where
 the period is released or reviewed anew. It holds the drift of the safe view with our
-verdicts, and our figures; the panels show them over periods.
+verdicts, and our figures; the panels show them over periods. A page that opens from a
+file shows the same drift.
 """
 
 from __future__ import annotations
@@ -21,11 +22,17 @@ from typing import Any, Final
 import pandas as pd
 
 from mlstats import io
-from mlstats.quality.evidently import Comparable, comparable, quiet, snapshot_of
+from mlstats.quality.evidently import (
+    Comparable,
+    comparable,
+    page_of,
+    quiet,
+    snapshot_of,
+)
 
 __all__ = ["Compared", "Panel", "Snapshot", "write_workspace"]
 
-_FORM: Final = 1  # of a snapshot; one of another form is made anew
+_FORM: Final = 2  # of a snapshot; one of another form is made anew
 _METRIC: Final = "MlstatsFigure"
 _SPACE: Final = uuid.uuid5(uuid.NAMESPACE_DNS, "mlstats.evidently")
 
@@ -42,12 +49,19 @@ class Compared:
         The release's.
     against : str
         The reference's name there.
+    rows : mapping of str to int
+        "current", "reference" -> rows that the verdicts are of; a frame may hold a
+        sample of them.
+    said : str
+        The verdicts in words.
     """
 
     current: pd.DataFrame
     reference: pd.DataFrame
     verdicts: pd.DataFrame
     against: str
+    rows: Mapping[str, int]
+    said: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +108,7 @@ class Panel:
 
 def write_workspace(
     folder: Path,
+    pages: Path,
     pilot: str,
     snapshots: Sequence[Snapshot],
     panels: Sequence[Panel],
@@ -108,6 +123,9 @@ def write_workspace(
     ----------
     folder : pathlib.Path
         The workspace; made where it is not there.
+    pages : pathlib.Path
+        Folder of the pages of this pilot alone, ``PERIOD.html``; none of a period of
+        which nothing is compared.
     pilot : str
         Name of the project.
     snapshots : sequence of Snapshot
@@ -133,13 +151,16 @@ def write_workspace(
         place / "snapshots" / f"{uuid.uuid5(project, one.period)}.json": one
         for one in snapshots
     }
-    for path in (place / "snapshots").glob("*.json"):
-        if path not in paths:
+    known = {*paths, *(pages / f"{one.period}.html" for one in snapshots)}
+    for path in [*(place / "snapshots").glob("*.json"), *pages.glob("*.html")]:
+        if path not in known:
             path.unlink()
     made = []
     for path, one in paths.items():
         if _kept(path) != one.digest:
-            io.write_text(path, _written(one, seed))
+            snapshot, page = _written(one, seed, synthetic)
+            _replace(pages / f"{one.period}.html", page)
+            io.write_text(path, snapshot)  # last: what is there is whole
             made.append(one.period)
     called = f"{pilot} (synthetic data)" if synthetic else pilot
     about = {"id": str(project), "name": called, "description": said, "version": "2"}
@@ -157,12 +178,16 @@ def _kept(path: Path) -> str:
         return ""
 
 
-def _written(one: Snapshot, seed: int) -> str:
-    """Return a snapshot as Evidently keeps it."""
-    with quiet():
-        from evidently import DataDefinition, Dataset, Report
-        from evidently.legacy.utils import NumpyEncoder
+def _replace(path: Path, page: str) -> None:
+    if page:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        io.write_text(path, page)
+    else:
+        path.unlink(missing_ok=True)
 
+
+def _written(one: Snapshot, seed: int, synthetic: bool) -> tuple[str, str]:
+    """Return a snapshot as Evidently keeps it, and its page; none without data."""
     metric = _metric()
     figures = [
         metric(figure=name, arm=arm, value=value)
@@ -174,16 +199,39 @@ def _written(one: Snapshot, seed: int) -> str:
         "name": one.period,
         "metadata": {"period": one.period, "digest": one.digest},
     }
-    told = _comparable(one, seed)
+    found = one.compared()
+    told = None if found is None else _comparable(found, seed)
+    if found is None or told is None or not told.columns:
+        return _as_json(_alone(one.period, figures, named)), ""
+    # Evidently keeps a list as well, but then its pages fail to read the workspace.
+    named["metadata"]["notes"] = "; ".join(told.notes)
+    page = page_of(
+        snapshot_of(told),  # figures would stand above what it is about
+        told.notes,
+        verdicts=found.verdicts,
+        against=found.against,
+        said=found.said,
+        synthetic=synthetic,
+    )
+    return _as_json(snapshot_of(told, figures, **named)), page
+
+
+def _alone(period: str, figures: Sequence[Any], named: Mapping[str, Any]) -> Any:
+    """Return the snapshot of a period of which nothing is compared."""
     with quiet():
-        if told is not None and told.columns:
-            made = snapshot_of(told, figures, **named)
-        else:
-            nothing = Dataset.from_pandas(
-                pd.DataFrame({"period": [one.period]}),
-                data_definition=DataDefinition(categorical_columns=["period"]),
-            )
-            made = Report(figures).run(nothing, None, **named)
+        from evidently import DataDefinition, Dataset, Report
+
+        nothing = Dataset.from_pandas(
+            pd.DataFrame({"period": [period]}),
+            data_definition=DataDefinition(categorical_columns=["period"]),
+        )
+        return Report([*figures]).run(nothing, None, **named)
+
+
+def _as_json(made: Any) -> str:
+    with quiet():
+        from evidently.legacy.utils import NumpyEncoder
+
         model = made.to_snapshot_model().dict()
     for result in model["metric_results"].values():
         # A line of a panel is made of equal parameters: the value is no parameter.
@@ -193,10 +241,7 @@ def _written(one: Snapshot, seed: int) -> str:
     return json.dumps(model, cls=NumpyEncoder)
 
 
-def _comparable(one: Snapshot, seed: int) -> Comparable | None:
-    found = one.compared()
-    if found is None:
-        return None
+def _comparable(found: Compared, seed: int) -> Comparable:
     columns = {str(name): "category" for name in found.current.columns}
     return comparable(
         found.current,
@@ -205,6 +250,7 @@ def _comparable(one: Snapshot, seed: int) -> Comparable | None:
         verdicts=found.verdicts,
         against=found.against,
         seed=seed,
+        rows=found.rows,
     )
 
 
