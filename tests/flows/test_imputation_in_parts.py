@@ -17,6 +17,7 @@ from mlstats.drill import drill
 from mlstats.errors import ContractError, SourceError
 from mlstats.evaluate import keyed, project_key
 from mlstats.imputation_production import why_in_memory
+from mlstats.monitoring import history_of
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.production import produce
@@ -375,6 +376,17 @@ def test_reviews_replace_values_in_parts(
     pd.testing.assert_frame_equal(
         table(made[0], "totals"), table(made[1], "totals"), rtol=1e-9
     )
+
+
+def test_monitoring_tells_the_same_of_parts(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = []
+    for settings in both(tmp_path, records()):
+        produce("survey", PERIOD, settings)
+        told.append(history_of("survey", settings).rows)
+    assert len(told[0]) > 10
+    pd.testing.assert_frame_equal(*told, check_exact=False, rtol=1e-9)
 
 
 def test_an_id_that_stands_twice_gives_the_period_to_the_baseline(
