@@ -187,7 +187,7 @@ class CodeSums:
             for place in np.flatnonzero(told.any(axis=1)):
                 rows += self._rows(name, groups[place], told[place])
         table = pd.DataFrame(rows, columns=list(TOTALS)).astype(dict(TOTALS))
-        if single == "refuse" and (self.domains[""].value.clusters == 1).any():
+        if single == "refuse" and self.domains[""].value.alone(self.fractions):
             table[_NO_ERROR] = np.nan
             table["note"] = "a stratum has one cluster: no standard error"
         return table

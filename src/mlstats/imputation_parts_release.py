@@ -24,7 +24,7 @@ from mlstats.config import Pilot
 from mlstats.editimpute.arm import build_imputer
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.pool import Pool
-from mlstats.editimpute.pool_drawing import Drawn, draw_pool
+from mlstats.editimpute.pool_drawing import Donors, Drawn, draw_pool
 from mlstats.errors import (
     ConfigError,
     ContractError,
@@ -189,7 +189,7 @@ def _recipe(task: _Asked, one: ReadyArm) -> tuple[Any, tuple[str, ...]]:
 # -- donors --------------------------------------------------------------------------
 
 
-def _donors(task: _Asked, *, check: bool) -> tuple[pd.DataFrame, list[str]]:
+def _donors(task: _Asked, *, check: bool) -> Donors:
     """Draw the donors of the period from its parts, in their order."""
     how = task.how
     drawing = drawing_of(how.pilot, how.edits, how, case_seed(how.pilot))
@@ -212,9 +212,7 @@ def _donors(task: _Asked, *, check: bool) -> tuple[pd.DataFrame, list[str]]:
 # -- treatment -----------------------------------------------------------------------
 
 
-def _treated(
-    task: _Asked, ready: ReadyArm, recipe: Any, donors: tuple[pd.DataFrame, list[str]]
-) -> Path:
+def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path:
     """Let an arm treat the parts that are not staged; return where all of them lie."""
     folder = task.parts.staging / _key(task, recipe)
     missing = [number for number in task.numbers if finished(folder, number) is None]
@@ -242,9 +240,7 @@ def _treated(
     return folder
 
 
-def _pool(
-    task: _Asked, arm: Arm, recipe: Any, donors: tuple[pd.DataFrame, list[str]]
-) -> Pool:
+def _pool(task: _Asked, arm: Arm, recipe: Any, donors: Donors) -> Pool:
     edits: EditSet | None = task.how.edits
     method = build_imputer(arm.method, as_spec(recipe), edits)
     return pool_for(arm.method, method, edits, donors, case_seed(task.how.pilot))

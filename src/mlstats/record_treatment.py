@@ -20,12 +20,18 @@ from mlstats.editimpute.consistent import EditConsistent
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.flagging import selected, with_corrections
 from mlstats.editimpute.pool import Pool
-from mlstats.editimpute.pool_drawing import Drawing, Labelled, draw_pool
+from mlstats.editimpute.pool_drawing import (
+    CellsOf,
+    Donors,
+    Drawing,
+    Labelled,
+    draw_pool,
+)
 from mlstats.editimpute.processing import Processed, process
 from mlstats.errors import ConfigError
 
 __all__ = [
-    "asked_cells",
+    "lacking_cells",
     "drawing_of",
     "id_of_label",
     "labels_of",
@@ -97,7 +103,7 @@ def structural_cells(
     return structural
 
 
-def asked_cells(
+def lacking_cells(
     frame: pd.DataFrame, variables: list[str], edits: EditSet | None
 ) -> pd.DataFrame:
     """Return the missing cells of the variables that are no answer."""
@@ -163,7 +169,7 @@ def drawing_of(
     reading: Labelled,
     seed: int,
     *,
-    structural: pd.DataFrame | None = None,
+    given: tuple[pd.DataFrame, pd.DataFrame] | None = None,
 ) -> Drawing:
     """Return how the donors of a period are drawn.
 
@@ -171,17 +177,22 @@ def drawing_of(
     ----------
     reading : Labelled
         Gives records in the right unit, with their labels as index.
-    structural : pandas.DataFrame of bool, optional
-        Cells of all records where nothing can be, where the records alone do not tell.
+    given : (pandas.DataFrame, pandas.DataFrame), optional
+        Why cells of all records are selected, and those where nothing can be, where
+        the records alone do not tell.
     """
     spec, variables = pilot.data.donors, list(pilot.data.roles.variables)
     assert spec is not None
-    given = partial(structural_cells, variables=variables, edits=edits)
+    cells: tuple[CellsOf, CellsOf] = (
+        partial(lacking_cells, variables=variables, edits=edits),
+        partial(structural_cells, variables=variables, edits=edits),
+    )
+    if given is not None:
+        cells = partial(_given, given[0]), partial(_given, given[1])
     return Drawing(
         reading,
         edits,
-        partial(asked_cells, variables=variables, edits=edits),
-        given if structural is None else partial(_given, structural),
+        *cells,
         seed,
         spec.rows,
         spec.by,
@@ -197,7 +208,7 @@ def pool_for(
     name: str,
     method: Any,
     edits: EditSet | None,
-    donors: tuple[pd.DataFrame, list[str]],
+    donors: Donors,
     seed: int,
 ) -> Pool:
     """Fit a method on donors.
@@ -206,7 +217,7 @@ def pool_for(
     ----------
     name : str
         Of the method, for errors.
-    donors : (pandas.DataFrame, list of str)
+    donors : Donors
         From :func:`mlstats.editimpute.pool_drawing.draw_pool`.
 
     Raises
@@ -216,7 +227,8 @@ def pool_for(
     """
     if edits is not None and not isinstance(method, EditConsistent):
         method = EditConsistent(method, edits)
-    pool = Pool.of(donors[0], method, seed=seed, asked=donors[1])
+    held, asked, filled = donors
+    pool = Pool.of(held, method, seed=seed, asked=asked, filled=filled)
     if pool.imputer is None:
         raise ConfigError(
             f"The method {name!r} treats all records together, not one by one",
@@ -257,9 +269,9 @@ def treated_by_record(
     """
     labels = labels_of(ids)
     own, cells, never = (t.set_axis(labels) for t in (frame, mask, structural))
-    ready, _, _ = selected(own, cells, pilot.data.selection)
+    ready, _, why = selected(own, cells, pilot.data.selection)
     numeric = () if edits is None else tuple(edits.numeric)
-    drawing = drawing_of(pilot, edits, _Held(numeric), seed, structural=never)
+    drawing = drawing_of(pilot, edits, _Held(numeric), seed, given=(why, never))
     donors = draw_pool(drawing, [drawing(ready)])
     pool = pool_for(type(method).__name__, method, edits, donors, seed)
     found = processed(pilot, edits, method, own, cells, never, seed=seed, donors=pool)

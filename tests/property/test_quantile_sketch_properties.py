@@ -40,7 +40,8 @@ def wrong_ranks(sketch: QuantileSketch, numbers: np.ndarray) -> float:
     n = len(numbers)
     ordered = np.sort(numbers)
     told = sketch.quantile(SHARES)
-    wanted = np.clip(np.ceil(SHARES * n), 1, n)
+    # In whole numbers: the product of a share in binary may be a little too large.
+    wanted = np.clip(-(-np.arange(len(SHARES)) * n // (len(SHARES) - 1)), 1, n)
     first = np.searchsorted(ordered, told, side="left") + 1
     last = np.searchsorted(ordered, told, side="right")
     return float(np.maximum(np.maximum(first - wanted, wanted - last), 0).max()) / n
@@ -98,3 +99,13 @@ def test_what_is_no_number_is_left_out() -> None:
     assert none.rank_error == 0
     assert np.isnan(none.quantile(SHARES)).all()
     assert none.merge(found).quantile(np.array([0.0])).tolist() == [1.0]
+
+
+def test_a_share_that_is_a_rank_gives_that_rank() -> None:
+    """0.55 of a hundred is 55, though the product in binary is a little more."""
+    for n in (3, 10, 100, 1_000, 1_234):
+        wanted = np.arange(1, n + 1)
+        found = QuantileSketch.of(wanted.astype(float)).quantile(wanted / n)
+        assert found.tolist() == wanted.tolist()
+    hundred = QuantileSketch.of(np.arange(1.0, 101.0))
+    assert hundred.quantile(np.array([0.07, 0.14, 0.55])).tolist() == [7, 14, 55]

@@ -99,3 +99,15 @@ def test_a_single_cluster_is_refused_where_the_rule_says_so() -> None:
     assert np.isnan(ratio(y, x, strata, single="refuse").se)
     drawn = ratio(y, x, strata, single="refuse", fractions={"b": 1.0})
     assert drawn.se > 0
+
+
+def test_a_domain_has_the_degrees_of_freedom_of_its_own_clusters() -> None:
+    """As degf() of a subset of a design in R's survey package."""
+    strata = np.repeat(["a", "b", "c"], 10)
+    whole = np.zeros(30)
+    whole[[0, 1, 2, 10, 11]] = 1.0
+    found = ratio(0.5 * whole + 0.1 * whole * np.arange(30), whole, strata)
+    assert (found.df, found.n_clusters) == (3, 5)
+    alone = ratio(whole * (np.arange(30) < 1), whole * (np.arange(30) < 1), strata)
+    assert alone.df == 0
+    assert np.isnan(alone.se)

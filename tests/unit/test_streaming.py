@@ -42,8 +42,8 @@ class FailingAt:
         self.calls, self.first, self.kills = calls, first, kills
         calls.mkdir(exist_ok=True)
 
-    def fitted(self, pool, *, seed, asked):
-        return FailingDeck(self, HotDeck().fitted(pool, seed=seed, asked=asked))
+    def fitted(self, pool, **how):
+        return FailingDeck(self, HotDeck().fitted(pool, **how))
 
 
 class FailingDeck:

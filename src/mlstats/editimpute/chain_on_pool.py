@@ -98,11 +98,13 @@ class ChainOnPool:
             features[rows, link.place] = at
         several = np.sum([*asked.values()], axis=0) > 1 if asked else np.zeros(0, bool)
         donors = np.full(full.shape, -1)
-        for number in range(self.how.rounds):
+        for turn in range(self.how.rounds):
             for name, cells in asked.items():
-                rows = np.flatnonzero(cells & several if number else cells)
+                rows = np.flatnonzero(cells & several if turn else cells)
                 if len(rows):
-                    value, given = self.links[name].of(features[rows], draws.take(rows))
+                    value, given = self.links[name].of(
+                        features[rows], draws.take(rows), turn
+                    )
                     features[rows, self.links[name].place] = value
                     donors[rows, frame.columns.get_loc(name)] = given
         done = np.zeros(full.shape, dtype=bool)
@@ -207,13 +209,15 @@ class _Link:
             parts = [rows[zero], rows[~zero]]
         self.parts = [_Matching(fit, part, how) for part in parts]
 
-    def of(self, features: Floats, draws: UnitDraws) -> tuple[Floats, Ints]:
-        """Return values and donors of records, -1 for a drawn category."""
+    def of(self, features: Floats, draws: UnitDraws, turn: int) -> tuple[Floats, Ints]:
+        """Return values and donors of records at a turn, -1 for a drawn category."""
         X = features[:, self.others]
+        # With the same numbers at every turn a value would be tied to its own effect.
+        purpose = f"{self.name} {turn}"
         kind = np.zeros(len(X), dtype=np.int64)
         if self.shares is not None:
             edges = self.shares.of(X).cumsum(axis=1)
-            point = draws.numbers(f"category {self.name}")[:, None]
+            point = draws.numbers(f"category {purpose}")[:, None]
             kind = (point * edges[:, -1:] >= edges).sum(axis=1)
             kind = np.minimum(kind, edges.shape[1] - 1)
         if not self.parts:
@@ -223,9 +227,7 @@ class _Link:
         for number, part in enumerate(self.parts):
             rows = np.flatnonzero(kind == number)
             if len(rows):
-                value[rows], donors[rows] = part.of(
-                    X[rows], draws.take(rows), self.name
-                )
+                value[rows], donors[rows] = part.of(X[rows], draws.take(rows), purpose)
         return value, donors
 
 
@@ -279,14 +281,14 @@ class _Matching:
         ]
         return np.asarray(self.models[0].predict(fit.X[rows]))
 
-    def of(self, X: Floats, draws: UnitDraws, name: str) -> tuple[Floats, Ints]:
+    def of(self, X: Floats, draws: UnitDraws, purpose: str) -> tuple[Floats, Ints]:
         """Return values and donors, one of the nearest for each record."""
-        at = self._at(X, draws.places(f"model {name}", max(len(self.models), 1)))
+        at = self._at(X, draws.places(f"model {purpose}", max(len(self.models), 1)))
         first = np.searchsorted(self.ranked, at, side="left")
         last = np.searchsorted(self.ranked, at, side="right")
         # A record lies anywhere among donors that are predicted as it is.
         span = last + 1 - first
-        place = first + (draws.numbers(f"place {name}") * span).astype(np.int64)
+        place = first + (draws.numbers(f"place {purpose}") * span).astype(np.int64)
         k = min(self.neighbours, len(self.ranked))
         window = place[:, None] + np.arange(-k, k)[None, :]
         outside = (window < 0) | (window >= len(self.ranked))
@@ -294,7 +296,7 @@ class _Matching:
         distance = np.abs(self.ranked[window] - at[:, None])
         distance[outside] = np.inf
         nearest = np.argsort(distance, axis=1, kind="stable")
-        which = draws.places(f"neighbour {name}", k)
+        which = draws.places(f"neighbour {purpose}", k)
         chosen = window[np.arange(len(X)), nearest[np.arange(len(X)), which]]
         return self.values[chosen], self.donors[chosen]
 

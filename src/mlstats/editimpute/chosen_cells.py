@@ -14,7 +14,7 @@ from mlstats.editimpute.localisation import localise
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError, ContractError, nearest
 
-__all__ = ["Chosen", "choose_cells"]
+__all__ = ["Chosen", "asked_cells", "choose_cells"]
 
 Bools = npt.NDArray[np.bool_]
 Texts = npt.NDArray[np.object_]
@@ -73,7 +73,7 @@ def choose_cells(
             given = np.zeros(len(frame), dtype=bool)
             if mask is not None and name in mask:
                 # Whoever asks for such a cell knows that a value is there.
-                given = (mask[name].map(_said) != "").to_numpy()
+                given = asked_cells(mask[[name]])[name].to_numpy()
             never[name] |= absent[name] & ~given
     why = _stated(frame, mask, absent, never.to_numpy())
     reason = np.full(len(frame), "", dtype=object)
@@ -120,6 +120,11 @@ def _stated(
         )
     why[asked & absent.to_numpy()] = "missing"
     return why
+
+
+def asked_cells(mask: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells of a mask that are known to be missing or wrong."""
+    return mask.map(_said) != ""
 
 
 def _said(cell: object) -> str:

@@ -15,7 +15,7 @@ from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.fitting import Fitter
 from mlstats.editimpute.linear_edits import LinearEdits
 from mlstats.editimpute.mixed_edits import Mended, lacking, mend
-from mlstats.editimpute.pool import FittedImputer, Pool
+from mlstats.editimpute.pool import FilledUp, FittedImputer, Pool
 from mlstats.editimpute.post_edits import numbers_of
 from mlstats.editimpute.treatment import (
     Imputer,
@@ -113,13 +113,19 @@ class EditConsistent(Imputer):
         return self._keep_linear(edits, found, full)
 
     def fitted(
-        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+        self,
+        pool: pd.DataFrame,
+        *,
+        seed: int,
+        asked: Sequence[str],
+        filled: FilledUp | None = None,
     ) -> FittedImputer | None:
         """Return the imputer fitted on a pool, whose records are the joint donors.
 
         None where the imputer itself cannot be fitted.
         """
-        inner = Pool.of(pool, self.imputer, seed=seed, asked=asked).imputer
+        how = Pool.of(pool, self.imputer, seed=seed, asked=asked, filled=filled)
+        inner = how.imputer
         return None if inner is None else _ConsistentOnPool(self, inner, pool, seed)
 
     def _keep_linear(

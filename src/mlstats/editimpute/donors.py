@@ -31,6 +31,7 @@ from mlstats.errors import ConfigError, ContractError, nearest
 
 if TYPE_CHECKING:
     from mlstats.editimpute.donors_on_pool import NearestOnPool
+    from mlstats.editimpute.pool import FilledUp
 
 __all__ = ["NearestDonor", "donor_limit", "rank_transform"]
 
@@ -218,7 +219,12 @@ class NearestDonor(Imputer):
         )
 
     def fitted(
-        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+        self,
+        pool: pd.DataFrame,
+        *,
+        seed: int,
+        asked: Sequence[str],
+        filled: FilledUp | None = None,
     ) -> NearestOnPool:
         """Return the imputer with the pool as its donors.
 
@@ -233,7 +239,7 @@ class NearestDonor(Imputer):
         """
         from mlstats.editimpute.donors_on_pool import NearestOnPool
 
-        return NearestOnPool(self, pool)
+        return NearestOnPool(self, pool, filled)
 
     def _numeric(self) -> list[str]:
         named = [

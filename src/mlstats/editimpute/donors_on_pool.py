@@ -18,7 +18,7 @@ from mlstats.editimpute.donor_search import (
     nearest_places,
     search_tree,
 )
-from mlstats.editimpute.pool import PoolClasses, able_donors, cannot_fit
+from mlstats.editimpute.pool import FilledUp, PoolClasses, able_donors, cannot_fit
 from mlstats.editimpute.post_edits import PostEdits, passing_records
 from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
 from mlstats.editimpute.unit_draws import UnitDraws
@@ -34,6 +34,11 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
+# Of more equal donors than a search looks at, each record looks at others: those that
+# have drawn a number near its own. It is far below what counts as a distance.
+_APART = 1e-13
+
+
 class NearestOnPool:
     """A nearest donor with given donors.
 
@@ -43,6 +48,8 @@ class NearestOnPool:
         Matching fields, classes and edits.
     pool : DataFrame
         The donors.
+    filled : FilledUp, optional
+        Where the donors are more than a random sample.
 
     Raises
     ------
@@ -50,7 +57,9 @@ class NearestOnPool:
         Where an option counts the recipients of a class.
     """
 
-    def __init__(self, how: NearestDonor, pool: pd.DataFrame) -> None:
+    def __init__(
+        self, how: NearestDonor, pool: pd.DataFrame, filled: FilledUp | None = None
+    ) -> None:
         if how.limit_ratio is not None or how.limit_uses is not None:
             raise cannot_fit(
                 "A limit on the use of donors", "it counts all recipients of the class"
@@ -69,13 +78,15 @@ class NearestOnPool:
         self.fields = how._fields()
         self.data = how._numbers(pool, self.fields)
         self.gaps = pool.isna().to_numpy()
+        self.mixed = UnitDraws.of(pool.index, 0).numbers("among equals")
         able = pool[how.match].notna().all(axis=1).to_numpy(copy=True)
         if how.edits is not None:
             able &= passing_records(pool, how.edits)
         self.able = np.asarray(able, dtype=bool)
         last = -1 if how.collapse else len(how.by) - 1
         self.classes = [
-            PoolClasses(pool, how.by[:used]) for used in range(len(how.by), last, -1)
+            PoolClasses(pool, how.by[:used], filled)
+            for used in range(len(how.by), last, -1)
         ]
         self._trees: dict[tuple[Any, ...], tuple[Ints, Any]] = {}
         self._ranks: dict[tuple[int, int], _ClassRanks] = {}
@@ -137,8 +148,9 @@ class NearestOnPool:
             given = self.givers(depth, one)
             points = self.ranks(depth, one).of(self.data[given])[:, fields]
             usable = able[given] & np.isfinite(points).all(axis=1)
-            tree = search_tree(points[usable]) if usable.any() else None
-            self._trees[key] = given[usable], tree
+            given, points = given[usable], points[usable]
+            points = np.column_stack([points, _APART * self.mixed[given]])
+            self._trees[key] = given, search_tree(points) if len(given) else None
         given, tree = self._trees[key]
         return None if tree is None else (given, tree)
 
@@ -209,9 +221,10 @@ class _Asked:
         if found is None:
             return np.full((len(who), tries), -1)
         given, tree = found
+        points = on.ranks(depth, one).of(self.data[who])[:, fields]
         near = nearest_places(
             tree,
-            on.ranks(depth, one).of(self.data[who])[:, fields],
+            np.column_stack([points, _APART * draws.numbers("among equals")]),
             tries,
             first=1 if self.post is None else tries,
             mixed=lambda rows, places: draws.take(rows).beside(

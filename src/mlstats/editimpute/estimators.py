@@ -21,6 +21,7 @@ from mlstats.errors import ConfigError
 
 if TYPE_CHECKING:
     from mlstats.editimpute.estimators_on_pool import EstimatorsOnPool
+    from mlstats.editimpute.pool import FilledUp
 
 __all__ = ["ESTIMATORS", "EstimatorImputer", "EstimatorStep"]
 
@@ -146,7 +147,12 @@ class EstimatorImputer(Imputer):
         )
 
     def fitted(
-        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+        self,
+        pool: pd.DataFrame,
+        *,
+        seed: int,
+        asked: Sequence[str],
+        filled: FilledUp | None = None,
     ) -> EstimatorsOnPool:
         """Return the estimators with means, ratios and fits of the pool.
 
@@ -157,7 +163,7 @@ class EstimatorImputer(Imputer):
         """
         from mlstats.editimpute.estimators_on_pool import EstimatorsOnPool
 
-        return EstimatorsOnPool(self.steps, pool)
+        return EstimatorsOnPool(self.steps, pool, filled)
 
 
 def _numbers(column: pd.Series) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlstats.editimpute.pool import PoolClasses, cannot_fit
+from mlstats.editimpute.pool import FilledUp, PoolClasses, cannot_fit
 from mlstats.editimpute.row_sums import products
 from mlstats.editimpute.treatment import Treatment, checked_mask, treatment
 from mlstats.editimpute.unit_draws import UnitDraws
@@ -34,6 +34,8 @@ class EstimatorsOnPool:
         In the order of their use.
     pool : DataFrame
         What means, ratios, fits and residuals are taken from, class by class.
+    filled : FilledUp, optional
+        Where the donors are more than a random sample.
 
     Raises
     ------
@@ -41,13 +43,18 @@ class EstimatorsOnPool:
         Where a step rests on imputed values.
     """
 
-    def __init__(self, steps: Sequence[EstimatorStep], pool: pd.DataFrame) -> None:
+    def __init__(
+        self,
+        steps: Sequence[EstimatorStep],
+        pool: pd.DataFrame,
+        filled: FilledUp | None = None,
+    ) -> None:
         if any(step.with_imputed for step in steps):
             raise cannot_fit(
                 "An estimator with_imputed", "nothing in the pool is imputed"
             )
         self.steps = [
-            _FittedStep(number, step, pool) for number, step in enumerate(steps)
+            _FittedStep(number, step, pool, filled) for number, step in enumerate(steps)
         ]
 
     def treat(
@@ -92,9 +99,15 @@ class EstimatorsOnPool:
 class _FittedStep:
     """A step and what it takes from each class of the pool."""
 
-    def __init__(self, number: int, step: EstimatorStep, pool: pd.DataFrame) -> None:
+    def __init__(
+        self,
+        number: int,
+        step: EstimatorStep,
+        pool: pd.DataFrame,
+        filled: FilledUp | None,
+    ) -> None:
         self.step, self.purpose = step, f"residual {number}"
-        self.classes = PoolClasses(pool, step.by)
+        self.classes = PoolClasses(pool, step.by, filled)
         y = _numbers(pool[step.variable])
         x = np.column_stack(
             [np.empty((len(pool), 0)), *(_numbers(pool[a]) for a in step.auxiliary)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.editimpute.donors import class_rows, copied
-from mlstats.editimpute.pool import PoolClasses, able_donors, cannot_fit
+from mlstats.editimpute.pool import FilledUp, PoolClasses, able_donors, cannot_fit
 from mlstats.editimpute.treatment import Imputer, Treatment, checked_mask, treatment
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError
@@ -96,7 +96,12 @@ class HotDeck(Imputer):
         )
 
     def fitted(
-        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+        self,
+        pool: pd.DataFrame,
+        *,
+        seed: int,
+        asked: Sequence[str],
+        filled: FilledUp | None = None,
     ) -> _HotDeckOnPool:
         """Return the hot-deck with the pool as its donors.
 
@@ -112,7 +117,7 @@ class HotDeck(Imputer):
             )
         last = -1 if self.collapse else len(self.by) - 1
         depths = range(len(self.by), last, -1)
-        classes = [PoolClasses(pool, self.by[:used]) for used in depths]
+        classes = [PoolClasses(pool, self.by[:used], filled) for used in depths]
         return _HotDeckOnPool(self, pool, classes)
 
     def _chosen(

@@ -29,6 +29,7 @@ from mlstats.errors import ConfigError
 
 if TYPE_CHECKING:
     from mlstats.editimpute.chain_on_pool import ChainOnPool
+    from mlstats.editimpute.pool import FilledUp
 
 __all__ = ["ChainedImputer"]
 
@@ -160,7 +161,12 @@ class ChainedImputer(Imputer):
         )
 
     def fitted(
-        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+        self,
+        pool: pd.DataFrame,
+        *,
+        seed: int,
+        asked: Sequence[str],
+        filled: FilledUp | None = None,
     ) -> ChainOnPool:
         """Return the chain with its models fitted on a pool.
 
@@ -171,6 +177,7 @@ class ChainedImputer(Imputer):
         """
         from mlstats.editimpute.chain_on_pool import ChainOnPool
 
+        pool = pool if filled is None else filled.sample(pool)
         return ChainOnPool(self, pool, seed=seed, asked=asked)
 
     def _chained(

@@ -22,6 +22,7 @@ from mlstats.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from mlstats.editimpute.multinomial_on_pool import MultinomialOnPool
+    from mlstats.editimpute.pool import FilledUp
 
 __all__ = ["MultinomialImputer"]
 
@@ -112,7 +113,12 @@ class MultinomialImputer(Imputer):
         )
 
     def fitted(
-        self, pool: pd.DataFrame, *, seed: int, asked: Sequence[str]
+        self,
+        pool: pd.DataFrame,
+        *,
+        seed: int,
+        asked: Sequence[str],
+        filled: FilledUp | None = None,
     ) -> MultinomialOnPool:
         """Return the models of the categories that may be asked for, fitted on a pool.
 
@@ -125,6 +131,7 @@ class MultinomialImputer(Imputer):
         """
         from mlstats.editimpute.multinomial_on_pool import MultinomialOnPool
 
+        pool = pool if filled is None else filled.sample(pool)
         return MultinomialOnPool(self, pool, seed=seed, asked=asked)
 
     def _drawn(

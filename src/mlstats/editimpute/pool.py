@@ -18,7 +18,14 @@ from mlstats.editimpute.treatment import Treatment
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError, nearest
 
-__all__ = ["FittedImputer", "Pool", "PoolClasses", "able_donors", "cannot_fit"]
+__all__ = [
+    "FilledUp",
+    "FittedImputer",
+    "Pool",
+    "PoolClasses",
+    "able_donors",
+    "cannot_fit",
+]
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -36,6 +43,29 @@ class FittedImputer(Protocol):
     ) -> Treatment:
         """Return the treated recipients; a donor is named by its label in the pool."""
         ...
+
+
+@dataclass(frozen=True)
+class FilledUp:
+    """Donors of which the first are a random sample, the others fill up classes.
+
+    Small classes have more than their share of the donors then: what is taken from
+    donors of several classes is taken from the sample.
+
+    Parameters
+    ----------
+    rows : int
+        How many the sample has.
+    by : tuple of str
+        Columns that make the classes.
+    """
+
+    rows: int
+    by: tuple[str, ...]
+
+    def sample(self, donors: pd.DataFrame) -> pd.DataFrame:
+        """Return the donors that are a random sample."""
+        return donors.iloc[: self.rows] if self.rows else donors
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +86,13 @@ class Pool:
 
     @classmethod
     def of(
-        cls, donors: pd.DataFrame, imputer: Any, *, seed: int, asked: Sequence[str]
+        cls,
+        donors: pd.DataFrame,
+        imputer: Any,
+        *,
+        seed: int,
+        asked: Sequence[str],
+        filled: FilledUp | None = None,
     ) -> Pool:
         """Fit an imputer on donors.
 
@@ -65,11 +101,14 @@ class Pool:
         donors : DataFrame
             Records that pass.
         imputer : object
-            With ``fitted(donors, seed=..., asked=...)``, or with ``treat`` alone.
+            With ``fitted(donors, seed=..., asked=..., filled=...)``, or with ``treat``
+            alone.
         seed : int
             Of the fit.
         asked : sequence of str
             Columns of which a cell may be asked for.
+        filled : FilledUp, optional
+            Where the donors are more than a random sample.
 
         Raises
         ------
@@ -77,7 +116,9 @@ class Pool:
             Where an option of the imputer needs all recipients at once.
         """
         fit = getattr(imputer, "fitted", None)
-        made = None if fit is None else fit(donors, seed=seed, asked=list(asked))
+        if fit is None:
+            return cls(donors, None)
+        made = fit(donors, seed=seed, asked=list(asked), filled=filled)
         return cls(donors, made)
 
 
@@ -99,6 +140,9 @@ class PoolClasses:
         The donors.
     by : sequence of str
         Columns that make the classes; a missing value is a value.
+    filled : FilledUp, optional
+        Where the donors are more than a random sample: classes that are not within
+        those which were filled up have donors of the sample, if there are any.
 
     Attributes
     ----------
@@ -106,7 +150,9 @@ class PoolClasses:
         Places of the donors of each class.
     """
 
-    def __init__(self, pool: pd.DataFrame, by: Sequence[str]) -> None:
+    def __init__(
+        self, pool: pd.DataFrame, by: Sequence[str], filled: FilledUp | None = None
+    ) -> None:
         for name in by:
             if name not in pool:
                 raise ConfigError(
@@ -120,6 +166,12 @@ class PoolClasses:
         order = np.argsort(number, kind="stable")
         ends = np.cumsum(np.bincount(number, minlength=len(self._known)))
         self.members: list[Ints] = list(np.split(order, ends[:-1]))
+        if filled is not None and not {*filled.by} <= {*self.by}:
+            sampled = [who[who < filled.rows] for who in self.members]
+            self.members = [
+                some if len(some) else who
+                for some, who in zip(sampled, self.members, strict=True)
+            ]
 
     def of(self, frame: pd.DataFrame) -> Ints:
         """Return the number of each record's class, -1 for one without donors."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlstats.editimpute.chosen_cells import asked_cells
 from mlstats.editimpute.edits import EditSet
+from mlstats.editimpute.pool import FilledUp
 from mlstats.editimpute.processing import columns_asked
 from mlstats.editimpute.status import PASS, review
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError, ContractError, nearest
 
-__all__ = ["CellsOf", "Drawing", "Drawn", "Labelled", "draw_pool"]
+__all__ = ["CellsOf", "Donors", "Drawing", "Drawn", "Labelled", "draw_pool"]
 
 CellsOf = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -93,7 +95,9 @@ class Drawing:
         structural = self.structural and self.structural(frame)
         mask = self.mask and self.mask(frame)
         draws = UnitDraws.of(frame.index, self.seed)
-        able = np.flatnonzero(self._complete(frame, structural))
+        able = np.flatnonzero(
+            self._complete(frame, structural) & ~_selected(frame, mask)
+        )
         numbers = draws.numbers("donors")[able]
         # A record that passes has no text in a number, even where its block has.
         donors = frame.iloc[able].astype(dict.fromkeys(self.reading.numeric, float))
@@ -127,10 +131,23 @@ class Drawing:
         return np.asarray(complete)
 
 
-def draw_pool(
-    drawing: Drawing, parts: Iterable[Drawn]
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the donors of a file from those of its blocks, and the columns asked.
+def _selected(frame: pd.DataFrame, mask: pd.DataFrame | None) -> npt.NDArray[np.bool_]:
+    """Tell which records have a cell that is known to be wrong."""
+    if mask is None:
+        return np.zeros(len(frame), dtype=bool)
+    return np.asarray(asked_cells(mask).to_numpy().any(axis=1))
+
+
+class Donors(NamedTuple):
+    """Donors of a file, the columns asked, and how more than a sample was drawn."""
+
+    donors: pd.DataFrame
+    asked: list[str]
+    filled: FilledUp | None
+
+
+def draw_pool(drawing: Drawing, parts: Iterable[Drawn]) -> Donors:
+    """Return the donors of a file from those of its blocks.
 
     Raises
     ------
@@ -155,4 +172,6 @@ def draw_pool(
         raise ContractError("The labels of the records do not tell them apart")
     # In the order of what they drew: that of the file says nothing here.
     pool = pool.iloc[numbers.argsort()]
-    return pool, [str(name) for name in pool.columns if name in asked]
+    more = len(pool) > drawing.rows
+    filled = FilledUp(drawing.rows, drawing.by) if more else None
+    return Donors(pool, [str(name) for name in pool.columns if name in asked], filled)

@@ -162,7 +162,8 @@ def process(
         after = review(apply_cells(frame, cells), known).by_record
         again = np.flatnonzero((after == FAIL) & ~fails)
         if len(again):
-            clean = donors or Pool(frame[before.by_record == PASS], None)
+            # What was selected by the mask alone is wrong though no edit tells.
+            clean = donors or Pool(_clean(frame, before, cells), None)
             more, why = _passed_through(
                 frame.iloc[again], how.of(again), np.ones(len(again), bool), clean
             )
@@ -172,6 +173,12 @@ def process(
     if known is not None:
         failing = set_edits_after(known, values, reason)
     return Processed(values, cells, failing, before)
+
+
+def _clean(frame: pd.DataFrame, before: Review, cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the records that pass and in which nothing was selected."""
+    selected = frame.index.isin(cells["unit"])
+    return frame[np.asarray(before.by_record == PASS) & ~selected]
 
 
 def columns_asked(

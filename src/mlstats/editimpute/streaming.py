@@ -190,10 +190,11 @@ def process_file(
     block_rows : int, default=100000
         Records that a worker has in memory at once.
     pool_rows : int, default=20000
-        Donors, drawn from the records of the whole file that pass and lack nothing.
+        Donors, drawn from the records of the whole file that pass, lack nothing and
+        have no cell in the mask.
     by : sequence of str
         Columns whose every class has `class_rows` donors at least, where it has so
-        many, beside those drawn.
+        many, beside those drawn. They are used within these classes only.
     class_rows : int, default=200
         See `by`.
     numeric : collection of str
@@ -300,8 +301,8 @@ def _treated(
 ) -> ProcessedFile:
     blocks = list(records.blocks(block_rows))
     parts = _mapped(drawing, blocks, workers, "Drawing donors")
-    donors, columns = draw_pool(drawing, parts)
-    pool = Pool.of(donors, asked.imputer, seed=asked.seed, asked=columns)
+    donors, columns, filled = draw_pool(drawing, parts)
+    pool = Pool.of(donors, asked.imputer, seed=asked.seed, asked=columns, filled=filled)
     if pool.imputer is None and len(blocks) > 1:
         raise ConfigError(
             "The imputer treats all recipients of a file together, not block by block",

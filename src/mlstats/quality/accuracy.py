@@ -40,7 +40,7 @@ class RatioEstimate:
     value, se : float
         NaN where the denominator is zero or the standard error is not defined.
     df : float
-        Clusters with weight minus strata.
+        Clusters with weight minus their strata.
     n_clusters : int
         Clusters with weight.
     """
@@ -95,8 +95,10 @@ def ratio(
     names, stratum = np.unique(strata, return_inverse=True)
     drawn = np.array([float((fractions or {}).get(str(name), 0.0)) for name in names])
     variance = stratified_covariance(u[:, None], stratum, drawn)
-    n_clusters = int((denominator > 0).sum())
-    df = float(len(u) - len(names))
+    held = denominator > 0
+    n_clusters = int(held.sum())
+    # In a domain the strata and clusters that it is not in say nothing of it.
+    df = float(n_clusters - len(np.unique(stratum[held])))
     alone = (np.bincount(stratum) == 1) & (drawn < 1)
     refused = single == "refuse" and alone.any()
     se = float(np.sqrt(variance[0, 0])) if df > 0 and not refused else np.nan

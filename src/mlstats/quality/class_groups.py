@@ -114,6 +114,11 @@ def jackknifed_f1(
 
     ``(G - 1) / G sum_g (F_(g) - F)**2`` with G - 1 degrees of freedom, G the groups
     that hold clusters; `n_clusters` is told with it.
+
+    The error is that of the sample, not the bias of macro-F1, which comes out too low
+    where classes have few clusters: of 200 classes in 2,000 clusters of two units a
+    95 % interval held the macro-F1 of the population in about 82 % of samples, of 30
+    classes in 300 clusters of four in 95 %.
     """
     held = np.flatnonzero(one.clusters)
     left_out = 1.0 - np.eye(len(held))

@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from mlstats.errors import MlstatsError, nearest
+from mlstats.quality.quantile_sketch import ranks_of
 
 __all__ = [
     "Kind",
@@ -183,8 +184,7 @@ def _bins(numbers: np.ndarray, bins: int) -> tuple[np.ndarray, np.ndarray]:
     n = len(finite)
 
     def quantile(shares: np.ndarray) -> np.ndarray:
-        rank = np.clip(np.ceil(shares * n).astype(int), 1, n)
-        return np.asarray(finite[rank - 1])
+        return np.asarray(finite[ranks_of(shares, n) - 1])
 
     return bins_of(quantile, bins) if n else (np.empty(0), np.empty(0, dtype=int))
 

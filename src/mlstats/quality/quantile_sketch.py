@@ -23,7 +23,20 @@ import numpy as np
 
 from mlstats.errors import MlstatsError
 
-__all__ = ["QuantileSketch"]
+__all__ = ["QuantileSketch", "ranks_of"]
+
+
+def ranks_of(shares: np.ndarray, n: int) -> np.ndarray:
+    """Return ``ceil(share * n)``, from 1 to n; the rounding of a product adds no rank.
+
+    Examples
+    --------
+    >>> ranks_of(np.array([0.07, 0.55, 0.551]), 100).tolist()
+    [7, 55, 56]
+    """
+    product = shares * n
+    exact = np.ceil(product - 4 * np.finfo(float).eps * product)
+    return np.asarray(np.clip(exact.astype(np.int64), 1, n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +159,7 @@ class QuantileSketch:
         )
         order = np.argsort(numbers, kind="stable")
         reached = np.cumsum(weight[order])
-        rank = np.clip(np.ceil(shares * self.n).astype(np.int64), 1, self.n)
+        rank = ranks_of(shares, self.n)
         found = numbers[order][np.searchsorted(reached, rank, side="left")]
         found[rank == 1], found[rank == self.n] = self.least, self.most
         return np.asarray(found)

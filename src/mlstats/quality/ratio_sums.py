@@ -226,23 +226,22 @@ class RatioSums:
         *,
         single: SingleClusterRule = "adjust",
     ) -> list[RatioEstimate]:
-        """Estimate the ratio of each class, with the df of the whole sample.
+        """Estimate the ratio of each class, each an estimate of its own.
 
         Parameters and results are those of :func:`mlstats.quality.accuracy.ratio`.
         """
-        found = self._estimated(group, fractions)
-        if found is None:
-            return [RatioEstimate(np.nan, np.nan, 0.0, 0)] * len(self.classes)
-        value, se, held = found
-        df = float(self.clusters.sum() - np.count_nonzero(self.clusters))
-        alone = (self.clusters == 1) & (_drawn(fractions, self.strata) < 1)
-        if not df > 0 or (single == "refuse" and alone.any()):
-            se = np.full(len(se), np.nan)
-        count = int(held.sum())
+        found = self.shares(group, fractions)
+        if single == "refuse" and self.alone(fractions):
+            found = replace(found, se=np.full(len(found.se), np.nan))
         return [
-            RatioEstimate(float(v), float(s), df, count)
-            for v, s in zip(value, se, strict=True)
+            RatioEstimate(float(value), float(se), found.df, found.clusters)
+            for value, se in zip(found.value, found.se, strict=True)
         ]
+
+    def alone(self, fractions: Mapping[str, float] | None = None) -> bool:
+        """Tell whether a stratum has a single cluster and others were not drawn."""
+        drawn = _drawn(fractions, self.strata)
+        return bool(((self.clusters == 1) & (drawn < 1)).any())
 
     def _estimated(
         self, group: str, fractions: Mapping[str, float] | None
