@@ -49,6 +49,7 @@ from mlstats.settings import Settings
 from mlstats.sources import ROW_NUMBER
 from mlstats.table import check_has_columns
 from mlstats.watching import TRAINED, VOCABULARY
+from mlstats.writing import sole_writer
 
 __all__ = ["CodeRows", "Coded", "code_parts", "code_table"]
 
@@ -134,7 +135,7 @@ def code_table(name: str, source: str, target: str | Path, settings: Settings) -
     ConfigError
         Where the pilot is not of the coding theme.
     ServiceError
-        Where a model cannot be loaded.
+        Where a model cannot be loaded, and where another run has the target.
     ArmFailed
         Where champion or baseline do not answer.
     RefusedError
@@ -163,10 +164,11 @@ def code_table(name: str, source: str, target: str | Path, settings: Settings) -
         **{role: one.label for role, one in named.items() if one is not None},
         "rows": table.rows,
     }
-    known = _finished(target, facts)
-    if known is not None:
-        return Coded(target, table.rows, known, len(table.partitions), 0)
-    return code_parts(work, table, target, facts, scale)
+    with sole_writer(target):
+        known = _finished(target, facts)
+        if known is not None:
+            return Coded(target, table.rows, known, len(table.partitions), 0)
+        return code_parts(work, table, target, facts, scale)
 
 
 def _work(

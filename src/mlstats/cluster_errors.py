@@ -13,6 +13,7 @@ from mlstats.errors import MethodError, MlstatsError, ServiceError
 from mlstats.guard import store_refused
 
 __all__ = [
+    "ended_workers",
     "other_versions",
     "out_of_reach",
     "several_threads",
@@ -28,10 +29,7 @@ def told(error: Exception, address: str) -> MlstatsError:
     from distributed import CancelledError, KilledWorker
 
     if isinstance(error, KilledWorker):
-        return MethodError(
-            "A block ended each worker that it was given to",
-            hint="most often memory: take smaller blocks, or workers with more memory",
-        )
+        return ended_workers()
     if isinstance(error, CancelledError):
         return ServiceError(
             "The Dask scheduler was lost in the middle", where=address, hint=_RERUN
@@ -43,6 +41,14 @@ def told(error: Exception, address: str) -> MlstatsError:
             hint="give scheduler and workers the environment of this process",
         )
     return store_refused(error) or not_sent(error)
+
+
+def ended_workers() -> MethodError:
+    """Return the error of a block during which each of its workers ended."""
+    return MethodError(
+        "A block ended each worker that it was given to",
+        hint="most often memory: take smaller blocks, or workers with more memory",
+    )
 
 
 def out_of_reach(address: str, error: Exception, seconds: float) -> ServiceError:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,15 +20,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
-from mlstats.errors import ConfigError, RefusedError, ServiceError, SourceError
-from mlstats.object_store import base_name, is_remote, sha256_of
+from mlstats.errors import ConfigError, RefusedError, SourceError
+from mlstats.object_store import (
+    FileState,
+    base_name,
+    is_remote,
+    sha256_of,
+    state_of,
+)
 from mlstats.partitions import BLOCK_ROWS, MANIFEST
 from mlstats.scale import progress
 from mlstats.table import check_has_columns
 from mlstats.text_blocks import TextBlocks
-from mlstats.writing import write_folder, write_json
+from mlstats.writing import sole_writer, write_folder, write_json
 
 __all__ = ["Conversion", "convert"]
 
@@ -101,7 +104,8 @@ def convert(
     Raises
     ------
     SourceError
-        For what cannot be read as delimited text, and a missing column `by`.
+        For what cannot be read as delimited text, a missing column `by`, and a file
+        that is changed meanwhile.
     RefusedError
         Where the folder holds something else.
     ServiceError
@@ -119,8 +123,8 @@ def convert(
         "separator": separator,
         "decimal": decimal,
     }
-    with _alone(target):
-        digest = sha256_of(address)
+    with sole_writer(target):
+        state, digest = state_of(address), sha256_of(address)
         known = _known(target, digest, options)
         if known is not None:
             return known
@@ -140,7 +144,7 @@ def convert(
             "columns": list(blocks.columns),
             "notes": list(blocks.notes),
         }
-        files = _write(target, blocks, told, rows, by)
+        files = _write(target, _unchanged(blocks, state), told, rows, by)
     return Conversion(target, blocks.rows, files, list(blocks.notes), True)
 
 
@@ -166,31 +170,6 @@ def _check(address: str, target: str, rows: int) -> None:
         )
 
 
-@contextmanager
-def _alone(target: Path) -> Iterator[None]:
-    """Hold the lock of a conversion, which ends with the process that holds it."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise ServiceError(
-            "Another run converts to this folder",
-            where=str(target),
-            hint="wait for it, or name another folder",
-        ) from None
-    except OSError as error:
-        raise ServiceError(
-            f"The folder cannot be made: {os.strerror(error.errno or 0)}",
-            where=str(target),
-            expected="a place in which this user may create folders",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _known(target: Path, digest: str, options: Mapping[str, Any]) -> Conversion | None:
     """Return what the folder holds where it is of this source and these options."""
     if not target.exists():
@@ -214,7 +193,7 @@ def _known(target: Path, digest: str, options: Mapping[str, Any]) -> Conversion 
 
 def _write(
     target: Path,
-    blocks: TextBlocks,
+    blocks: Iterable[pa.Table],
     told: Mapping[str, Any],
     rows: int,
     by: str | None,
@@ -227,7 +206,7 @@ def _write(
         if by is None:
             counts.extend(_in_order(hidden, shown, rows))
         else:
-            buckets = math.ceil(blocks.rows / rows)
+            buckets = math.ceil(told["rows"] / rows)
             counts.extend(_by_cluster(hidden, shown, buckets, by))
         files = {
             _part(i): {"rows": count, "sha256": sha256_of(str(hidden / _part(i)))}
@@ -237,6 +216,25 @@ def _write(
 
     write_folder(target, write)
     return len(counts)
+
+
+def _unchanged(blocks: TextBlocks, state: FileState) -> Iterator[pa.Table]:
+    """Yield the blocks; refuse a source that is not what was read of it before."""
+    try:
+        yield from blocks
+    except pa.ArrowException:
+        raise _changed(blocks.address) from None
+    if state_of(blocks.address) != state:
+        raise _changed(blocks.address)
+
+
+def _changed(address: str) -> SourceError:
+    return SourceError(
+        "The file was changed while it was converted",
+        where=address,
+        expected="a file that does not change while it is read",
+        hint="run again when whoever writes it is done",
+    )
 
 
 def _part(number: int) -> str:

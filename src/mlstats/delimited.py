@@ -127,7 +127,7 @@ def read_header(
     Raises
     ------
     SourceError
-        Where the file is empty.
+        Where the file is empty, or its first record is not in `head`.
     """
     if not head.strip():
         raise SourceError(
@@ -137,6 +137,13 @@ def read_header(
             hint="export the table again",
         )
     text, notes = head.decode("utf-8", errors="ignore"), []
+    if not complete and not {"\n", "\r"} & set(text.lstrip()):
+        raise SourceError(
+            "The first record is longer than 64 KiB",
+            where=where,
+            expected="a header with the column names in it",
+            hint="look whether the lines end; or split the table by columns",
+        )
     if separator is None:
         separator = recognise_separator(text, complete=complete)
         name = SEPARATORS.get(separator or "", "none, the file has one column")

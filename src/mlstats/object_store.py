@@ -20,17 +20,20 @@ from mlstats.errors import ConfigError, ServiceError, SourceError, nearest
 
 __all__ = [
     "REMOTE",
+    "FileState",
     "base_name",
     "is_remote",
     "opened",
     "reaching",
     "sha256_of",
     "stamp_of",
+    "state_of",
     "store_of",
 ]
 
 REMOTE: Final = "s3://"
 _CHUNK: Final = 1 << 22
+FileState = tuple[str, str]
 # The packages that speak to the store; their exceptions have no base of our own.
 _SPEAKERS: Final = ("aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs")
 
@@ -112,6 +115,9 @@ def reaching(address: str) -> Iterator[None]:
             hint="for a store look at AWS_ACCESS_KEY_ID, AWS_PROFILE and the bucket's "
             "policy",
         ) from None
+    except (TimeoutError, ConnectionError) as error:
+        # Those of asyncio have no number.
+        raise _out_of_reach(address, error) from None
     except OSError as error:
         if error.errno is None and not _of_store(error):
             raise  # of pyarrow: what was read is not what it says it is
@@ -174,6 +180,19 @@ def sha256_of(address: str) -> str:
         while piece := file.read(_CHUNK):
             found.update(piece)
     return found.hexdigest()
+
+
+def state_of(address: str) -> FileState:
+    """Return the absolute address of a file or an object, and its stamp.
+
+    Raises
+    ------
+    SourceError, ServiceError, ConfigError
+        As :func:`opened`.
+    """
+    with opened(address) as file:
+        stamp = stamp_of(file)
+    return address if is_remote(address) else str(Path(address).resolve()), stamp
 
 
 def _of_store(error: Exception) -> bool:

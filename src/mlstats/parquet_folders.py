@@ -29,11 +29,19 @@ def parquet_files(address: str) -> list[str]:
     address : str
         As the source of :meth:`mlstats.partitions.PartitionedTable.open`.
 
+    Returns
+    -------
+    list of str
+        Absolute paths, or addresses in the store.
+
     Raises
     ------
     SourceError
         For a folder without such files, with folders, or with other files.
     """
+    if not is_remote(address):
+        # A worker of a cluster stands in another folder.
+        address = str(Path(address).absolute())
     if address.lower().endswith(_SUFFIX) and not _is_folder(address):
         return [address]
     inside = _entries(address)

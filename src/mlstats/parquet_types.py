@@ -76,7 +76,9 @@ def one_schema(files: Sequence[tuple[str, pa.Schema, int]]) -> pa.Schema:
     return found
 
 
-def as_frame(table: pa.Table, whole: pa.Schema | None = None) -> pd.DataFrame:
+def as_frame(
+    table: pa.Table, whole: pa.Schema | None = None, *, where: str = ""
+) -> pd.DataFrame:
     """Return columns as pandas columns of the types that they have in a whole table.
 
     Parameters
@@ -85,12 +87,19 @@ def as_frame(table: pa.Table, whole: pa.Schema | None = None) -> pd.DataFrame:
         As read, named as in `whole`.
     whole : pyarrow.Schema, optional
         Of :func:`one_schema`; by default the table is the whole.
+    where : str
+        The file, for errors.
 
     Returns
     -------
     pandas.DataFrame
         Texts are ``str``, whole numbers ``int64`` or their own width, and float64
         where one is missing anywhere in the whole, truths likewise ``object``.
+
+    Raises
+    ------
+    SourceError
+        For a whole number or a point in time that the type of the whole does not hold.
     """
     kinds, columns, decimals = [], [], set()
     for i, field in enumerate(table.schema):
@@ -100,7 +109,7 @@ def as_frame(table: pa.Table, whole: pa.Schema | None = None) -> pd.DataFrame:
             # By way of Python: Arrow's own conversion need not round correctly.
             decimals.add(i)
         elif column.type != kind:
-            column = pc.cast(column, kind, safe=False)
+            column = _brought(column, kind, field.name, where)
         columns.append(column)
         lacks = column.null_count if whole is None else whole.field(field.name).nullable
         kinds.append((kind, bool(lacks)))
@@ -115,6 +124,25 @@ def as_frame(table: pa.Table, whole: pa.Schema | None = None) -> pd.DataFrame:
             frame[name] = frame[name].astype("object")
     frame.columns = pd.Index(table.schema.names, dtype="str")
     return frame
+
+
+def _brought(
+    column: pa.ChunkedArray, kind: pa.DataType, name: str, where: str
+) -> pa.ChunkedArray:
+    """Return a column with the type that it has in the whole table."""
+    # What a float rounds is as pandas has it; a number that turns into another, or a
+    # day into one of another century, is not.
+    exact = pa.types.is_integer(kind) or pa.types.is_timestamp(kind)
+    try:
+        return pc.cast(column, kind, safe=exact)
+    except pa.ArrowInvalid:
+        raise SourceError(
+            f"The column {name!r} is {kind} in the table, which does not hold "
+            "every value of this file",
+            where=where,
+            expected=f"values that {kind} holds, or one type in all files",
+            hint="write the files anew with one type for each column",
+        ) from None
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

@@ -115,7 +115,8 @@ class Partition:
             # A name with a dot in it brings the columns below it along.
             table = pa.table([table.column(name) for name in stored], names=wanted)
             whole = schema_of(file, names) if self.schema is None else self.schema
-        read = Table(as_frame(table, whole), self.path, "parquet", "")
+        frame = as_frame(table, whole, where=self.path)
+        read = Table(frame, self.path, "parquet", "")
         return finish_table(read, text_columns=text_columns).frame
 
     def digest(self) -> str:

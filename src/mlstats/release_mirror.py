@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from mlstats.errors import MlstatsError, RefusedError, ServiceError, SourceError
 from mlstats.mirror_place import Place, place_of, put
-from mlstats.object_store import sha256_of
+from mlstats.object_store import reaching, sha256_of
 from mlstats.produced import Produced
 from mlstats.release_record import MANIFEST, PURGED, Release, read_release
 from mlstats.releases import POINTER
@@ -237,6 +237,10 @@ def fetch(address: str, pilot: str, period: str, folder: str | Path) -> Release:
         file = target / _inside(name)
         if name in gone or (file.is_file() and sha256_of(str(file)) == digest):
             continue
+        if name.startswith(f"{_CONFIDENTIAL}/"):
+            with reaching(str(target)):
+                folder_of_records = target / _CONFIDENTIAL
+                folder_of_records.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(file, partial(place.get, f"{source}/{name}"))
         if sha256_of(str(file)) != digest:
             file.unlink()
@@ -356,18 +360,25 @@ def _current(
         manifest = dict(json.loads(told or b""))
         dict(manifest["files"])
     except (ValueError, KeyError, TypeError):
-        raise SourceError(
-            "The mirror's record of the release cannot be read",
-            where=f"{address}/{folder}",
-            expected=f"a whole {MANIFEST}",
-            hint="mirror the release again",
-        ) from None
+        raise _damaged(place, folder, MANIFEST) from None
     return folder, manifest
 
 
 def _purged(place: Place, folder: str) -> set[str]:
     told = place.read(f"{folder}/{PURGED}")
-    return {name for act in json.loads(told or b"[]") for name in act["files"]}
+    try:
+        return {name for act in json.loads(told or b"[]") for name in act["files"]}
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(place, folder, PURGED) from None
+
+
+def _damaged(place: Place, folder: str, name: str) -> SourceError:
+    return SourceError(
+        "The mirror's record of the release cannot be read",
+        where=f"{place.address}/{folder}",
+        expected=f"a whole {name}",
+        hint="mirror the release again",
+    )
 
 
 def _inside(name: str) -> PurePosixPath:

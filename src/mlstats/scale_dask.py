@@ -21,11 +21,13 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from mlstats import scale_connection
 from mlstats.block_calls import packed, results
 from mlstats.cluster_errors import (
+    ended_workers,
     out_of_reach,
     several_threads,
     told,
@@ -48,8 +50,7 @@ _SILENT: Final = 10.0  # after which a worker that says nothing gets no more blo
 # silent, or where it takes so many times what others took and workers are idle.
 _LATE: Final = 10.0
 _LATE_TIMES: Final = 4.0
-
-_CAUTION: Final = "distributed.admin.large-graph-warning-threshold"
+_AGAIN: Final = 3  # how often at most; as often as Dask itself, where workers end
 
 
 def map_on_dask(
@@ -107,6 +108,13 @@ def _mapped(
         cluster.close()
 
 
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    key: str
+    began: float
+    answer: asyncio.Task[bytes | None]
+
+
 # -- on the client -----------------------------------------------------------------
 
 
@@ -125,10 +133,11 @@ class _Cluster:
         self._numbers = itertools.count()
         self._workers: frozenset[str] = frozenset()
         self._silent: frozenset[str] = frozenset()
+        self._there: frozenset[str] = frozenset()  # silent ones too
         self._open = 0
         self._took: deque[float] = deque(maxlen=200)
         self._failure: MlstatsError | None = None
-        self._functions: dict[bool, Any] = {}
+        self._functions: dict[frozenset[str], Any] = {}
         self._client: Any = None
         self._watching: asyncio.Task[None] | None = None
         self._loop = asyncio.new_event_loop()
@@ -163,9 +172,10 @@ class _Cluster:
     async def _connect(self) -> None:
         self._client = await scale_connection.connected(self._address)
         try:
-            self._look(await self._client.scheduler.identity(n_workers=-1))
-        except OSError as error:
+            asked = self._client.scheduler.identity(n_workers=-1)
             patience = scale_connection.CONNECT
+            self._look(await scale_connection.bounded(asked, patience))
+        except OSError as error:
             raise out_of_reach(self._address, error, patience) from None
         self._watching = asyncio.create_task(self._watch())
 
@@ -190,13 +200,12 @@ class _Cluster:
     async def _work(self, block: bytes) -> Any:
         task = asyncio.current_task()
         assert task is not None
-        number, began = next(self._numbers), time.monotonic()
-        task.set_name(f"mlstats-{number}")
+        key = f"{self._run}-{next(self._numbers)}"
+        task.set_name(key)
         self._open += 1
-        attempts: list[asyncio.Task[Any]] = []
+        attempts: list[_Attempt] = []
         try:
-            attempts.append(self._attempt(f"{self._run}-{number}", block))
-            content = await self._first(attempts, number, block, began)
+            content = await self._first(attempts, key, block)
         except MlstatsError:
             raise
         except Exception as error:
@@ -207,67 +216,95 @@ class _Cluster:
         finally:
             self._open -= 1
             for attempt in attempts:
-                attempt.cancel()
+                attempt.answer.cancel()
         result, raised = pickle.loads(content)
         if raised is not None:
             raise raised
         return result
 
-    async def _first(
-        self,
-        attempts: list[asyncio.Task[Any]],
-        number: int,
-        block: bytes,
-        began: float,
-    ) -> bytes:
-        """Return the first answer; a block that is late is sent to others too."""
+    async def _first(self, attempts: list[_Attempt], key: str, block: bytes) -> bytes:
+        """Return the first answer; a block that is late or lost is sent to others."""
+        to = frozenset[str]()
         while True:
-            done, _ = await asyncio.wait(
-                attempts, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED
+            if to or not any(not attempt.answer.done() for attempt in attempts):
+                if len(attempts) > _AGAIN:
+                    raise ended_workers()
+                to = to or await self._awake()
+                attempts.append(self._attempt(f"{key}-{len(attempts)}", block, to))
+            await asyncio.wait(
+                [attempt.answer for attempt in attempts if not attempt.answer.done()],
+                timeout=_TICK,
+                return_when=asyncio.FIRST_COMPLETED,
             )
             if self._failure is not None:
                 raise self._failure
-            if done:
-                return bytes(done.pop().result())
-            if len(attempts) == 1:
-                key = f"{self._run}-{number}"
-                others = await self._elsewhere(key, time.monotonic() - began)
-                if others:
-                    again = self._attempt(f"{key}-again", block, others)
-                    attempts.append(again)
+            for attempt in attempts:
+                content = attempt.answer.result() if attempt.answer.done() else None
+                if content is not None:
+                    return content
+            to = frozenset()
+            if len(attempts) <= _AGAIN:
+                to = await self._elsewhere(attempts[-1], len(attempts) == 1)
 
-    def _attempt(
-        self, key: str, block: bytes, workers: frozenset[str] = frozenset()
-    ) -> asyncio.Task[bytes]:
-        return asyncio.create_task(self._answer(key, block, workers), name=key)
+    async def _awake(self) -> frozenset[str]:
+        """Return the workers that are not silent; none in particular where all are."""
+        while self._silent and not self._workers:
+            await asyncio.sleep(_TICK)
+        return self._workers if self._silent else frozenset()
 
-    async def _answer(self, key: str, block: bytes, workers: frozenset[str]) -> bytes:
+    def _attempt(self, key: str, block: bytes, to: frozenset[str]) -> _Attempt:
+        answer = asyncio.create_task(self._answer(key, block, to), name=key)
+        return _Attempt(key, time.monotonic(), answer)
+
+    async def _answer(self, key: str, block: bytes, to: frozenset[str]) -> bytes | None:
         began = time.monotonic()
-        if self._silent and not workers:
-            workers = self._workers
-        function = self._function(workers)
-        future = self._submit(run, function, Sealed(block), key=key, workers=workers)
+        function, holding = self._function(to)
+        future = self._submit(run, function, Sealed(block), key=key, workers=to)
         try:
-            content = bytes((await future).content)
+            content = await self._unless_gone(future, (to, holding))
         finally:
             future.release()
-        self._took.append(time.monotonic() - began)
+        if content is not None:
+            self._took.append(time.monotonic() - began)
         return content
 
-    def _function(self, workers: frozenset[str]) -> Any:
-        """Return the function's future, a second one where some workers are avoided.
+    async def _unless_gone(
+        self, future: Any, kept: tuple[frozenset[str], ...]
+    ) -> bytes | None:
+        """Return an answer, None where those that it was kept to are all gone.
 
-        The first may lie on one of those alone, and would not be sent on.
+        Dask waits for ever for the address of a worker that is lost.
         """
-        second = bool(workers)
-        if second not in self._functions:
-            self._functions[second] = self._submit(
+        answer = asyncio.ensure_future(future)
+        try:
+            while not answer.done():
+                await asyncio.wait({answer}, timeout=_TICK)
+                if any(some and not some & self._there for some in kept):
+                    break
+            return bytes(answer.result().content) if answer.done() else None
+        finally:
+            answer.cancel()
+
+    def _function(self, workers: frozenset[str]) -> tuple[Any, frozenset[str]]:
+        """Return the function's future, and the workers that it is kept to.
+
+        Where some workers are avoided it is another one: the first may lie on one of
+        those alone, and would not be sent on.
+        """
+        kept = workers
+        if workers:
+            there = (some for some in self._functions if some & self._workers)
+            kept = next(there, workers)
+        if kept not in self._functions:
+            number = len(self._functions)
+            key = f"{self._function_key}-{self._run}-{number}"
+            self._functions[kept] = self._submit(
                 load,
                 Sealed(self._content),
-                key=self._function_key + (f"-{self._run}" if second else ""),
-                workers=workers,
+                key=key if kept else self._function_key,
+                workers=kept,
             )
-        return self._functions[second]
+        return self._functions[kept], kept
 
     def _submit(
         self, task: Callable[..., Any], *given: Any, key: str, workers: frozenset[str]
@@ -287,22 +324,26 @@ class _Cluster:
                 pure=False,
             )
 
-    async def _elsewhere(self, key: str, age: float) -> frozenset[str]:
+    async def _elsewhere(self, last: _Attempt, only: bool) -> frozenset[str]:
         """Return the workers to which a block that is late is sent too."""
-        idle = bool(self._took) and self._open <= len(self._workers)
-        long = idle and age > _LATE_TIMES * statistics.median(self._took)
-        if age <= _LATE or not (long or self._silent):
+        age = time.monotonic() - last.began
+        idle = self._open <= len(self._workers)
+        long = bool(self._took) and age > _LATE_TIMES * statistics.median(self._took)
+        if age <= _LATE or not (self._silent or (long and idle and only)):
             return frozenset()
         scheduler = self._client.scheduler
-        holding = (await scheduler.who_has(keys=[key])).get(key) or ()
+        holding = (await scheduler.who_has(keys=[last.key])).get(last.key) or ()
         processing = await scheduler.processing(workers=None)
         has = {
             *holding,
-            *(worker for worker, keys in processing.items() if key in keys),
+            *(worker for worker, keys in processing.items() if last.key in keys),
         }
-        if has and (long or has <= self._silent):
-            return self._workers - has
-        return frozenset()
+        if not self._silent:
+            return self._workers - has if has else frozenset()
+        # Another one that has it may wait for the function of a silent one for ever;
+        # among the others there is a function of their own.
+        lost = has <= self._silent or (long and only)
+        return self._workers if lost else frozenset()
 
     # -- the scheduler
 
@@ -340,4 +381,5 @@ class _Cluster:
         seen = {address: worker["last_seen"] for address, worker in workers.items()}
         last = max(seen.values(), default=0.0)
         self._silent = frozenset(x for x in seen if last - seen[x] > _SILENT)
-        self._workers = frozenset(seen) - self._silent
+        self._there = frozenset(seen)
+        self._workers = self._there - self._silent

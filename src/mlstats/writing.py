@@ -12,17 +12,20 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from mlstats.errors import MlstatsError, ServiceError
 from mlstats.workbook import write_sheets
 from mlstats.workbook_form import Form
 
 __all__ = [
+    "sole_writer",
     "write_atomic",
     "write_folder",
     "write_json",
@@ -107,6 +110,41 @@ def write_folder(path: Path, write: Callable[[Path], None]) -> None:
         raise _not_written("folder", path, error) from None
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Keep other runs from what is written at a place, until this one ends.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where the file or folder is to lie; the lock lies beside it meanwhile.
+
+    Raises
+    ------
+    ServiceError
+        Where another run has the place, and where the system refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.with_name(f".{path.name}.lock")
+        lock = FileLock(file, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise ServiceError(
+            "Another run writes to this place",
+            where=str(path),
+            hint="wait for it, or name another place",
+        ) from None
+    except OSError as error:
+        raise _not_written("folder", path, error) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # some systems let go of it only afterwards
+            file.unlink()
+        lock.release()
 
 
 def _not_written(what: str, path: Path, error: OSError) -> ServiceError:

@@ -140,6 +140,12 @@ class Stopping:
         return number
 
 
+class StoppingSlowly(Stopping):
+    def __call__(self, number: int) -> int:
+        time.sleep(0.4)
+        return super().__call__(number)
+
+
 def counted(n: int, taken: list[int]) -> Iterator[int]:
     for number in range(n):
         taken.append(number)
@@ -366,6 +372,27 @@ def test_a_worker_that_hangs_does_not_hold_up_the_others(
         assert (tmp_path / "stopped").exists()
     finally:
         os.kill(int((tmp_path / "stopped").read_text()), signal.SIGCONT)
+
+
+def test_workers_that_are_lost_while_another_hangs_are_made_up_for(
+    fresh, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(scale_dask, "_LATE", 1.0)
+    monkeypatch.setattr(scale_dask, "_SILENT", 2.0)
+    made, mark = fresh(2), tmp_path / "stopped"
+    there, found = Scale(made.address), []
+    for number in map_blocks(
+        StoppingSlowly(tmp_path), range(24), workers=there, ordered=False
+    ):
+        found.append(number)
+        seconds = time.time() - mark.stat().st_mtime if mark.exists() else 0
+        # By now all is sent to the other one alone.
+        if seconds > 5 and len(made.workers) == 2:
+            hanging = int(mark.read_text())
+            next(each for each in made.workers if each.pid != hanging).kill()
+            made.start_worker()
+    assert len(made.workers) == 3
+    assert sorted(found) == list(range(24))
 
 
 def test_a_scheduler_that_is_killed_is_one_error(fresh) -> None:

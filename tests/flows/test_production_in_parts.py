@@ -17,7 +17,12 @@ from mlstats import batch_coding, coding_parts_release, parts_reading
 from mlstats.batch_coding import code_table
 from mlstats.coding_parts import CodePart
 from mlstats.drill import drill
-from mlstats.errors import ContractError, RefusedError, SourceError
+from mlstats.errors import (
+    ContractError,
+    RefusedError,
+    ServiceError,
+    SourceError,
+)
 from mlstats.monitoring import history_of
 from mlstats.partitions import PartitionedTable
 from mlstats.pilot_files import find_config, load_pilot
@@ -30,6 +35,7 @@ from mlstats.retention import due
 from mlstats.review_rows import data_of, open_period
 from mlstats.review_store import Reviewed, ReviewStore
 from mlstats.settings import Settings
+from mlstats.writing import sole_writer
 from tests.dask_cluster import dask_cluster
 from tests.flows.canary import find
 from tests.parts_example import frames, in_parts
@@ -508,6 +514,17 @@ def test_a_table_is_coded_once(parts: Settings, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="lies in the source"):
         code_table("diaries", source, inside, parts)
     assert not inside.exists()
+
+
+def test_two_runs_do_not_code_into_one_folder(parts: Settings, tmp_path: Path) -> None:
+    target = tmp_path / "coded"
+    with (
+        sole_writer(target),
+        pytest.raises(ServiceError, match="Another run writes"),
+    ):
+        code_table("diaries", f"data/lines_{MARCH}", target, parts)
+    assert not target.exists()
+    assert not list(tmp_path.glob(".coded.*.*"))
 
 
 def test_a_table_is_coded_from_whole_parts_alone(

@@ -211,3 +211,10 @@ def test_every_kind_of_line_end_is_read(end: str):
     frame, _ = read(end.join(["a,b", "1,x", "2,y", ""]))
     assert frame["a"].tolist() == [1, 2]
     assert frame["b"].tolist() == ["x", "y"]
+
+
+def test_a_header_that_is_too_long_is_told_as_that() -> None:
+    names = ",".join(f"a_long_name_{i}" for i in range(6000))
+    data = f"{names}\n{',' * 5999}\n".encode()
+    with pytest.raises(SourceError, match="first record is longer than 64 KiB"):
+        read_delimited(data, "wide.csv")

@@ -12,6 +12,7 @@ import pytest
 
 from mlstats.errors import ConfigError, ServiceError, SourceError
 from mlstats.io import read_table, sha256_file
+from mlstats.object_store import reaching
 from mlstats.partitions import PartitionedTable, is_partitioned
 from mlstats.scale import Scale
 from tests.s3_server import Store
@@ -332,3 +333,52 @@ def test_without_the_extra_the_address_is_told_what_it_needs(
     with pytest.raises(ConfigError, match="need the package s3fs") as error:
         PartitionedTable.open("s3://bucket/table")
     assert error.value.hint == 'pip install "mlstats[s3]"'
+
+
+def one_column(folder: Path, *columns: pa.Array) -> Path:
+    folder.mkdir(exist_ok=True)
+    for i, column in enumerate(columns):
+        pq.write_table(pa.table({"c": column}), folder / f"{i}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        (pa.array([-1]), pa.array([2**64 - 1], pa.uint64())),
+        (
+            pa.array([253402214400], pa.timestamp("s")),  # 9999-12-31
+            pa.array([0], pa.timestamp("ns")),
+        ),
+    ],
+    ids=["numbers", "days"],
+)
+def test_values_that_their_one_type_does_not_hold_are_told_and_not_changed(
+    tmp_path: Path, columns: tuple[pa.Array, ...]
+) -> None:
+    table = PartitionedTable.open(one_column(tmp_path / "t", *columns))
+    with pytest.raises(SourceError, match="'c' .* does not hold") as error:
+        whole(table)
+    assert "9999" not in str(error.value)
+    assert str(2**64 - 1) not in str(error.value)
+
+
+def test_partitions_are_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = write(tmp_path / "t", 5)
+    monkeypatch.chdir(tmp_path)
+    tables = [PartitionedTable.open(name) for name in ("t", "t/part-0.parquet")]
+    monkeypatch.chdir("/")
+    for table in tables:
+        pd.testing.assert_frame_equal(whole(table), rows)
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), ConnectionResetError("secret")])
+def test_a_store_that_is_slow_or_hangs_up_is_out_of_reach(
+    tmp_path: Path, error: Exception
+) -> None:
+    with pytest.raises(ServiceError, match=type(error).__name__) as raised:  # noqa: SIM117
+        with reaching("s3://bucket/key"):
+            raise error
+    assert "secret" not in str(raised.value)

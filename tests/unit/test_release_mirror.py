@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -297,3 +298,33 @@ def test_the_flow_copies_what_it_released_or_found_released(
     assert Path("mirror").exists() == bool(mirror)
     if mirror:
         assert verify_mirror(mirror, *WORDS) == []
+
+
+def test_the_folder_of_fetched_records_is_closed_to_others(
+    releases: ReleaseStore, tmp_path: Path
+) -> None:
+    address = str(tmp_path / "mirror")
+    mirror_release(releases.publish(KEY, write), address)
+    before = os.umask(0o022)
+    try:
+        back = fetch(address, *WORDS, tmp_path / "fetched")
+    finally:
+        os.umask(before)
+    assert (back.folder / "confidential" / "units.csv").is_file()
+    if os.name == "posix":
+        assert (back.folder / "confidential").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("told", [b"{", b"[1]", b'{"files": 1}'])
+def test_a_damaged_record_of_a_purge_is_told(
+    releases: ReleaseStore, tmp_path: Path, told: bytes
+) -> None:
+    address = tmp_path / "mirror"
+    mirror_release(releases.publish(KEY, write), str(address))
+    (address / "coicop/2026-03/r0001" / "purged.json").write_bytes(told)
+    for step in (
+        lambda: verify_mirror(str(address), *WORDS),
+        lambda: fetch(str(address), *WORDS, tmp_path / "fetched"),
+    ):
+        with pytest.raises(SourceError, match="record of the release cannot be read"):
+            step()

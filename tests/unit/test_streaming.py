@@ -1,13 +1,18 @@
 """A file in blocks: nothing lost, whole or not there, the same for any block size."""
 
+import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mlstats.editimpute import (
@@ -18,15 +23,18 @@ from mlstats.editimpute import (
     Variable,
     review,
 )
+from mlstats.editimpute.block_files import source_files
 from mlstats.editimpute.streaming import process_file
 from mlstats.editimpute.treated_blocks import identity
 from mlstats.errors import (
     ConfigError,
     ContractError,
     MethodError,
+    RefusedError,
     ServiceError,
     SourceError,
 )
+from mlstats.writing import sole_writer
 
 EDITS = EditSet.from_texts(
     ["a + b == c", 'if kind == "small" then c <= 60'],
@@ -237,12 +245,10 @@ def test_finished_blocks_of_other_arguments_are_not_used(frame, tmp_path):
 
 
 def test_another_run_of_the_same_target_is_refused(frame, tmp_path):
-    from mlstats.editimpute.treated_blocks import sole_user
-
     source, out = tmp_path / "records.parquet", tmp_path / "out"
     frame.to_parquet(source, index=False)
     with (
-        sole_user(tmp_path / ".out.blocks", out),
+        sole_writer(out),
         pytest.raises(ServiceError, match="Another run"),
     ):
         process_file(source, out, EDITS, HotDeck())
@@ -297,7 +303,7 @@ def test_a_column_without_values_in_one_partition_is_of_the_type_of_the_others(
     )
     gaps.iloc[300:].to_parquet(parts / "2.parquet", index=False)
     found = [
-        process_file(path, tmp_path / path.stem, EDITS, HotDeck(), unit="id")
+        process_file(path, tmp_path / f"{path.stem} done", EDITS, HotDeck(), unit="id")
         for path in (source, parts)
     ]
     one, other = (pd.read_parquet(each.cells) for each in found)
@@ -322,3 +328,138 @@ def test_bad_files_are_told(frame, tmp_path):
     frame.iloc[:0].to_parquet(source, index=False)
     with pytest.raises(ContractError, match="no records"):
         process_file(source, tmp_path / "out", EDITS, DONOR)
+
+
+def masked(frame, column="a", *, most=5):
+    return frame[[column]] > most
+
+
+class Marking:
+    def __init__(self, column):
+        self.column = column
+
+    def cells(self, frame):
+        return frame[[self.column]].isna()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (partial(masked, column="a"), partial(masked, column="b")),
+        (partial(masked), partial(review)),
+        (Marking("a").cells, Marking("b").cells),
+        (lambda f, c="a": f, lambda f, c="b": f),
+    ],
+    ids=["arguments", "function", "object", "default"],
+)
+def test_a_run_is_not_that_of_another_callable(one, other):
+    assert identity(one) == identity(one)
+    assert identity(one) != identity(other)
+
+
+def test_defaults_that_were_computed_tell_functions_apart():
+    made = [lambda frame, column=name: frame[[column]] for name in "ab"]
+    assert identity(made[0]) != identity(made[1])
+
+
+@pytest.mark.parametrize("target", [".", "values.parquet/..", "inside", "part"])
+def test_a_result_never_replaces_or_joins_its_source(frame, tmp_path, target):
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    source = parts / "values.parquet"
+    frame.to_parquet(source, index=False)
+    before = source.read_bytes()
+    whole = {".": source, "values.parquet/..": source}.get(target, parts)
+    with pytest.raises(RefusedError, match="in its source, or replace it"):
+        process_file(whole, parts / target, EDITS, HotDeck())
+    assert source.read_bytes() == before
+    assert [p.name for p in parts.iterdir()] == ["values.parquet"]
+
+
+def test_a_source_that_is_changed_meanwhile_is_told(frame, tmp_path):
+    source, out = tmp_path / "records.parquet", tmp_path / "out"
+    frame.to_parquet(source, index=False)
+
+    def mask(block):
+        frame.assign(a=1.0).to_parquet(source, index=False)
+        return block[["a"]].isna()
+
+    with pytest.raises(SourceError, match="changed while it was treated"):
+        process_file(source, out, EDITS, HotDeck(), mask=mask)
+    assert not out.exists()
+
+
+def test_a_full_disk_is_told_where_blocks_are_kept(frame, tmp_path, monkeypatch):
+    source = tmp_path / "records.parquet"
+    frame.to_parquet(source, index=False)
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(ServiceError, match="No space left") as raised:
+        process_file(source, tmp_path / "out", EDITS, HotDeck())
+    assert ".out.blocks" in str(raised.value.where)
+
+
+def test_no_run_can_begin_while_another_clears_up(frame, tmp_path, monkeypatch):
+    source, out = tmp_path / "records.parquet", tmp_path / "out"
+    frame.to_parquet(source, index=False)
+    removed, remove = [], shutil.rmtree
+
+    def other(folder, **how):
+        with (
+            pytest.raises(ServiceError, match="Another run"),
+            sole_writer(out),
+        ):
+            pass
+        removed.append(folder)
+        remove(folder, **how)
+
+    monkeypatch.setattr("mlstats.editimpute.streaming.shutil.rmtree", other)
+    process_file(source, out, EDITS, HotDeck())
+    assert removed == [tmp_path / ".out.blocks"]
+    assert not (tmp_path / ".out.blocks").exists()
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_numbers_that_are_texts_are_read_whatever_kind_of_text(frame, tmp_path, kind):
+    frame = frame.astype({"a": object})
+    frame["a"] = [None if pd.isna(x) else f"{x:.2f}".replace(".", ",") for x in frame.a]
+    frame.loc[3, "a"] = "n/a"
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    at = table.schema.get_field_index("a")
+    table = table.set_column(at, "a", table.column("a").cast(kind))
+    pq.write_table(table, tmp_path / "records.parquet")
+    how = {"unit": "id", "decimal": ","}
+    found = process_file(
+        tmp_path / "records.parquet", tmp_path / "out", EDITS, HotDeck(), **how
+    )
+    values = pd.read_parquet(found.values)
+    assert values["a"].dtype == float
+    assert values["a"].notna().all()
+    cells = pd.read_parquet(found.cells).set_index(["row", "variable"])
+    assert cells.loc[(3, "a"), "before"] == "n/a"
+
+
+def test_every_value_of_a_text_is_its_text_whatever_its_name(frame, tmp_path):
+    codes = frame.assign(**{" code": "0111", 'the "odd"; code': "0112"})
+    codes.to_csv(tmp_path / "records.csv", index=False, sep=";")
+    found = process_file(tmp_path / "records.csv", tmp_path / "out", EDITS, HotDeck())
+    values = pd.read_parquet(found.values)
+    assert set(values[" code"]) == {"0111"}
+    assert set(values['the "odd"; code']) == {"0112"}
+    twice = "a;b;c;kind;kind\n1;2;3;x;y\n"
+    (tmp_path / "twice.csv").write_text(twice)
+    with pytest.raises(SourceError, match="occurs 2 times"):
+        process_file(tmp_path / "twice.csv", tmp_path / "out", EDITS, HotDeck())
+
+
+def test_a_relative_source_is_found_by_workers_in_another_folder(
+    frame, tmp_path, monkeypatch
+):
+    (tmp_path / "parts").mkdir()
+    frame.to_parquet(tmp_path / "parts" / "1.parquet", index=False)
+    monkeypatch.chdir(tmp_path)
+    for source in ("parts", "parts/1.parquet"):
+        assert source_files(source) == [str(tmp_path / "parts" / "1.parquet")]

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlstats.delimited import recognise_separator
+from mlstats.delimited import HEAD, read_header
 from mlstats.errors import ConfigError, ContractError, SourceError, nearest
-from mlstats.object_store import is_remote, opened, reaching, store_of
+from mlstats.object_store import is_remote, opened
 from mlstats.parquet_folders import parquet_files
+from mlstats.table import column_names
 
 __all__ = [
     "FileBlock",
@@ -27,10 +28,8 @@ __all__ = [
     "RecordFiles",
     "copy_of_text",
     "source_files",
-    "state_of",
 ]
 
-_HEAD = 64 * 1024
 _COPIED_ROWS = 65_536
 
 
@@ -57,7 +56,7 @@ class FileBlock:
 
 
 def source_files(source: str) -> list[str]:
-    """Return a file itself, or the Parquet files of a folder in the order of names.
+    """Return the absolute path of a file, or those of a folder in the order of names.
 
     Parameters
     ----------
@@ -72,18 +71,8 @@ def source_files(source: str) -> list[str]:
     if not is_remote(source) and not Path(source).exists():
         raise SourceError("There is no such file", where=source)
     if not is_remote(source) and Path(source).is_file():
-        return [source]
+        return [str(Path(source).absolute())]
     return parquet_files(source)
-
-
-def state_of(path: str) -> tuple[str, int, str]:
-    """Return the address of a file, its size, and what tells that it was changed."""
-    if is_remote(path):
-        with reaching(path):
-            told = store_of(path).info(path)
-        return path, int(told["size"]), str(told.get("ETag") or told["LastModified"])
-    found = Path(path).stat()
-    return str(Path(path).resolve()), found.st_size, str(found.st_mtime_ns)
 
 
 @contextmanager
@@ -205,7 +194,8 @@ class Reading:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if not (pa.types.is_string(column.type) or pa.types.is_null(column.type)):
+        texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
+        if not any(is_text(column.type) for is_text in texts):
             return pd.Series(column.to_numpy(), dtype=float)
         text = pc.utf8_trim_whitespace(column.cast(pa.string()))
         if self.decimal != ".":
@@ -317,15 +307,16 @@ def copy_of_text(
     import pyarrow.parquet as pq
 
     with opened(source) as file:
-        head = file.read(_HEAD).decode(encoding, "ignore")
-    separator = separator or recognise_separator(head, complete=False) or ","
-    names = head.splitlines()[0].split(separator) if head.strip() else []
-    names = [name.strip().strip('"').removeprefix("\ufeff") for name in names]
-    _check(names, unit, numeric, source)
+        head = file.read(HEAD).decode(encoding, "ignore").removeprefix("\ufeff")
+    separator, header, _ = read_header(
+        head.encode(), separator, source, complete=len(head) < HEAD
+    )
+    column_names(header, source, [])  # none may occur twice
+    _check(header, unit, numeric, source)
     try:
         with (
             opened(source) as file,
-            _text_reader(file, separator, encoding, names) as reader,
+            _text_reader(file, separator, encoding, header) as reader,
             pq.ParquetWriter(target, reader.schema) as writer,
         ):
             for batch in reader:

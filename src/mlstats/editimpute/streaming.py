@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
@@ -25,7 +24,6 @@ from mlstats.editimpute.block_files import (
     RecordFiles,
     copy_of_text,
     source_files,
-    state_of,
 )
 from mlstats.editimpute.consistent import EditConsistent
 from mlstats.editimpute.edits import EditSet
@@ -37,17 +35,19 @@ from mlstats.editimpute.treated_blocks import (
     RowWriter,
     identity,
     packed,
-    sole_user,
     unpacked,
 )
-from mlstats.errors import ConfigError, MlstatsError
-from mlstats.io import write_atomic
+from mlstats.errors import ConfigError, MlstatsError, RefusedError, SourceError
+from mlstats.object_store import FileState, is_remote, state_of
 from mlstats.scale import map_blocks, progress
+from mlstats.writing import sole_writer, write_atomic
 
 if TYPE_CHECKING:
     from mlstats.scale import Scale
 
 __all__ = ["ProcessedFile", "process_file"]
+
+_RESULTS: Final = ("values.parquet", "cells.parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,14 +218,16 @@ def process_file(
     Raises
     ------
     SourceError
-        Where the file cannot be read as a table.
+        Where the file cannot be read as a table, or is changed meanwhile.
     ContractError
         Where a label is there twice.
     ConfigError
         Where the imputer needs all recipients at once, and the file has more blocks
         than one.
+    RefusedError
+        Where the result would lie in its source, or replace it.
     ServiceError
-        Where another run treats a file into the same folder.
+        Where another run treats a file into the same folder, or a disk refuses.
 
     Notes
     -----
@@ -238,18 +240,19 @@ def process_file(
     if block_rows < 1:
         raise ConfigError(f"A block of {block_rows} rows is none")
     target, files = Path(target), source_files(str(source))
+    _refuse_source(str(source), target)
     numbers = sorted({*numeric, *(edits.numeric if edits is not None else ())})
     if edits is not None and not isinstance(imputer, EditConsistent):
         imputer = EditConsistent(imputer, edits.at(period))
     asked = _Asked(edits, imputer, mask, structural, weights, limit, seed, period)
     how = (unit, block_rows, pool_rows, tuple(by), class_rows, numbers)
     text = (separator, decimal, encoding)
-    states = [state_of(path) for path in files]
+    states = {path: state_of(path) for path in files}
     beside = target.absolute()
     folder = beside.with_name(f".{beside.name}.blocks")
-    with ExitStack() as stack:
-        stack.enter_context(sole_user(folder, target))
-        store = BlockStore(folder, identity(__version__, states, how, text, asked))
+    with sole_writer(beside):
+        key = identity(__version__, [*states.values()], how, text, asked)
+        store = BlockStore(folder, key)
         if not files[0].lower().endswith(".parquet"):
             files = [
                 _copied(files[0], store.folder, separator, encoding, unit, numbers)
@@ -265,9 +268,35 @@ def process_file(
             tuple(by),
             class_rows,
         )
-        found = _treated(records, store, asked, drawing, block_rows, workers, target)
-    shutil.rmtree(folder, ignore_errors=True)
+        found = _treated(
+            records, store, asked, drawing, block_rows, workers, target, states
+        )
+        # While no other run can have begun to fill it.
+        shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+def _refuse_source(source: str, target: Path) -> None:
+    if is_remote(source):
+        return
+    here, there = target.resolve(), Path(source).resolve()
+    if here.is_relative_to(there) or there in [here / name for name in _RESULTS]:
+        raise RefusedError(
+            "The result would lie in its source, or replace it",
+            where=str(target),
+            expected="a folder beside the source, or elsewhere",
+        )
+
+
+def _refuse_changed(states: Mapping[str, FileState]) -> None:
+    for path, state in states.items():
+        if state_of(path) != state:
+            raise SourceError(
+                "The file was changed while it was treated",
+                where=path,
+                expected="files that do not change while they are read",
+                hint="run again when whoever writes it is done",
+            )
 
 
 def _copied(
@@ -298,6 +327,7 @@ def _treated(
     block_rows: int,
     workers: int | Scale,
     target: Path,
+    states: Mapping[str, FileState],
 ) -> ProcessedFile:
     blocks = list(records.blocks(block_rows))
     parts = _mapped(drawing, blocks, workers, "Drawing donors")
@@ -313,8 +343,9 @@ def _treated(
     missing = [block for block in blocks if block.number not in store.numbers]
     for number, content in _mapped(treating, missing, workers, "Treating the file"):
         store.add(number, content)
+    _refuse_changed(states)
     sums = _Sums()
-    files = target / "values.parquet", target / "cells.parquet"
+    files = target / _RESULTS[0], target / _RESULTS[1]
     write_atomic(
         files[0],
         lambda values: write_atomic(

@@ -8,6 +8,7 @@ was. What is put together from them does not tell where a block ended.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import inspect
 import math
@@ -17,7 +18,7 @@ import secrets
 import shutil
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import pandas as pd
 
 from mlstats.editimpute.processing import PROVENANCE_COLUMNS, Processed
 from mlstats.errors import ServiceError
+from mlstats.object_store import reaching
 
 __all__ = ["TABLES", "BlockStore", "RowWriter", "identity", "packed", "unpacked"]
 
@@ -132,21 +134,30 @@ class BlockStore:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder = folder / key
+        with reaching(str(folder)):
+            self.folder.mkdir(parents=True, exist_ok=True)
         for other in folder.iterdir():
             if other.is_dir() and other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)
-        self.folder.mkdir(exist_ok=True)
         there = (p for p in self.folder.glob("*.block") if p.stem.isdigit())
         self.numbers = frozenset(
             int(path.stem) for path in there if self._content(path) is not None
         )
 
     def add(self, number: int, content: bytes) -> None:
-        """Keep a block; it is there whole or not at all."""
+        """Keep a block; it is there whole or not at all.
+
+        Raises
+        ------
+        ServiceError
+            Where the disk is full, or refuses.
+        """
         path = self._path(number)
         hidden = path.with_suffix(".part")
-        hidden.write_bytes(_HEAD.pack(zlib.crc32(content), len(content)) + content)
-        os.replace(hidden, path)
+        whole = _HEAD.pack(zlib.crc32(content), len(content)) + content
+        with reaching(str(self.folder)):
+            hidden.write_bytes(whole)
+            os.replace(hidden, path)
 
     def read(self, number: int) -> bytes:
         """Return a block that is there.
@@ -179,29 +190,6 @@ class BlockStore:
         content = whole[_HEAD.size :]
         good = len(content) == size and zlib.crc32(content) == check
         return content if good else None
-
-
-@contextlib.contextmanager
-def sole_user(folder: Path, target: Path) -> Iterator[None]:
-    """Keep other runs from the same target.
-
-    Raises
-    ------
-    ServiceError
-        Where another run has it.
-    """
-    from filelock import FileLock, Timeout
-
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield
-    except Timeout:
-        raise ServiceError(
-            "Another run treats a file into this folder",
-            where=str(target),
-            hint="wait for it to end, or choose another folder",
-        ) from None
 
 
 class RowWriter:
@@ -254,7 +242,7 @@ def identity(*parts: Any) -> str:
 
     Objects are told by their class and attributes, sets in the order of their texts
     (a pickle has them in an order that differs from process to process), functions by
-    their source.
+    their source, defaults and what they are bound to.
     """
     digest = hashlib.sha256()
     _tell(parts, digest.update)
@@ -292,6 +280,13 @@ def _tell_object(value: Any, tell: Callable[[bytes], Any]) -> None:
             tell(inspect.getsource(value).encode())
         closure: Any = getattr(value, "__closure__", None)
         _tell([cell.cell_contents for cell in closure or ()], tell)
+        for given in ("__defaults__", "__kwdefaults__"):
+            _tell(getattr(value, given, None), tell)
+        bound = getattr(value, "__self__", None)
+        if not inspect.ismodule(bound):
+            _tell_pickled(bound, tell)
+    elif isinstance(value, functools.partial):
+        _tell((value.func, value.args, value.keywords), tell)
     elif is_dataclass(value):
         for field in fields(value):
             _tell(getattr(value, field.name), tell)
@@ -302,8 +297,12 @@ def _tell_object(value: Any, tell: Callable[[bytes], Any]) -> None:
             tell(inspect.getsource(type(value)).encode())
         _tell(vars(value), tell)
     else:
-        try:
-            tell(pickle.dumps(value))
-        except Exception:
-            # What cannot be told is like nothing that was there before.
-            tell(secrets.token_bytes(16))
+        _tell_pickled(value, tell)
+
+
+def _tell_pickled(value: Any, tell: Callable[[bytes], Any]) -> None:
+    try:
+        tell(pickle.dumps(value))
+    except Exception:
+        # What cannot be told is like nothing that was there before.
+        tell(secrets.token_bytes(16))

@@ -14,14 +14,14 @@ import pickle
 import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mlstats.errors import ConfigError, MethodError, ServiceError
+from mlstats.errors import ConfigError, MethodError, SourceError
 from mlstats.imagery.block_log import BlockLog
 from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
 from mlstats.imagery.images import Image, Stack
@@ -168,11 +168,12 @@ def map_raster(
     Raises
     ------
     ConfigError
-        A type, a number of blocks or a function that cannot be used.
+        A type, a number of blocks or a function that cannot be used; a result that
+        would replace one of the images.
     MethodError
         The function failed or returned another shape or type.
     SourceError
-        A damaged part of an image.
+        A damaged part of an image, or one that is changed meanwhile.
     ServiceError
         The disk refuses, or another run writes the same raster.
 
@@ -184,7 +185,8 @@ def map_raster(
     same files (path, size and time of change), parameters and function; otherwise the
     finished blocks are thrown away.
     """
-    from mlstats.writing import write_atomic  # here: a worker needs no pandas
+    # Here: a worker needs no pandas.
+    from mlstats.writing import sole_writer, write_atomic
 
     stack = source if isinstance(source, Stack) else Stack([Image(source)])
     if isinstance(bands, str):
@@ -193,9 +195,10 @@ def map_raster(
         tuple(bands), dtype, nodata, classes or {}, colours or {}, tags or {}
     )
     _check_sizes(block, halo)
+    _check_apart(stack, Path(out))
     job = _Job(function, stack, len(layout.bands), dtype, halo, as_stored)
     size = _block_size(stack, block)
-    key = _key(job, identity, size, nodata)
+    states, key = _states(stack), _key(job, identity, size, nodata)
     out, blocks = Path(out), list(Window.cover(stack.grid.shape, size))
     folder = out.with_name(f".{out.name}.blocks")
     counts = np.zeros(_CODES, np.int64)
@@ -203,7 +206,8 @@ def map_raster(
 
     def write(hidden: Path) -> None:
         nonlocal found
-        with _sole_user(folder, out), closing(BlockLog(folder / "log", key)) as log:
+        folder.mkdir(exist_ok=True)
+        with closing(BlockLog(folder / "log", key)) as log:
             found = len(log.numbers)
             contents = _contents(job, blocks, log, workers, out.name)
             write_cog(
@@ -214,11 +218,19 @@ def map_raster(
                 size=size,
                 threads=_threads(workers),
             )
+            if _states(stack) != states:
+                raise SourceError(
+                    "an image was changed while it was read",
+                    where=str(out),
+                    expected="images that do not change meanwhile",
+                    hint="run it again when whoever writes them is done",
+                )
             os.replace(folder / "result.tif", hidden)
 
-    with closing(stack):
+    with closing(stack), sole_writer(out):
         write_atomic(out, write)
-    shutil.rmtree(folder, ignore_errors=True)
+        # While no other run can have begun to fill it.
+        shutil.rmtree(folder, ignore_errors=True)
     return Mapped(out, len(blocks), len(blocks) - found, counts)
 
 
@@ -277,6 +289,15 @@ def _check_sizes(block: int, halo: int) -> None:
         )
 
 
+def _check_apart(stack: Stack, out: Path) -> None:
+    if out.resolve() in {path.resolve() for path in stack.paths}:
+        raise ConfigError(
+            "the raster would replace an image that it is made of",
+            where=str(out),
+            expected="another file than the images",
+        )
+
+
 def _digest(function: Function) -> str:
     try:
         return hashlib.sha256(pickle.dumps(function)).hexdigest()
@@ -299,7 +320,7 @@ def _key(
         except (OSError, TypeError):
             source = ""
         identity = source + _digest(job.function)
-    files = [(str(path), *_state(path)) for path in job.stack.paths]
+    files = _states(job.stack)
     grid = job.stack.grid
     parts = (
         identity,
@@ -311,9 +332,9 @@ def _key(
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _state(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+def _states(stack: Stack) -> list[tuple[str, int, int]]:
+    found = [(path, path.stat()) for path in stack.paths]
+    return [(str(path), told.st_size, told.st_mtime_ns) for path, told in found]
 
 
 def _block_size(stack: Stack, block: int) -> tuple[int, int]:
@@ -326,19 +347,3 @@ def _block_size(stack: Stack, block: int) -> tuple[int, int]:
     if rows % _TILE_STEP or columns % _TILE_STEP:
         rows = columns = _TILE_STEP
     return max(1, round(block / rows)) * rows, max(1, round(block / columns)) * columns
-
-
-@contextmanager
-def _sole_user(folder: Path, out: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    folder.mkdir(exist_ok=True)
-    try:
-        with FileLock(folder / "lock", timeout=0):
-            yield
-    except Timeout:
-        raise ServiceError(
-            "another run writes this raster",
-            where=str(out),
-            hint="wait for it to end, or choose another file",
-        ) from None
