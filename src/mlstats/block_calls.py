@@ -12,8 +12,10 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import Any, Final, TypeVar
 
 from mlstats.errors import MethodError, MlstatsError
@@ -22,6 +24,7 @@ from mlstats.guard import store_refused
 __all__ = [
     "ATTEMPTS",
     "GAVE_UP",
+    "ended_after",
     "guarded",
     "not_sent",
     "packed",
@@ -253,6 +256,18 @@ def worker_ended() -> MethodError:
         "A worker process ended before its block was done",
         hint="most often memory: set fewer MLSTATS_WORKERS or smaller blocks",
     )
+
+
+@contextmanager
+def ended_after(seconds: float) -> Iterator[None]:
+    """End this process where the body takes longer: nothing else ends every call."""
+    timer = Timer(seconds, os._exit, (GAVE_UP,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def use_one_thread() -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from threading import Timer
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
 
 from mlstats.answer_memory import AnswerMemory
-from mlstats.block_calls import GAVE_UP
+from mlstats.block_calls import ended_after
 from mlstats.coding.classification import Classification
 from mlstats.coding.uncodable import UncodableTexts
 from mlstats.coding_production import CANDIDATES, Codes, Question, question_of
@@ -82,7 +79,9 @@ class CodingModels:
         for role, model in self.models.items():
             began = perf_counter()
             try:
-                with _within(self.budget if role != "baseline" else 100 * self.budget):
+                with ended_after(
+                    self.budget if role != "baseline" else 100 * self.budget
+                ):
                     found[role] = self._answer(role, model, asked, frame)
             except MlstatsError as error:
                 raise ArmFailed.of(role, Reason("crash", error.title)) from None
@@ -116,15 +115,3 @@ class CodingModels:
             codes, scores = self._memories[role].answer(inputs)
         codes[asked.rejected], scores[asked.rejected] = None, np.nan
         return Codes(codes, scores)
-
-
-@contextmanager
-def _within(seconds: float) -> Iterator[None]:
-    """End this process where the body takes longer."""
-    timer = Timer(seconds, os._exit, (GAVE_UP,))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()

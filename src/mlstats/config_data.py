@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from mlstats.config_editimpute import Edits, History, Recode, Selection
+from mlstats.config_editimpute import Donors, Edits, History, Recode, Selection
 from mlstats.config_imagery import Scene, Segments, Zones
 from mlstats.errors import ConfigError, nearest
 from mlstats.period import PeriodRange
@@ -145,6 +145,7 @@ class Data(Strict):
     classification: ClassificationSpec | None = None
     edits: Edits | None = None
     selection: Selection = Selection()
+    donors: Donors | None = None
     recode: dict[str, Recode] = Field(default_factory=dict)
     only: str | None = None
     history: History | None = None

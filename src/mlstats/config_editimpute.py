@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "Damage",
+    "Donors",
     "Edits",
     "Errors",
     "History",
@@ -64,6 +65,18 @@ class Selection(_Strict):
 
     thousand: tuple[Thousand, ...] = ()
     outliers: tuple[Outliers, ...] = ()
+
+
+class Donors(_Strict):
+    """Donors that every record is treated with, by itself and by its id.
+
+    ``rows`` of them are drawn from the records that pass and lack nothing, and of each
+    class of the columns ``by`` at least ``class_rows``, where it has so many.
+    """
+
+    rows: int = Field(20_000, ge=1)
+    by: tuple[str, ...] = ()
+    class_rows: int = Field(200, ge=1)
 
 
 class History(_Strict):

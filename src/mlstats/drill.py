@@ -22,6 +22,7 @@ import pandas as pd
 from mlstats import production
 from mlstats.contract import ContractResult, check
 from mlstats.errors import ConfigError, MlstatsError, UsageError
+from mlstats.imputation_parts import ReadyArm
 from mlstats.model_store import PackedModel, StoredModel
 from mlstats.partitions import Partition
 from mlstats.period_parts import PartReader
@@ -207,7 +208,8 @@ def _opened_twice(opened: Callable[..., Any], *given: Any) -> Any:
     if parts is None:
         return None
     reader = parts.reader
-    twice = ReaderOfTwice(reader.pilot, reader.period, reader.columns)
+    given = reader.pilot, reader.period, reader.columns, reader.codes
+    twice = ReaderOfTwice(*given)
     return replace(parts, reader=twice)
 
 
@@ -229,7 +231,7 @@ def _lose_model(plan: Plan) -> tuple[Plan, Taken | None]:
 def _crash(plan: Plan) -> tuple[Plan, Taken | None]:
     """Let the champion end its process."""
     theme = replace(plan.theme, answer=partial(answer_or_end, plan.theme.answer))
-    return replace(plan, theme=_with_model(theme, DeadModel)), None
+    return replace(plan, theme=_with_model(theme, DeadModel, DeadArm)), None
 
 
 def _hang(plan: Plan) -> tuple[Plan, Taken | None]:
@@ -237,21 +239,29 @@ def _hang(plan: Plan) -> tuple[Plan, Taken | None]:
     told = plan.pilot.production.model_copy(update={"time_budget": _BUDGET})
     pilot = plan.pilot.model_copy(update={"production": told})
     theme = replace(plan.theme, answer=partial(answer_or_wait, plan.theme.answer))
-    return replace(plan, pilot=pilot, theme=_with_model(theme, SilentModel)), None
+    return replace(
+        plan, pilot=pilot, theme=_with_model(theme, SilentModel, SilentArm)
+    ), None
 
 
-def _with_model(theme: Theme, kind: type[PackedModel]) -> Theme:
+def _with_model(theme: Theme, kind: type[PackedModel], arm: type[ReadyArm]) -> Theme:
     """Let a period in parts ask a champion of another kind."""
     if theme.in_parts is None:
         return theme
-    ready = partial(_ready, theme.in_parts.ready, kind)
+    ready = partial(_ready, theme.in_parts.ready, kind, arm)
     return replace(theme, in_parts=replace(theme.in_parts, ready=ready))
 
 
 def _ready(
-    ready: Callable[..., Any], kind: type[PackedModel], one: Arm, confidential: Path
+    ready: Callable[..., Any],
+    kind: type[PackedModel],
+    arm: type[ReadyArm],
+    one: Arm,
+    confidential: Path,
 ) -> Any:
     found = ready(one, confidential)
+    if one.role == "champion" and isinstance(found, ReadyArm):
+        return arm(found.arm, found.confidential)
     if one.role != "champion" or not isinstance(found, PackedModel):
         return found
     return kind(found.digest, found.files)
@@ -263,6 +273,23 @@ class DeadModel(PackedModel):
     def unpacked(self) -> StoredModel:
         """Return nothing, ever."""
         os._exit(139)
+
+
+class DeadArm(ReadyArm):
+    """Ends the process that asks it, as a crash would."""
+
+    def begin(self) -> None:
+        """Begin nothing, ever."""
+        os._exit(139)
+
+
+class SilentArm(ReadyArm):
+    """Never answers."""
+
+    def begin(self) -> None:
+        """Begin nothing, ever."""
+        while True:
+            time.sleep(1.0)
 
 
 class SilentModel(PackedModel):
@@ -279,8 +306,8 @@ def _lose_accuracy(plan: Plan) -> tuple[Plan, Taken | None]:
     taken = production.read(replace(plan, earlier={}))
     answers = {role: production.answer(plan, taken, role) for role in _ROLES}
     composed, _ = production.compose(plan, taken, answers | {"shadow": Answered(None)})
-    audit = composed.confidential.get("audit", pd.DataFrame())
-    if audit.empty:
+    audit = composed.confidential.get("audit")
+    if not isinstance(audit, pd.DataFrame) or audit.empty:
         raise ConfigError("The pilot draws no audit, so that no loss can be measured")
     champion = plan.arms.champion
     wrong = audit.assign(truth=audit["value"].astype(object).map(_other(audit)))

@@ -21,13 +21,27 @@ from mlstats.editimpute.arm import build_imputer
 from mlstats.errors import ConfigError
 from mlstats.guard import method_guard
 from mlstats.imputing import cases, columns_of, treat
+from mlstats.partitions import is_partitioned
 from mlstats.period_source import of_period
 from mlstats.produced import Arm, PeriodData
 from mlstats.recipe import recipe_of
 from mlstats.records import Records, load_period
 from mlstats.settings import Settings
+from mlstats.sources import source_finder
 
-__all__ = ["Question", "Treated", "answer", "load", "of_column", "question"]
+__all__ = [
+    "Question",
+    "Treated",
+    "answer",
+    "kept_cells",
+    "load",
+    "of_column",
+    "question",
+    "unedited",
+    "why_in_memory",
+]
+
+_CELLS = ["row", "variable", "selection", "status", "step", "donor", "reason"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +73,7 @@ class Treated:
         The variables, a row per record.
     cells : pandas.DataFrame
         A row per cell that was asked for or changed: row (place of the record),
-        variable, before, after, selection, status, step, donor (place of a record)
-        and reason.
+        variable, selection, status, step, donor (id of a record) and reason.
     changed : tuple of str
         What the pilot says otherwise than the recipe; of a baseline only.
     """
@@ -82,7 +95,7 @@ def load(
     result : ContractResult
         All failures of the contract.
     """
-    told = _unedited(of_period(pilot, period))
+    told = unedited(of_period(pilot, period))
     records, result = load_period(told, settings, period, written=pilot)
     cautions = list(records.cautions)
     if told.data.history is not None and not pilot.production.history:
@@ -90,7 +103,24 @@ def load(
             "production.history is not told: the earlier values are those of the "
             "evaluation, whatever the period"
         )
+    if is_partitioned(source_finder(settings)(told.data.source)):
+        cautions.append(f"the parts were read into memory: {why_in_memory(pilot)}")
     return PeriodData(records.frame, records.digest, cautions, (told, records)), result
+
+
+def why_in_memory(pilot: Pilot) -> str:
+    """Return why a period cannot be treated part by part, empty where it can."""
+    data = pilot.data
+    reasons = {
+        "without data.donors a method sees all records at once": data.donors is None,
+        "data.history joins the records of an earlier period": data.history is not None,
+        "data.only leaves records out": data.only is not None,
+        "an outlier is one beside all records": bool(data.selection.outliers),
+        "evaluate.selective scores a record beside all others": (
+            pilot.evaluate.selective is not None
+        ),
+    }
+    return next((why for why, is_so in reasons.items() if is_so), "")
 
 
 def question(pilot: Pilot, settings: Settings, data: PeriodData) -> Question:
@@ -134,16 +164,26 @@ def answer(one: Arm, asked: Question, confidential: Path) -> Treated:
     case = next(cases(pilot, records))
     with method_guard(one.method):
         found = treat(pilot, records, method, case)
-    variables = list(case.mask.columns)
-    cells = found.cells[found.cells["variable"].isin(variables)].copy()
-    for name in ("unit", "donor"):  # labels of an index that counts from 0
-        cells[name] = cells[name].astype("Int64")
-    kept = cells.rename(columns={"unit": "row", "method": "step"})
-    kept = kept.astype({"row": np.int64}).reset_index(drop=True)
+    ids = records.frame[pilot.data.roles.unit_id].to_numpy(dtype=object)
+    cells = found.cells  # labels of an index that counts from 0
+    donors = [None if pd.isna(row) else str(ids[int(row)]) for row in cells["donor"]]
+    variables = [str(name) for name in case.mask.columns]
+    kept = kept_cells(
+        cells.assign(
+            row=cells["unit"], donor=pd.Series(donors, cells.index, dtype=object)
+        ),
+        variables,
+    )
     return Treated(found.values[variables], kept, changed)
 
 
-def _unedited(pilot: Pilot) -> Pilot:
+def kept_cells(cells: pd.DataFrame, variables: list[str]) -> pd.DataFrame:
+    """Return the cells of variables as :class:`Treated` has them."""
+    kept = cells[cells["variable"].isin(variables)].rename(columns={"method": "step"})
+    return kept[_CELLS].astype({"row": np.int64}).reset_index(drop=True)
+
+
+def unedited(pilot: Pilot) -> Pilot:
     """Return the pilot of records that no clerk has edited and nobody damages."""
     plain: dict[str, Any] = {"past_edits": {}, "damage": None}
     return pilot.model_copy(

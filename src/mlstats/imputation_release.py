@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from mlstats.composed_records import compose_records, producing_arm
 from mlstats.config import Pilot
-from mlstats.errors import MethodError
 from mlstats.evaluate import keyed
-from mlstats.imputation_production import (
-    Question,
-    Treated,
-    answer,
-    load,
-    of_column,
-    question,
-)
-from mlstats.imputation_routes import draw_treated, failing, given, waiting
-from mlstats.imputation_totals import Sides, imputed_totals
-from mlstats.period_source import unit_design
-from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
-from mlstats.records import Records
+from mlstats.imputation_production import Question, Treated
+from mlstats.imputation_routes import draw_sized, size_strata
+from mlstats.imputation_totals import totals_of
+from mlstats.produced import Arm, Composed, PeriodData, Situation
 from mlstats.review import hash_of
-from mlstats.settings import Settings
 
-__all__ = ["THEME", "compose"]
+__all__ = [
+    "audit_of",
+    "audit_size",
+    "audit_table",
+    "compose",
+    "counts_of",
+    "note_text",
+    "with_audit",
+]
 
-_REPORTED = "reported"
-_CLERK = "clerk"
-
-
-@dataclass(frozen=True, eq=False)
-class _Made:
-    """The arm that produces, what it made, and what the other one made."""
-
-    arm: Arm
-    found: Treated
-    other: Treated | None
+_DESIGN = ("unit", "period", "weight", "stratum", "cluster", "fraction")
+_SAMPLE = (
+    *("audit_stratum", "inclusion", "audit_weight", "blind"),
+    *("double_coded", "double_inclusion"),
+)
 
 
 def compose(
@@ -72,276 +63,82 @@ def compose(
     ContractError
         Where a review is no value of its variable.
     """
-    records, made = asked.records, _made(answers, now)
-    units = unit_design(pilot, records.frame, now.period)
-    units.insert(0, "row", np.arange(len(units)))
-    queue = waiting(pilot, records, made.found, made.other)
-    units, audit = _routed(pilot, records, made, units, queue, now)
-    told = _reviews(units, queue, made.found.values, now)
-    released = _replaced(made.found.values, told)
-    units = _valued(units, records, made, queue, told, released, now)
-    cells = _cells(units, records, made, answers, told, released, now)
-    structural = records.frame[released.columns].isna()
-    allowed = records.edits.missing_allowed if records.edits else frozenset()
-    structural = structural & [name in allowed for name in released.columns]
-    own, base = answers.get("champion"), answers.get("baseline")
-    sides = Sides(
-        released,
-        own.values if own else None,
-        base.values if base else None,
-        structural,
-    )
-    changed = base.changed if base else ()
-    totals = imputed_totals(
-        sides,
-        units,
-        domains=pilot.data.roles.domain,
-        single=pilot.data.single_cluster,
-        note=f"the baseline was approved with other {', '.join(changed)}"
-        if changed
-        else "",
-    )
-    shown = _queue(units, records, made, answers, queue)
+    _, arm = producing_arm([*answers], now)
+    made = compose_records(pilot, asked.records, answers, now)
+    pool = made.units.iloc[made.rows]
+    drawn = audit_of(pilot, pool, np.arange(len(pool)), made.adds, now)
+    units, cells = (with_audit(t, drawn["row"]) for t in (made.units, made.cells))
+    changed = answers["baseline"].changed if "baseline" in answers else ()
     return Composed(
         units.drop(columns="row"),
-        totals,
-        _counts(units, cells, audit),
-        confidential={"cells": cells, "queue": shown, "audit": audit},
+        totals_of(made.sums, single=pilot.data.single_cluster, note=note_text(changed)),
+        counts_of(units, cells) | {"audit_sample": len(drawn)},
+        confidential={
+            "cells": cells.drop(columns="row"),
+            "queue": made.queue.drop(columns="row"),
+            "audit": audit_table(drawn, arm, now),
+        },
     )
 
 
-def _made(answers: Mapping[str, Treated], now: Situation) -> _Made:
-    own, base = answers.get("champion"), answers.get("baseline")
-    by_champion = own is not None and now.champion is not None and not now.cause
-    found, other = (own, base) if by_champion else (base, own)
-    if found is None:
-        raise MethodError("The arm that produces the period has not answered")
-    arm = now.champion if by_champion and now.champion else now.baseline
-    return _Made(arm, found, other)
+def note_text(changed: Sequence[str]) -> str:
+    """Return what is said of every figure, given what the baseline has otherwise."""
+    if not changed:
+        return ""
+    return f"the baseline was approved with other {', '.join(changed)}"
 
 
-# -- records -------------------------------------------------------------------------
+# -- audit ---------------------------------------------------------------------------
 
 
-def _routed(
+def audit_of(
     pilot: Pilot,
-    records: Records,
-    made: _Made,
-    units: pd.DataFrame,
-    queue: pd.DataFrame,
-    now: Situation,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give each record its route, and draw the audit; an alarm doubles it."""
-    queued = units["row"].isin(queue["row"]).to_numpy()
-    units = units.assign(route=np.where(queued, "queue", "automatic"))
-    size = pilot.production.review.audit_sample * (2 if now.alarm else 1)
-    seed = pilot.evaluate.seed + hash_of(now.period)
-    drawn = draw_treated(
-        pilot, records, made.found, queued, units, size=size, seed=seed
-    )
-    hit = units["row"].isin(drawn["row"])
-    units = units.assign(route=units["route"].mask(hit, "audit"))
-    kept = drawn.drop(columns=["row", "route"]).assign(route="audit")
-    versions = {"method": made.arm.method, "model_version": made.arm.label}
-    return units, kept.assign(hash=keyed(drawn["unit"], now.key), **versions)
-
-
-def _reviews(
-    units: pd.DataFrame, queue: pd.DataFrame, values: pd.DataFrame, now: Situation
-) -> pd.DataFrame:
-    """Return row, variable and value of what clerks gave the records that wait."""
-    waits = units.loc[units["route"] == "queue", ["row", "unit"]]
-    by_hash = dict(zip(keyed(waits["unit"], now.key), waits["row"], strict=True))
-    told = now.reviewed[now.reviewed["kind"] == "queue"]
-    told = told[told["unit"].isin(list(by_hash))]
-    return pd.DataFrame(
-        {
-            "row": np.array([by_hash[name] for name in told["unit"]], dtype=np.int64),
-            "variable": told["variable"].to_numpy(dtype=object),
-            "value": np.array(given(told, values, now.period), dtype=object),
-        }
-    )
-
-
-def _replaced(values: pd.DataFrame, told: pd.DataFrame) -> pd.DataFrame:
-    released = values.copy()
-    for name, part in told.groupby("variable"):
-        numeric = pd.api.types.is_numeric_dtype(released[name])
-        column = released[name].to_numpy(dtype=float if numeric else object, copy=True)
-        column[part["row"].to_numpy(int)] = part["value"].to_numpy(column.dtype.type)
-        released[name] = column
-    return released
-
-
-def _valued(
-    units: pd.DataFrame,
-    records: Records,
-    made: _Made,
-    queue: pd.DataFrame,
-    told: pd.DataFrame,
-    released: pd.DataFrame,
+    pool: pd.DataFrame,
+    own: np.ndarray,
+    adds: np.ndarray,
     now: Situation,
 ) -> pd.DataFrame:
-    """Put in the released values, by whom they are, and whether they are final.
+    """Draw the audit; an alarm doubles it.
 
-    A record is open until every value of it that waits was reviewed.
+    Parameters
+    ----------
+    pool, own, adds
+        As in :func:`mlstats.imputation_routes.draw_sized`.
     """
-    pairs = pd.MultiIndex.from_frame(queue[["row", "variable"]])
-    left = queue.loc[~pairs.isin(_pairs(told)), "row"]
-    touched = np.bincount(made.found.cells["row"], minlength=len(units))
-    reviewed = units["row"].isin(told["row"])
-    first = f"fallback: {now.cause}" if now.cause else ""
-    broken = reviewed & failing(records, released)
-    more = np.select(
-        [broken, reviewed], ["reviewed, fails a hard edit", "reviewed"], ""
-    )
-    flag = ["; ".join(filter(None, [first, told])) for told in more]
-    treated = touched > 0
-    return units.assign(
-        **{f"value_{name}": released[name].to_numpy() for name in released},
-        cells=touched,
-        method=np.where(treated, made.arm.method, _REPORTED),
-        model_version=np.where(treated, made.arm.label, _REPORTED),
-        open=units["row"].isin(left),
-        flag=flag,
-    )
+    size, seed = audit_size(pilot, now)
+    strata = size_strata(adds)
+    return draw_sized(pilot, pool, own, strata, adds, size=size, seed=seed)
 
 
-def _pairs(told: pd.DataFrame) -> pd.MultiIndex:
-    return pd.MultiIndex.from_arrays([told["row"], told["variable"]])
+def audit_size(pilot: Pilot, now: Situation) -> tuple[int, int]:
+    """Return how many records are drawn, and by which seed."""
+    size = pilot.production.review.audit_sample * (2 if now.alarm else 1)
+    return size, pilot.evaluate.seed + hash_of(now.period)
 
 
-# -- cells ---------------------------------------------------------------------------
+def audit_table(drawn: pd.DataFrame, arm: Arm, now: Situation) -> pd.DataFrame:
+    """Return the audit as it is kept."""
+    domains = [str(name) for name in drawn if str(name).startswith("domain_")]
+    kept = drawn[[*_DESIGN, *domains, *(name for name in _SAMPLE if name in drawn)]]
+    versions = {"method": arm.method, "model_version": arm.label}
+    hashes = keyed(drawn["unit"], now.key)
+    return kept.assign(route="audit", hash=hashes, **versions)
 
 
-def _cells(
-    units: pd.DataFrame,
-    records: Records,
-    made: _Made,
-    answers: Mapping[str, Treated],
-    told: pd.DataFrame,
-    released: pd.DataFrame,
-    now: Situation,
-) -> pd.DataFrame:
-    """Return a row per cell that the arm or a clerk was asked for or has changed."""
-    own = made.found.cells.drop(columns=["before", "after"])
-    added = told.loc[~_pairs(told).isin(_pairs(own)), ["row", "variable"]].assign(
-        selection="review", status="imputed", step=_CLERK, reason=""
-    )
-    cells = pd.concat([own, added], ignore_index=True)
-    column = {name: place for place, name in enumerate(released.columns)}
-    places = cells["variable"].map(column)
-    cells = cells.iloc[np.lexsort((places, cells["row"]))].reset_index(drop=True)
-    by_clerk = _pairs(cells).isin(_pairs(told))
-    rows = cells["row"].to_numpy(int)
-    ids = units["unit"].to_numpy(object)
-    donors = [
-        None if clerk or pd.isna(row) else str(ids[int(row)])
-        for row, clerk in zip(cells["donor"], by_clerk, strict=True)
-    ]
-    flag = f"fallback: {now.cause}" if now.cause else ""
-    return pd.DataFrame(
-        {
-            "unit": ids[rows],
-            "variable": cells["variable"],
-            "before": _texts(records.frame, cells),
-            "value": _texts(released, cells),
-            "method": np.where(by_clerk, _CLERK, made.arm.method),
-            "model_version": np.where(by_clerk, _CLERK, made.arm.label),
-            "confidence": np.nan,
-            "step": np.where(by_clerk, _CLERK, cells["step"]),
-            "donor": donors,
-            "selection": cells["selection"],
-            "status": np.where(by_clerk, "imputed", cells["status"]),
-            "reason": np.where(by_clerk, "", cells["reason"]),
-            "route": units["route"].to_numpy(object)[rows],
-            "flag": np.where(by_clerk, "reviewed", flag),
-            **_by_arm(answers, cells),
-        }
-    )
+def with_audit(table: pd.DataFrame, rows: pd.Series) -> pd.DataFrame:
+    """Return a table with the route of the records that the audit drew."""
+    return table.assign(route=table["route"].mask(table["row"].isin(rows), "audit"))
 
 
-def _by_arm(
-    answers: Mapping[str, Treated], cells: pd.DataFrame
-) -> dict[str, list[str | None]]:
-    found: dict[str, list[str | None]] = {}
-    for role in ("baseline", "champion"):
-        one = answers.get(role)
-        empty: list[str | None] = [None] * len(cells)
-        found[f"{role}_value"] = empty if one is None else _texts(one.values, cells)
-    return found
-
-
-def _texts(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str | None]:
-    """Return the values of cells as text: one column holds those of many variables."""
-    values = {name: frame[name].to_numpy(object) for name in cells["variable"].unique()}
-    picked = (
-        values[variable][row]
-        for row, variable in zip(cells["row"], cells["variable"], strict=True)
-    )
-    return [None if pd.isna(value) else str(value) for value in picked]
-
-
-def _queue(
-    units: pd.DataFrame,
-    records: Records,
-    made: _Made,
-    answers: Mapping[str, Treated],
-    queue: pd.DataFrame,
-) -> pd.DataFrame:
-    """Return what a clerk is shown of each open record, the most urgent first."""
-    opened = queue[queue["row"].isin(units.loc[units["open"], "row"])]
-    return pd.DataFrame(
-        {
-            "unit": units["unit"].to_numpy(object)[opened["row"].to_numpy(int)],
-            "variable": opened["variable"].to_numpy(object),
-            "reason": opened["reason"].to_numpy(object),
-            "effect": opened["effect"].to_numpy(float),
-            "reported": _texts(records.frame, opened),
-            "value": _texts(made.found.values, opened),
-            **_by_arm(answers, opened),
-        }
-    )
-
-
-def _counts(
-    units: pd.DataFrame, cells: pd.DataFrame, audit: pd.DataFrame
-) -> dict[str, int]:
+def counts_of(units: pd.DataFrame, cells: pd.DataFrame) -> dict[str, int]:
+    """Return the records by route, and how many of the queue are closed."""
     by_route = units["route"].value_counts()
-    routes = ("automatic", "queue", "audit")
     waits = units["route"] == "queue"
     return {
         "units": len(units),
-        **{name: int(by_route.get(name, 0)) for name in routes},
-        "audit_sample": len(audit),
+        **{r: int(by_route.get(r, 0)) for r in ("automatic", "queue", "audit")},
         "open": int(units["open"].sum()),
         "closed": int((waits & ~units["open"]).sum()),
         "fallback": int(units["flag"].str.startswith("fallback").sum()),
         "cells": len(cells),
     }
-
-
-def _lost(
-    pilot: Pilot,
-    settings: Settings,
-    champion: Arm,
-    period: str,
-    audit: pd.DataFrame,
-) -> Reason | None:
-    """Return None: measured loss is judged for codes only."""
-    return None
-
-
-def _files(pilot: Pilot) -> list[str]:
-    return [pilot.data.edits.file] if pilot.data.edits else []
-
-
-THEME = Theme(
-    load=load,
-    question=question,
-    answer=answer,
-    of_column=of_column,
-    compose=compose,
-    lost=_lost,
-    files=_files,
-)

@@ -11,7 +11,7 @@ from the other treated records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,7 +27,17 @@ from mlstats.imputation_selective import usual_values
 from mlstats.records import Records, weights_of
 from mlstats.review import draw_within
 
-__all__ = ["LEAST_EFFECT", "draw_treated", "failing", "given", "waiting"]
+__all__ = [
+    "LEAST_EFFECT",
+    "absolute",
+    "contributions",
+    "draw_sized",
+    "failing",
+    "given",
+    "in_order",
+    "size_strata",
+    "waiting",
+]
 
 LEAST_EFFECT: Final = 0.002
 _STRATA: Final = 3
@@ -42,6 +52,7 @@ class _Case:
     records: Records
     found: Treated
     other: Treated | None
+    totals: Mapping[str, float] | None = None
 
     @property
     def numbers(self) -> list[str]:
@@ -50,7 +61,11 @@ class _Case:
 
 
 def waiting(
-    pilot: Pilot, records: Records, found: Treated, other: Treated | None
+    pilot: Pilot,
+    records: Records,
+    found: Treated,
+    other: Treated | None,
+    totals: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Return the values that wait for a clerk, the most urgent record first.
 
@@ -60,6 +75,8 @@ def waiting(
         By the arm that produces.
     other : Treated or None
         By the other arm, where it has answered.
+    totals : mapping of str to float, optional
+        Variable -> weighted total of all records, where these are a part of them.
 
     Returns
     -------
@@ -68,16 +85,21 @@ def waiting(
         of the variable's total; 0 for a category). Records that fail an edit or lack
         a value stand first, then the others by their largest effect.
     """
-    case = _Case(pilot, records, found, other)
+    case = _Case(pilot, records, found, other, totals)
     parts = [_failing_values(case), _gaps(case), *_effects(case)]
     together = pd.concat(parts, ignore_index=True)
     told = together.groupby(["row", "variable"], sort=False, as_index=False).agg(
         reason=("reason", "first"), effect=("effect", "max")
     )
-    must = told["reason"].isin([FAILS, GAP]).groupby(told["row"]).transform("any")
-    most = told.groupby("row")["effect"].transform("max")
-    order = np.lexsort((-told["effect"], told["row"], -most, ~must))
-    return told.iloc[order].reset_index(drop=True)
+    return in_order(told)
+
+
+def in_order(queue: pd.DataFrame) -> pd.DataFrame:
+    """Return the values that wait, those of the most urgent record first."""
+    must = queue["reason"].isin([FAILS, GAP]).groupby(queue["row"]).transform("any")
+    most = queue.groupby("row")["effect"].transform("max")
+    order = np.lexsort((-queue["effect"], queue["row"], -most, ~must))
+    return queue.iloc[order].reset_index(drop=True)
 
 
 def failing(records: Records, values: pd.DataFrame) -> np.ndarray:
@@ -112,7 +134,8 @@ def _effects(case: _Case) -> Iterator[pd.DataFrame]:
     values = case.found.values
     for name in case.numbers:
         y = values[name].to_numpy(dtype=float, na_value=np.nan)
-        total = abs(float(np.nansum(weight * y)))
+        whole = np.nansum(weight * y) if case.totals is None else case.totals[name]
+        total = abs(float(whole))
         for reason, instead in _alternatives(case, name, y):
             gap = np.nan_to_num(weight * np.abs(y - instead), nan=0.0)
             effect = gap / total if total else np.zeros(len(gap))
@@ -191,12 +214,64 @@ def given(reviewed: pd.DataFrame, values: pd.DataFrame, period: str) -> list[Any
 # -- audit ---------------------------------------------------------------------------
 
 
-def draw_treated(
+def contributions(
     pilot: Pilot,
     records: Records,
     found: Treated,
     queued: np.ndarray,
-    units: pd.DataFrame,
+    sizes: Mapping[str, float] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the treated records that no clerk sees anyway, and what they add.
+
+    Parameters
+    ----------
+    queued : numpy.ndarray of bool, shape (n,)
+        Records that wait.
+    sizes : mapping of str to float, optional
+        Variable -> sum of the weighted absolute values of all records, where these are
+        a part of them.
+
+    Returns
+    -------
+    rows : numpy.ndarray of int
+        Their places, rising.
+    adds : numpy.ndarray of float
+        The largest share that one of their treated values has in its variable.
+    """
+    cells = found.cells[found.cells["status"] == "imputed"]
+    rows = np.setdiff1d(cells["row"].to_numpy(int), np.flatnonzero(queued))
+    weight, most = weights_of(pilot, records), np.zeros(len(found.values))
+    for name, part in cells.groupby("variable"):
+        column = found.values[name]
+        if not pd.api.types.is_numeric_dtype(column):
+            continue
+        size = absolute(weight, column)
+        whole = size.sum() if sizes is None else sizes[str(name)]
+        own = part["row"].to_numpy(int)
+        share = size[own] / whole if whole else size[own]
+        most[own] = np.maximum(most[own], share)
+    return rows, most[rows]
+
+
+def absolute(weight: np.ndarray, column: pd.Series) -> np.ndarray:
+    """Return the weighted absolute values of a number, a gap as zero."""
+    return np.asarray(np.abs(weight * column.to_numpy(dtype=float, na_value=0.0)))
+
+
+def size_strata(adds: np.ndarray) -> np.ndarray:
+    """Return the stratum of each record: the third by what it adds to a total."""
+    third = pd.Series(adds).rank(method="first").sub(1) * _STRATA // len(adds)
+    return np.array(
+        [f"{int(place) + 1} of {_STRATA} by size" for place in third], dtype=object
+    )
+
+
+def draw_sized(
+    pilot: Pilot,
+    pool: pd.DataFrame,
+    own: np.ndarray,
+    strata: np.ndarray,
+    adds: np.ndarray,
     *,
     size: int,
     seed: int,
@@ -205,51 +280,32 @@ def draw_treated(
 
     Parameters
     ----------
-    queued : numpy.ndarray of bool, shape (n,)
-        Records that wait.
-    units : pandas.DataFrame
-        A row per record, with unit.
+    pool : pandas.DataFrame
+        Column unit: all of these records, or of each stratum those that
+        :func:`mlstats.review.smallest_ranks` returns.
+    own : numpy.ndarray of int
+        Places of the rows of `pool` in the next two.
+    strata, adds : numpy.ndarray
+        Of all of these records, see :func:`size_strata` and :func:`contributions`.
     size : int
         Records to draw.
 
     Returns
     -------
     pandas.DataFrame
-        Rows of `units` as :func:`mlstats.review.draw_within` returns them; strata are
+        Rows of `pool` as :func:`mlstats.review.draw_within` returns them; strata are
         thirds of the records by what their treated values add to a total, and the
         sample is in proportion to that.
     """
-    cells = found.cells[found.cells["status"] == "imputed"]
-    rows = np.setdiff1d(cells["row"].to_numpy(int), np.flatnonzero(queued))
-    pool = units.iloc[rows]
-    if pool.empty:
+    if not len(adds):
         return pool
-    adds = _contribution(pilot, records, found, cells)[rows]
-    third = pd.Series(adds).rank(method="first").sub(1) * _STRATA // len(rows)
-    stratum = pd.Series(
-        [f"{int(place) + 1} of {_STRATA} by size" for place in third], pool.index
-    )
+    every = pd.Series(strata)
     return draw_within(
         pool,
-        stratum,
-        pd.Series(adds, pool.index).groupby(stratum).sum(),
-        min(size, len(pool)),
+        pd.Series(strata[own], pool.index, dtype=object),
+        pd.Series(adds).groupby(every).sum(),
+        min(size, len(adds)),
         double_code=pilot.production.review.double_code,
         seed=seed,
+        counts=every.groupby(every).size(),
     )
-
-
-def _contribution(
-    pilot: Pilot, records: Records, found: Treated, cells: pd.DataFrame
-) -> np.ndarray:
-    """Return what the treated values of each record are of their totals, at most."""
-    weight, most = weights_of(pilot, records), np.zeros(len(found.values))
-    for name, part in cells.groupby("variable"):
-        column = found.values[name]
-        if not pd.api.types.is_numeric_dtype(column):
-            continue
-        size = np.abs(weight * column.to_numpy(dtype=float, na_value=0.0))
-        rows = part["row"].to_numpy(int)
-        share = size[rows] / size.sum() if size.sum() else size[rows]
-        most[rows] = np.maximum(most[rows], share)
-    return most

@@ -1,6 +1,8 @@
 """The totals, means and shares that an edit and imputation pilot publishes of a period.
 
 An interval holds the error of the sample; imputed values count as reported ones in it.
+They are worked out from :mod:`mlstats.imputation_sums`, of a period in memory and of
+one in parts.
 """
 
 from __future__ import annotations
@@ -12,60 +14,26 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from mlstats.imputation_sums import (
+    BASELINE,
+    BETWEEN,
+    RELEASED,
+    Figure,
+    ImputedSums,
+    Sides,
+)
 from mlstats.quality.accuracy import RatioEstimate, proportion_interval
 from mlstats.quality.design import Design, SingleClusterRule
-from mlstats.quality.estimate import Estimate
+from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.report_tables import LEAST_UNITS
-from mlstats.release_totals import TOTALS, told_groups
+from mlstats.release_totals import TOTALS, told_sizes
 
-__all__ = ["SAMPLING_ONLY", "Sides", "imputed_totals"]
+__all__ = ["SAMPLING_ONLY", "Sides", "imputed_totals", "totals_of"]
 
 SAMPLING_ONLY: Final = "error of the sample only, without that of imputation"
 _ALONE: Final = "one method alone answered: no difference"
 _GAP: Final = ("baseline", "difference", "difference_lower", "difference_upper")
 _FEW: Final = f"fewer than {LEAST_UNITS} records differ between the methods: not told"
-
-
-@dataclass(frozen=True, eq=False)
-class Sides:
-    """The values of the variables, a row per record, in the same order.
-
-    Parameters
-    ----------
-    released : pandas.DataFrame
-        What is published.
-    champion, baseline : pandas.DataFrame or None
-        What the arms made of the records; None where one did not answer.
-    structural : pandas.DataFrame of bool
-        Cells in which nothing can be.
-    """
-
-    released: pd.DataFrame
-    champion: pd.DataFrame | None
-    baseline: pd.DataFrame | None
-    structural: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class _Figure:
-    """What is told of a variable: its total, its mean, or a category's share."""
-
-    kind: str
-    variable: str
-    category: Any = None
-
-    @property
-    def names(self) -> dict[str, str]:
-        told = "" if self.category is None else str(self.category)
-        return {"variable": f"{self.kind} of {self.variable}", "class": told}
-
-    def numbers(self, values: pd.DataFrame) -> np.ndarray:
-        """Return what is added up; a gap is NaN."""
-        column = values[self.variable]
-        if self.category is None:
-            return column.to_numpy(dtype=float, na_value=np.nan)
-        is_it = (column == self.category).to_numpy(dtype=float, na_value=0.0)
-        return np.where(column.isna(), np.nan, is_it)
 
 
 def imputed_totals(
@@ -99,49 +67,140 @@ def imputed_totals(
         A total with a value missing is not told; where missing is an answer, it adds
         nothing and does not count in a mean or share.
     """
-    weight = units["weight"].to_numpy(dtype=float)
-    known = units.loc[units["fraction"] > 0, ["stratum", "fraction"]]
-    shares = known.groupby("stratum", observed=True)["fraction"].first()
-    design = Design.of(
-        weight,
-        stratum=units["stratum"].to_numpy(),
-        cluster=units["cluster"].to_numpy(),
-        fraction={str(name): float(share) for name, share in shares.items()},
-        single=single,
-    )
-    task = _Task(design, sides, units["open"].to_numpy(dtype=bool), note)
-    parts = [_everywhere(units), *(_groups(units, name) for name in domains)]
+    sums = ImputedSums.of(sides, units, domains=domains)
+    return totals_of(sums, single=single, note=note)
+
+
+def totals_of(
+    sums: ImputedSums, *, single: SingleClusterRule = "adjust", note: str = ""
+) -> pd.DataFrame:
+    """Estimate the figures from sums, see :func:`imputed_totals`."""
+    task = _Task(sums, _design(sums, single), note)
     rows = [
         row
-        for figure in _figures(sides.released)
-        for part in parts
-        for row in _safe([*task.rows(figure, part)])
+        for kind, figure in _figures(sums)
+        for domain in sums.domains
+        for row in _safe([*task.rows(kind, figure, domain, _told(sums, domain))])
     ]
     return pd.DataFrame(rows).reindex(columns=list(TOTALS)).astype(dict(TOTALS))
 
 
-def _figures(released: pd.DataFrame) -> Iterator[_Figure]:
-    for name in released.columns:
-        column = released[name]
-        if pd.api.types.is_numeric_dtype(column) and column.dtype != bool:
-            yield _Figure("total", str(name))
-            yield _Figure("mean", str(name))
+def _told(sums: ImputedSums, domain: str) -> list[str]:
+    return told_sizes(sums.sizes[domain].astype(int)) if domain else [""]
+
+
+def _figures(sums: ImputedSums) -> Iterator[tuple[str, Figure]]:
+    names = sums.domains[""][0].names
+    for variable, numeric in sums.numeric.items():
+        own = [n for n in names if n.variable == variable and n.side == RELEASED]
+        if numeric:
+            yield from ((kind, own[0]) for kind in ("total", "mean"))
             continue
-        for category in sorted(column.dropna().unique(), key=str):
-            yield _Figure("share", str(name), category)
+        held = [figure for figure in own if figure.category is not None]
+        for figure in sorted(held, key=lambda one: str(one.category)):
+            yield "share", figure
 
 
-_Part = dict[str, np.ndarray]  # name of a domain -> its records
+def _design(sums: ImputedSums, single: SingleClusterRule) -> Design:
+    """Return a design with as many strata and single clusters, to tell of it."""
+    moments = sums.domains[""][0]
+    drawn = np.array([sums.fractions.get(str(n), 0.0) for n in moments.strata])
+    fault = ""
+    if sums.faults[0]:
+        fault = f"{sums.faults[0]} weights are negative or not finite"
+    elif ((drawn < 0) | (drawn > 1) | ~np.isfinite(drawn)).any():
+        fault = "a sampling fraction lies outside 0 to 1"
+    elif not sums.faults[1] > 0:
+        fault = "no unit has weight"
+    few = np.repeat(np.arange(len(drawn)), np.minimum(moments.clusters, 2))
+    return Design(np.zeros(0), np.zeros(0, dtype=int), few, drawn, single, fault)
 
 
-def _everywhere(units: pd.DataFrame) -> _Part:
-    return {"": np.ones(len(units), dtype=bool)}
+# -- figures -------------------------------------------------------------------------
 
 
-def _groups(units: pd.DataFrame, name: str) -> _Part:
-    column = units[f"domain_{name}"].astype("str")
-    told = told_groups(column)
-    return {f"{name}={group}": (column == group).to_numpy() for group in told}
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """The sums, the design and what is said of every figure."""
+
+    sums: ImputedSums
+    design: Design
+    note: str
+
+    def rows(
+        self, kind: str, figure: Figure, domain: str, groups: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a figure, none where it is of too few records."""
+        for group in groups:
+            row = self._row(kind, figure, domain, group)
+            if row:
+                yield row | {"domain": f"{domain}={group}" if domain else ""}
+
+    def _row(
+        self, kind: str, figure: Figure, domain: str, group: str
+    ) -> dict[str, Any]:
+        counts = self._counted(figure, domain, group)
+        n = int(counts["held"])
+        if n < LEAST_UNITS:
+            return {}
+        found, clusters = self._estimate(kind, figure, domain, group)
+        row: dict[str, Any] = {
+            "variable": f"{kind} of {figure.variable}",
+            "class": figure.category,
+            "n": n,
+            "open_share": _share(counts["waits"], counts["weight"]),
+            "estimate": found.value,
+            "se": found.se,
+            "df": found.df,
+            "lower": found.lower,
+            "upper": found.upper,
+        }
+        if kind == "share" and found.has_error:
+            share = RatioEstimate(found.value, found.se, found.df, clusters)
+            ends = proportion_interval(share, int(counts["there"]))
+            row |= dict(zip(("lower", "upper"), ends, strict=True))
+        gap, why = self._difference(kind, figure, domain, group)
+        sample = SAMPLING_ONLY if found.has_error else ""
+        return row | gap | {"note": _joined(found.note, sample, why, self.note)}
+
+    def _counted(self, figure: Figure, domain: str, group: str) -> dict[str, float]:
+        counts = self.sums.domains[domain][1][figure].loc[group]
+        return dict(zip(counts.index, counts.to_numpy(dtype=float), strict=True))
+
+    def _estimate(
+        self, kind: str, figure: Figure, domain: str, group: str
+    ) -> tuple[Estimate, int]:
+        """Return a figure, and the clusters that it is of."""
+        bad = int(self._counted(figure, domain, group)["bad"])
+        fault = f"{bad} values are missing or not finite" if bad else ""
+        fault = self.design.fault or fault
+        if fault:
+            return absent("not_measured", fault), 0
+        of = self.sums.domains[domain][0].moments(group, figure, self.sums.fractions)
+        assert of is not None
+        value, variance = of.total, of.total_variance
+        if kind != "total":
+            value, variance = of.ratio, of.ratio_variance
+        if not np.isfinite(value):
+            return absent("not_applicable", "no unit has weight here"), 0
+        alone = self.design.single == "refuse" and self.design.lonely_strata()
+        se = np.nan if alone else float(np.sqrt(variance))
+        return self.design.told(value, se, of.df, n=0), of.clusters
+
+    def _difference(
+        self, kind: str, figure: Figure, domain: str, group: str
+    ) -> tuple[dict[str, float], str]:
+        """Return the difference of the arms, and of how many records it is."""
+        if not self.sums.both:
+            return {"differ": 0}, _ALONE
+        between = figure._replace(side=BETWEEN)
+        differ = int(self._counted(between, domain, group)["differ"])
+        if 0 < differ < LEAST_UNITS:
+            return {"differ": differ}, _FEW
+        base, _ = self._estimate(kind, figure._replace(side=BASELINE), domain, group)
+        gap, _ = self._estimate(kind, between, domain, group)
+        numbers = base.value, gap.value, gap.lower, gap.upper
+        return dict(zip(_GAP, numbers, strict=True)) | {"differ": differ}, ""
 
 
 def _safe(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -158,77 +217,6 @@ def _safe(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _joined(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
-
-
-@dataclass(frozen=True, eq=False)
-class _Task:
-    """The design, the values, and who waits."""
-
-    design: Design
-    sides: Sides
-    waits: np.ndarray
-    note: str
-
-    def rows(self, figure: _Figure, part: _Part) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a figure, none where it is of too few records."""
-        for domain, inside in part.items():
-            row = self._row(figure, inside)
-            if row:
-                yield row | {"domain": domain}
-
-    def _row(self, figure: _Figure, inside: np.ndarray) -> dict[str, Any]:
-        there = inside & ~self.sides.structural[figure.variable].to_numpy(dtype=bool)
-        y = figure.numbers(self.sides.released)
-        held = there if figure.category is None else there & (y == 1)
-        n = int(held.sum())
-        if n < LEAST_UNITS:
-            return {}
-        found = self._estimate(figure, y, there)
-        weight = self.design.weight * held
-        row: dict[str, Any] = {
-            **figure.names,
-            "n": n,
-            "open_share": _share(weight @ self.waits, weight.sum()),
-            "estimate": found.value,
-            "se": found.se,
-            "df": found.df,
-            "lower": found.lower,
-            "upper": found.upper,
-        }
-        if figure.category is not None and found.has_error:
-            row |= self._proportion(found, there)
-        gap, why = self._difference(figure, there)
-        sample = SAMPLING_ONLY if found.has_error else ""
-        return row | gap | {"note": _joined(found.note, sample, why, self.note)}
-
-    def _estimate(self, figure: _Figure, y: np.ndarray, there: np.ndarray) -> Estimate:
-        y = np.where(there, y, 0.0)
-        if figure.kind == "total":
-            return self.design.total(y, there)
-        return self.design.ratio(y, there.astype(float))
-
-    def _proportion(self, found: Estimate, there: np.ndarray) -> dict[str, float]:
-        clusters = len(np.unique(self.design.cluster[there]))
-        share = RatioEstimate(found.value, found.se, found.df, clusters)
-        lower, upper = proportion_interval(share, int(there.sum()))
-        return {"lower": lower, "upper": upper}
-
-    def _difference(
-        self, figure: _Figure, there: np.ndarray
-    ) -> tuple[dict[str, float], str]:
-        """Return the difference of the arms, and of how many records it is."""
-        own, base = self.sides.champion, self.sides.baseline
-        if own is None or base is None:
-            return {"differ": 0}, _ALONE
-        mine, its = figure.numbers(own), figure.numbers(base)
-        differ = int((there & (mine != its)).sum())
-        if 0 < differ < LEAST_UNITS:
-            return {"differ": differ}, _FEW
-        gap = self._estimate(figure, mine - its, there)
-        numbers = (
-            self._estimate(figure, its, there).value, gap.value, gap.lower, gap.upper,
-        )  # fmt: skip
-        return dict(zip(_GAP, numbers, strict=True)) | {"differ": differ}, ""
 
 
 def _share(part: float, whole: float) -> float:

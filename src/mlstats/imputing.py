@@ -8,7 +8,7 @@ clerks' values are the truth of case 0.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,18 +20,23 @@ from mlstats.config import Pilot
 from mlstats.config_editimpute import Damage
 from mlstats.editimpute.arm import build_imputer
 from mlstats.editimpute.damage import damage
-from mlstats.editimpute.flagging import selected, with_corrections
-from mlstats.editimpute.processing import Processed, process
+from mlstats.editimpute.processing import Processed
 from mlstats.editimpute.status import FAIL, PASS, review
 from mlstats.errors import ConfigError, nearest
 from mlstats.guard import method_guard
 from mlstats.quality.gate import check_measures
+from mlstats.record_treatment import (
+    processed,
+    structural_cells,
+    treated_by_record,
+)
 from mlstats.records import Records
 
 __all__ = [
     "Case",
     "ImputationRun",
     "TreatedCase",
+    "case_seed",
     "cases",
     "columns_of",
     "ready",
@@ -183,17 +188,30 @@ def ready(pilot: Pilot, records: Records) -> list[str]:
             where="data.roles.auxiliary",
             hint="an id tells a method nothing that holds for another unit",
         )
+    donors = pilot.data.donors
+    _are_inputs(pilot, records, donors.by if donors else (), "data.donors.by")
     _selective_fits(pilot, records)
     next(cases(pilot, records, first=1), None)  # a damage that does not fit is told now
     return list(roles.variables)
 
 
 def _selective_fits(pilot: Pilot, records: Records) -> None:
-    spec, held = pilot.evaluate.selective, columns_of(pilot, records)
+    spec = pilot.evaluate.selective
     if spec is None:
         return
     where = "evaluate.selective"
-    for name in [*spec.by, *([spec.auxiliary] if spec.auxiliary else [])]:
+    named = [*spec.by, *([spec.auxiliary] if spec.auxiliary else [])]
+    _are_inputs(pilot, records, named, where)
+    for name in filter(None, [spec.variable, spec.auxiliary]):
+        if not pd.api.types.is_numeric_dtype(records.frame[name]):
+            raise ConfigError(f"{name!r} holds no numbers to score", where=where)
+
+
+def _are_inputs(
+    pilot: Pilot, records: Records, names: Iterable[str], where: str
+) -> None:
+    held = columns_of(pilot, records)
+    for name in names:
         if name not in held:
             raise ConfigError(
                 f"The column {name!r} is no input of methods",
@@ -201,12 +219,15 @@ def _selective_fits(pilot: Pilot, records: Records) -> None:
                 nearest=nearest(name, held),
                 hint="name it in data.roles.auxiliary",
             )
-    for name in filter(None, [spec.variable, spec.auxiliary]):
-        if not pd.api.types.is_numeric_dtype(records.frame[name]):
-            raise ConfigError(f"{name!r} holds no numbers to score", where=where)
 
 
 # -- cases -------------------------------------------------------------------------
+
+
+def case_seed(pilot: Pilot) -> int:
+    """Return the seed of selection and treatment of the data as they are."""
+    first = np.random.SeedSequence(pilot.evaluate.seed).spawn(1)[0]
+    return int(first.generate_state(1)[0])
 
 
 def cases(pilot: Pilot, records: Records, *, first: int = 0) -> Iterator[Case]:
@@ -220,10 +241,7 @@ def cases(pilot: Pilot, records: Records, *, first: int = 0) -> Iterator[Case]:
     how, variables = pilot.evaluate.damage, list(pilot.data.roles.variables)
     frame = records.frame[columns_of(pilot, records)]
     lacking = frame[variables].isna()
-    structural = lacking & False
-    if records.edits is not None:
-        allowed = [v for v in variables if v in records.edits.missing_allowed]
-        structural[allowed] = lacking[allowed]
+    structural = structural_cells(frame, variables, records.edits)
     asked = lacking & ~structural
     seeds = np.random.SeedSequence(pilot.evaluate.seed).spawn(
         1 + (how.masks if how else 0)
@@ -232,7 +250,7 @@ def cases(pilot: Pilot, records: Records, *, first: int = 0) -> Iterator[Case]:
     if first == 0:
         wrong = _wrong(pilot, records, true, lacking)
         truth = true if pilot.evaluate.past_edits else None
-        seed = int(seeds[0].generate_state(1)[0])
+        seed = case_seed(pilot)
         yield Case(0, frame, truth, asked, structural, wrong, seed)
     if how is None:
         return
@@ -328,24 +346,15 @@ def treat(pilot: Pilot, records: Records, method: Any, case: Case) -> Processed:
     """Review, select and treat one case.
 
     Variables of the edits that are not variables of the pilot are taken as right: no
-    method would treat them.
+    method would treat them. With `data.donors` each record is treated by itself.
     """
-    spec, edits = pilot.data.edits, records.edits
-    hard = None if edits is None else edits.hard()
-    named = [] if hard is None else [*hard.numeric, *hard.categorical]
-    weights = {v: np.inf for v in named if v not in case.mask.columns}
-    frame, corrections, why = selected(case.frame, case.mask, pilot.data.selection)
-    found = process(
-        frame,
-        edits,
-        method,
-        mask=why,
-        structural=case.structural,
-        weights=weights | dict(spec.weights if spec else {}),
-        limit=spec.limit if spec else None,
-        seed=case.seed,
+    given = case.frame, case.mask, case.structural
+    if pilot.data.donors is None:
+        return processed(pilot, records.edits, method, *given, seed=case.seed)
+    ids = records.frame[pilot.data.roles.unit_id]
+    return treated_by_record(
+        pilot, records.edits, method, *given, ids=ids, seed=case.seed
     )
-    return with_corrections(found, corrections)
 
 
 def _noted(case: Case, found: Processed, records: Records) -> TreatedCase:

@@ -54,11 +54,14 @@ class PartReader:
         Rows of other periods are left out.
     columns : tuple of str
         Of the table: no other is read.
+    codes : tuple of str
+        Columns that are text beside those of the pilot.
     """
 
     pilot: Pilot
     period: str
     columns: tuple[str, ...]
+    codes: tuple[str, ...] = ()
 
     def __call__(self, part: Partition) -> pd.DataFrame:
         """Return the part's rows of the period, with their numbers in the table."""
@@ -75,7 +78,8 @@ class PartReader:
     def rows(self, part: Partition) -> pd.DataFrame:
         """Return all rows of the part, with their numbers in the table."""
         pilot, column = self.pilot, self.pilot.data.roles.period
-        frame = part.read(self.columns, text_columns=text_columns_of(pilot))
+        text = {*text_columns_of(pilot), *self.codes}
+        frame = part.read(self.columns, text_columns=text)
         frame.index = pd.RangeIndex(part.start, part.start + len(frame))
         if pilot.data.roles.unit_id == ROW_NUMBER and ROW_NUMBER not in frame:
             frame[ROW_NUMBER] = (frame.index + 1).astype(str).to_numpy(dtype=object)

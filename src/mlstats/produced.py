@@ -146,8 +146,10 @@ class Composed:
         What is published, see :mod:`mlstats.release_totals`.
     counts : mapping of str to int
         Units by route, and how many of the queue are closed.
-    confidential, tables : mapping of str to pandas.DataFrame
-        Further tables of records, and further publishable ones.
+    confidential : mapping of str to pandas.DataFrame or Parts
+        Further tables of records.
+    tables : mapping of str to pandas.DataFrame
+        Further publishable ones.
     files : mapping of str to pathlib.Path
         Name in the release -> where a publishable file lies, which is copied.
     cautions : tuple of str
@@ -157,7 +159,7 @@ class Composed:
     units: pd.DataFrame | Parts
     totals: pd.DataFrame
     counts: Mapping[str, int]
-    confidential: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    confidential: Mapping[str, pd.DataFrame | Parts] = field(default_factory=dict)
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     cautions: tuple[str, ...] = ()

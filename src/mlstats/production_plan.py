@@ -40,7 +40,7 @@ __all__ = [
 
 _THEMES: Final = {
     "coding": "mlstats.coding_theme",
-    "editimpute": "mlstats.imputation_release",
+    "editimpute": "mlstats.imputation_theme",
     "imagery": "mlstats.imagery_release",
 }
 

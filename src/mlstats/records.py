@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +19,18 @@ from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.period_source import own_rows
 from mlstats.settings import Settings
 
-__all__ = ["Records", "load", "load_period", "weights_of"]
+__all__ = [
+    "Records",
+    "as_decimals",
+    "check_columns",
+    "check_valued",
+    "check_variables",
+    "edits_of",
+    "load",
+    "load_period",
+    "plain",
+    "weights_of",
+]
 
 
 @dataclass(frozen=True)
@@ -137,14 +149,15 @@ def checked(
     pilot: Pilot, settings: Settings, source: Source, edits: EditSet | None
 ) -> tuple[Records, contract.ContractResult]:
     """Join, select and check records that were read, as :func:`load` does."""
-    frame, cautions = _plain(source.frame), list(source.cautions)
+    frame, cautions = plain(source.frame), list(source.cautions)
     if pilot.data.history is not None:
         frame = _with_history(frame, pilot, settings, cautions)
     if pilot.data.only is not None:
         frame = _selected(frame, pilot.data.only, cautions)
     result = contract.check(frame, pilot.data, truth=None)
     if result.ok:
-        _check_variables(frame, pilot, edits)
+        check_variables(frame, pilot, edits)
+    frame = as_decimals(frame, pilot, edits)
     return (
         Records(
             frame,
@@ -182,7 +195,7 @@ def _with_history(
     spec, unit = pilot.data.history, pilot.data.roles.unit_id
     assert spec is not None
     table = io.read_table(str(finder(settings)(spec.source)), text_columns={unit})
-    earlier = _plain(table.frame)
+    earlier = plain(table.frame)
     if unit not in earlier or earlier[unit].duplicated().any():
         raise ContractError(
             f"The earlier file does not tell its units apart by {unit!r}",
@@ -202,7 +215,7 @@ def _with_history(
     return joined
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the data with categories as strings: a treatment writes new ones."""
     kinds = {
         name: object
@@ -210,13 +223,64 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
         if isinstance(frame[name].dtype, pd.CategoricalDtype)
         or pd.api.types.is_string_dtype(frame[name].dtype)
     }
-    plain = frame.astype(kinds)
+    made = frame.astype(kinds)
     for name in kinds:
-        plain[name] = plain[name].where(plain[name].notna(), None)
-    return plain
+        made[name] = made[name].where(made[name].notna(), None)
+    return made
 
 
-def _check_variables(frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None) -> None:
+def as_decimals(
+    frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None
+) -> pd.DataFrame:
+    """Return the records with decimal numbers in variables, if treated one by one.
+
+    A whole number would become a decimal one where a record beside it is treated.
+    """
+    if pilot.data.donors is None:
+        return frame
+    named = [*pilot.data.roles.variables, *(edits.numeric if edits else ())]
+    held = [name for name in dict.fromkeys(named) if name in frame]
+    numbers = frame[held].select_dtypes("number").columns
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def check_variables(frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None) -> None:
+    """Refuse records without a column of the edits, a value, or a number."""
+    known = check_columns(frame, pilot, edits)
+    check_valued({name: int(frame[name].notna().sum()) for name in known})
+    for name, after in pilot.evaluate.past_edits.items():
+        sides = [pd.api.types.is_numeric_dtype(frame[c]) for c in (name, after)]
+        if sides[0] != sides[1]:
+            raise ContractError(
+                f"One of {name!r} and {after!r} holds numbers, the other text",
+                where=f"evaluate.past_edits.{name}",
+                expected="values of one kind, with missing values empty",
+            )
+
+
+def check_valued(values: Mapping[str, int]) -> None:
+    """Refuse a variable without a value.
+
+    Parameters
+    ----------
+    values : mapping of str to int
+        Variable -> records with a value.
+    """
+    for name, count in values.items():
+        if count == 0:
+            raise ContractError(f"The variable {name!r} has no value in any record")
+
+
+def check_columns(
+    frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None
+) -> list[str]:
+    """Refuse records without a column, or with text for a number.
+
+    Returns
+    -------
+    list of str
+        Columns that must have a value in some record.
+    """
     named = [] if edits is None else [*edits.numeric, *edits.categorical]
     past = list(pilot.evaluate.past_edits.values())
     for name in [*named, *past]:
@@ -227,18 +291,10 @@ def _check_variables(frame: pd.DataFrame, pilot: Pilot, edits: EditSet | None) -
                 nearest=nearest(name, map(str, frame.columns)),
             )
     numeric = set() if edits is None else set(edits.numeric)
-    for name in dict.fromkeys([*pilot.data.roles.variables, *numeric]):
-        if frame[name].notna().sum() == 0:
-            raise ContractError(f"The variable {name!r} has no value in any record")
+    known = [*dict.fromkeys([*pilot.data.roles.variables, *numeric])]
+    for name in known:
         _check_numbers(frame[name], computed=name in numeric)
-    for name, after in pilot.evaluate.past_edits.items():
-        sides = [pd.api.types.is_numeric_dtype(frame[c]) for c in (name, after)]
-        if sides[0] != sides[1]:
-            raise ContractError(
-                f"One of {name!r} and {after!r} holds numbers, the other text",
-                where=f"evaluate.past_edits.{name}",
-                expected="values of one kind, with missing values empty",
-            )
+    return known
 
 
 def _check_numbers(column: pd.Series, *, computed: bool) -> None:

@@ -63,8 +63,8 @@ def write_release(
     kept = folder / "confidential"
     kept.mkdir(mode=0o700)
     _write(kept / "units.parquet", composed.units)
-    for name, table in composed.confidential.items():
-        io.write_parquet(kept / f"{name}.parquet", table)
+    for name, records in composed.confidential.items():
+        _write(kept / f"{name}.parquet", records)
     _write(folder / KEPT, taken.watched)
     linked = _linked(composed, facts, earlier, store)
     tables = {"totals": composed.totals, "method_difference": linked}

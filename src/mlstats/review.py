@@ -119,6 +119,7 @@ def draw_within(
     least: int = 2,
     double_code: float = 0.1,
     seed: int,
+    counts: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Draw units at random within strata that are given.
 
@@ -132,13 +133,18 @@ def draw_within(
         By stratum: what the sample is to be in proportion to.
     size, least, double_code, seed
         As in :func:`draw_audit`.
+    counts : pandas.Series, optional
+        By stratum, all its units: where `units` are, of each stratum, those that
+        :func:`smallest_ranks` returns.
 
     Returns
     -------
     pandas.DataFrame
         As :func:`draw_audit` returns it.
     """
-    table = _table(stratum.groupby(stratum).size(), measure, size, least)
+    if counts is None:
+        counts = stratum.groupby(stratum).size()
+    table = _table(counts, measure, size, least)
     return _drawn(units, stratum, table, double_code, seed)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlstats.editimpute.block_files import FileBlock, Reading
 from mlstats.editimpute.chosen_cells import asked_cells
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.pool import FilledUp
@@ -19,9 +18,22 @@ from mlstats.editimpute.status import PASS, review
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError, ContractError, nearest
 
-__all__ = ["CellsOf", "Donors", "Drawn", "Drawing", "draw_pool"]
+__all__ = ["CellsOf", "Donors", "Drawing", "Drawn", "Labelled", "draw_pool"]
 
 CellsOf = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+class Labelled(Protocol):
+    """Gives the records of a block, with their labels as index."""
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Return the columns that are decimal numbers."""
+        ...
+
+    def frame(self, block: Any) -> pd.DataFrame:
+        """Return the records of a block."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +64,7 @@ class Drawing:
 
     Attributes
     ----------
-    reading : Reading
+    reading : Labelled
         How a block is read.
     edits : EditSet or None
         What a donor passes, those of the reference period.
@@ -62,7 +74,7 @@ class Drawing:
         As in :func:`~mlstats.editimpute.streaming.process_file`.
     """
 
-    reading: Reading
+    reading: Labelled
     edits: EditSet | None
     mask: CellsOf | None
     structural: CellsOf | None
@@ -71,7 +83,7 @@ class Drawing:
     by: tuple[str, ...]
     class_rows: int
 
-    def __call__(self, block: FileBlock) -> Drawn:
+    def __call__(self, block: Any) -> Drawn:
         """Return what may be among the donors, and what was seen."""
         frame = self.reading.frame(block)
         for name in self.by:
