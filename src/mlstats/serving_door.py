@@ -3,7 +3,8 @@
 A web page that somebody has open can send requests to this machine too. So only the
 loopback's own names are taken as Host (a page may have its own name point here), no
 other page's Origin, and JSON only, which a page may not send elsewhere unasked. The log
-tells address, status and time, never a path or a query as they were sent.
+tells address, status and time, never a path or a query as they were sent; it tells a
+request before the last of its answer is sent, so who has an answer finds it there.
 """
 
 from __future__ import annotations
@@ -102,12 +103,22 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, seen = time.perf_counter(), [0]
+        began, seen, logged = time.perf_counter(), [0], [False]
+
+        def tell() -> None:
+            if logged[0]:
+                return
+            logged[0] = True
+            verb = scope["method"] if scope["method"] in _VERBS else "(other)"
+            took = 1000 * (time.perf_counter() - began)
+            _log.info("%s %s %d %.0f ms", verb, self._named(scope), seen[0], took)
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 seen[0] = message["status"]
                 message["headers"] = [*message.get("headers", []), *self._headers]
+            elif not message.get("more_body", False):
+                tell()
             await send(message)
 
         try:
@@ -117,9 +128,7 @@ class Door:
             if not seen[0]:
                 await answer_of(error)(scope, receive, noted)
         finally:
-            verb = scope["method"] if scope["method"] in _VERBS else "(other)"
-            took = 1000 * (time.perf_counter() - began)
-            _log.info("%s %s %d %.0f ms", verb, self._named(scope), seen[0], took)
+            tell()  # the client went away, or nothing could be answered
 
     def _named(self, scope: Scope) -> str:
         path = scope["path"]
