@@ -341,14 +341,17 @@ class ComposePart:
 
 
 def text_parquet(frame: pd.DataFrame) -> bytes:
-    """Return a table as Parquet; a column of nothing is one of text."""
+    """Return a table as Parquet, a text of the same type in every part.
+
+    A column of nothing is one of text.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     for place, column in enumerate(table.schema):
-        if pa.types.is_null(column.type):
-            text = table.column(place).cast(pa.string())
+        if pa.types.is_null(column.type) or pa.types.is_string(column.type):
+            text = table.column(place).cast(pa.large_string())
             table = table.set_column(place, column.name, text)
     sink: Any = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")

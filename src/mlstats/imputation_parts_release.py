@@ -100,7 +100,7 @@ class StagedRecords:
             route = with_audit(told, pd.Series(drawn))["route"]
             place = table.schema.get_field_index("route")
             routed = table.set_column(
-                place, "route", pa.array(route.astype(object), pa.string())
+                place, "route", pa.array(route.astype(object), pa.large_string())
             )
             pq.write_table(
                 routed.drop_columns(["row"]), staged(target, number), compression="zstd"

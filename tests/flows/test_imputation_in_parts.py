@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -293,6 +294,32 @@ def test_parts_of_other_sizes_give_the_same_records(
     pd.testing.assert_frame_equal(
         table(made, "totals"), table(produced, "totals"), check_exact=False, rtol=1e-9
     )
+
+
+def test_a_part_in_which_nothing_was_treated_has_the_types_of_the_others(
+    whole: Produced, module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = records()
+    treated = set(table(whole, "confidential/cells")["unit"])
+    firms = frame.loc[frame["unit"].isin(treated), "firm"]
+    own = [frame[frame["firm"].isin(firms) == some] for some in (True, False)]
+    assert len(own[1]) > 20
+    settings = project_of(tmp_path / "an office", 2, frame)
+    place = settings.project / f"survey_{PERIOD}"
+    for part, rows in enumerate(own):
+        rows.to_parquet(place / f"part-{part:05d}.parquet", index=False)
+    decide(settings, "survey")
+    made = produce("survey", PERIOD, settings)
+    files = sorted((release_of(made).folder / "confidential/cells").iterdir())
+    assert [pq.read_metadata(file).num_rows > 0 for file in files] == [True, False]
+    assert pq.read_schema(files[0]).equals(pq.read_schema(files[1]))
+    found, known = (table(m, "confidential/cells") for m in (made, whole))
+    order = ["unit", "variable"]
+    pd.testing.assert_frame_equal(
+        *(one[[*order, "value"]].sort_values(order, ignore_index=True)
+          for one in (found, known)),
+        check_exact=True,
+    )  # fmt: skip
 
 
 def test_a_run_goes_on_from_its_finished_parts(
