@@ -29,7 +29,6 @@ from mlstats.errors import (
     ConfigError,
     ContractError,
     MethodError,
-    MlstatsError,
     ServiceError,
 )
 from mlstats.imputation_parts import (
@@ -55,7 +54,6 @@ from mlstats.imputing import case_seed
 from mlstats.period_parts import (
     PartedData,
     finished,
-    forget_finished,
     staged,
     write_finished,
     write_staged,
@@ -169,12 +167,7 @@ def compose_parts(
     changed = {name: found[1] for name, found in recipes.items()}
     made = ComposePart(reading, folders, changed, now, _whole(task, folders[role]))
     found = _Release(pilot, task, arm, now, made).composed()
-    try:
-        asked.table.check_unchanged()
-    except MlstatsError:
-        for folder in folders.values():  # what lies there may be of other rows
-            forget_finished(folder)
-        raise
+    asked.table.check_unchanged()
     return found
 
 
@@ -224,10 +217,13 @@ def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path
     try:
         pool = _pool(task, arm, recipe, donors)
         work = TreatPart(task.how, pool, ready, limit)
-        parts = (task.parts.table.partitions[number] for number in missing)
+        table = task.parts.table
+        parts = (table.partitions[number] for number in missing)
         done = map_blocks(work, parts, workers=task.parts.scale, apart=True)
         for number in progress(missing, len(missing), f"Treating by {arm.method}"):
             content = next(done)
+            # Whatever comes after, what is finished is of the rows that were opened.
+            table.check_unchanged(table.partitions[number].path)
             write_finished(folder, number, content)
             if monotonic() - began > limit:
                 raise _too_long(arm, limit)

@@ -209,11 +209,16 @@ class PartitionedTable:
         stamps = {footer.path: footer.stamp for footer in footers}
         return cls(address, partitions, tuple(schema.names), rows, stamps)
 
-    def check_unchanged(self) -> None:
+    def check_unchanged(self, path: str | None = None) -> None:
         """Check that the files are those that were opened.
 
         Whoever has read all partitions for one result asks this before it is used:
         a file that was written anew in between would give rows of two tables.
+
+        Parameters
+        ----------
+        path : str, optional
+            The only file to look at, after a partition of it was read.
 
         Raises
         ------
@@ -222,12 +227,12 @@ class PartitionedTable:
         ServiceError
             Where the store does not answer, or refuses.
         """
-        for path, stamp in self.stamps.items():
-            with opened(path) as file:
-                if stamp_of(file) != stamp:
+        for one in self.stamps if path is None else [path]:
+            with opened(one) as file:
+                if stamp_of(file) != self.stamps[one]:
                     raise SourceError(
                         "The file was written since the table was opened",
-                        where=path,
+                        where=one,
                         expected="files that do not change while they are read",
                         hint="run again when whoever writes it is done",
                     )
