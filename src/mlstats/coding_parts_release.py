@@ -188,6 +188,7 @@ def _work(
         max(pilot.production.review.audit_sample * (2 if now.alarm else 1), 2),
         pilot.evaluate.seed + hash_of(now.period),
         asked.again,
+        asked.first,
     )
 
 

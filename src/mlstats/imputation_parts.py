@@ -86,7 +86,7 @@ class RecordReader:
         As it treats the period.
     edits : EditSet or None
         Of the period.
-    again : numpy.ndarray of int
+    again, first
         See :class:`mlstats.period_parts.PartedData`.
     """
 
@@ -94,6 +94,7 @@ class RecordReader:
     pilot: Pilot
     edits: EditSet | None
     again: np.ndarray
+    first: Mapping[int, int]
 
     @property
     def numeric(self) -> tuple[str, ...]:
@@ -103,12 +104,16 @@ class RecordReader:
     def records(self, part: Partition) -> tuple[Records, pd.Index]:
         """Return the records of a part, numbered from 0, and their labels."""
         read = self.reader(part)
-        numbers = read.index.to_numpy()
+        again = np.isin(read.index.to_numpy() + 1, self.again)
         frame = plain(read.reset_index(drop=True))
         frame = as_decimals(frame, self.pilot, self.edits)
         ids = frame[self.pilot.data.roles.unit_id]
-        labels = labels_of(ids, np.isin(numbers + 1, self.again), numbers)
+        labels = labels_of(ids, again, self.first_of(part) + np.arange(len(ids)))
         return Records(frame, "", [], edits=self.edits), labels
+
+    def first_of(self, part: Partition) -> int:
+        """Return the number of a part's first record in the period, from 0."""
+        return self.first.get(part.start, part.start)
 
     def frame(self, block: Partition) -> pd.DataFrame:
         """Return the columns that methods read, in the right unit and labelled."""
@@ -312,7 +317,7 @@ class ComposePart:
         return ComposedPart(
             text_parquet(made.units),
             text_parquet(made.cells),
-            made.queue.assign(row=made.queue["row"] + part.start),
+            made.queue.assign(row=made.queue["row"] + self.how.first_of(part)),
             made.rows,
             made.adds,
             made.sums,
@@ -335,7 +340,7 @@ class ComposePart:
             records,
             answers,
             self.now,
-            first=part.start,
+            first=self.how.first_of(part),
             whole=self.whole,
         )
 

@@ -155,7 +155,7 @@ def compose_parts(
     told = unedited(of_period(pilot, now.period))
     edits, decides = data.more
     edits = None if edits is None else edits.at(now.period)
-    reading = RecordReader(asked.reader, told, edits, asked.again)
+    reading = RecordReader(asked.reader, told, edits, asked.again, asked.first)
     budget = pilot.production.time_budget
     task = _Asked(asked, reading, decides, data.digest, budget)
     recipes = {name: _recipe(task, one) for name, one in answers.items()}

@@ -104,6 +104,9 @@ class PartedData:
         Confidential; of this period alone.
     again : numpy.ndarray of int
         Numbers of the rows, from 1 and sorted, whose id an earlier row has.
+    first : mapping of int to int
+        Start of a partition -> number of its first row among those of the period,
+        where the table holds rows of others.
     """
 
     reader: PartReader
@@ -111,6 +114,7 @@ class PartedData:
     scale: Scale
     staging: Path
     again: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    first: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def watched(self) -> Path:

@@ -371,15 +371,16 @@ def test_a_run_goes_on_from_its_finished_parts(
 # -- setbacks ------------------------------------------------------------------------
 
 
-def both(folder: Path, frame: pd.DataFrame, change: str = "") -> list[Settings]:
+def both(
+    folder: Path, frame: pd.DataFrame, before: str = "", after: str = ""
+) -> list[Settings]:
     """Return a project with the period in one file, and one with three parts."""
     found = []
     for name, parts in (("one file", None), ("three parts", 3)):
         settings = project_of(folder / name, parts, frame)
         path = settings.project / "configs/pilots/survey.yaml"
-        path.write_text(
-            path.read_text().replace("min_percent: 0", change or "min_percent: 0")
-        )
+        text = path.read_text()
+        path.write_text(text.replace(before, after) if before else text)
         decide(settings, "survey")
         found.append(settings)
     return found
@@ -420,9 +421,14 @@ def test_monitoring_tells_the_same_of_parts(
 def test_an_id_that_stands_twice_gives_the_period_to_the_baseline(
     module_patch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    frame = records()
+    frame = records().assign(quarter=PERIOD)
     frame.loc[[44, 580], "unit"] = frame.loc[10, "unit"]
-    made = [produce("survey", PERIOD, one) for one in both(tmp_path, frame)]
+    # Where a record stands is told among those of the period.
+    others = records().iloc[:50].assign(quarter="2026-Q1")
+    others[["unit", "firm"]] = "before " + others[["unit", "firm"]]
+    every = pd.concat([others, frame], ignore_index=True)
+    roles = "cluster: firm", "cluster: firm\n    period: quarter"
+    made = [produce("survey", PERIOD, one) for one in both(tmp_path, every, *roles)]
     for one in made:
         assert [reason.cause for reason in one.reasons] == ["contract"]
     for name in ("units", "cells"):
@@ -602,7 +608,7 @@ def test_parts_are_read_into_memory_with_a_caution(
 def test_a_method_that_needs_all_records_is_no_method_of_donors(
     module_patch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for settings in both(tmp_path, records(), "min_percent: 5"):
+    for settings in both(tmp_path, records(), "min_percent: 0", "min_percent: 5"):
         made = produce("survey", PERIOD, settings)
         assert [reason.cause for reason in made.reasons] == ["crash"]
         assert "min_percent=5" in made.reasons[0].said
