@@ -376,14 +376,15 @@ class _Release:
             part = pd.read_parquet(staged(self.folder / "units", min(found.rows)))
             return part.iloc[:0].assign(part=0)
         strata, (size, seed) = size_strata(adds), audit_size(self.pilot, self.now)
-        pools, places, first = [], [], 0
+        pool, first = pd.DataFrame(), 0
         for number, rows in found.rows.items():
-            units = pd.read_parquet(staged(self.folder / "units", number))
-            pool = units.iloc[rows].assign(part=number)
-            own = strata[first : first + len(pool)]
-            few = smallest_ranks(pool["unit"], [*own], size=max(size, 2), seed=seed)
-            pools.append(pool.iloc[few])
-            places.append(first + few)
-            first += len(pool)
-        pool = pd.concat(pools, ignore_index=True)
-        return audit_of(self.pilot, pool, np.concatenate(places), adds, self.now)
+            units = pd.read_parquet(staged(self.folder / "units", number)).iloc[rows]
+            place = np.arange(first, first + len(units))
+            both = pd.concat([pool, units.assign(part=number, place=place)])
+            # What an earlier part gave makes way: no more is kept than is drawn from.
+            of = strata[both["place"].to_numpy(int)]
+            few = smallest_ranks(both["unit"], of, size=max(size, 2), seed=seed)
+            pool, first = both.iloc[few], first + len(units)
+        pool = pool.reset_index(drop=True)
+        own = pool.pop("place").to_numpy(int)
+        return audit_of(self.pilot, pool, own, adds, self.now)

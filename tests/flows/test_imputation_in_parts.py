@@ -323,6 +323,26 @@ def test_a_part_in_which_nothing_was_treated_has_the_types_of_the_others(
     )  # fmt: skip
 
 
+def test_of_a_part_no_more_is_kept_for_the_audit_than_may_be_drawn(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, given = imputation_parts_release.audit_of, []
+
+    def told(pilot: Any, pool: pd.DataFrame, own: np.ndarray, *more: Any) -> Any:
+        given.append((len(pool), len(own)))
+        return real(pilot, pool, own, *more)
+
+    monkeypatch.setattr(imputation_parts_release, "audit_of", told)
+    made = [
+        produce("survey", PERIOD, settings)
+        for settings in both(tmp_path, records(), "_sample: 60", "_sample: 4")
+    ]
+    one, many = (table(m, "confidential/audit") for m in made)
+    pd.testing.assert_frame_equal(one, many, check_exact=True)
+    assert len(many) == 6  # two at least of each stratum
+    assert given == [(12, 12)]  # four of each
+
+
 def test_a_run_goes_on_from_its_finished_parts(
     produced: Produced,
     module_patch: pytest.MonkeyPatch,
