@@ -1,7 +1,7 @@
 """A part of an edit and imputation period on its worker: donors, values, what is told.
 
-A part is read three times: to draw the donors of the period, to be treated by each arm,
-and to be brought to what is released once the totals of all parts are known.
+A part is read to draw the donors of the period, by each arm to be treated, and to be
+brought to what is released once the totals of all parts are known.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.flagging import selected
 from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.pool_drawing import Drawing, Drawn
+from mlstats.errors import ContractError
 from mlstats.guard import method_guard
 from mlstats.imputation_production import Treated, kept_cells
 from mlstats.imputation_release import counts_of
@@ -96,11 +97,6 @@ class RecordReader:
     again: np.ndarray
     first: Mapping[int, int]
 
-    @property
-    def numeric(self) -> tuple[str, ...]:
-        """Return the numbers that the edits name."""
-        return () if self.edits is None else tuple(self.edits.numeric)
-
     def records(self, part: Partition) -> tuple[Records, pd.Index]:
         """Return the records of a part, numbered from 0, and their labels."""
         read = self.reader(part)
@@ -115,9 +111,8 @@ class RecordReader:
         """Return the number of a part's first record in the period, from 0."""
         return self.first.get(part.start, part.start)
 
-    def frame(self, block: Partition) -> pd.DataFrame:
+    def ready(self, records: Records, labels: pd.Index) -> pd.DataFrame:
         """Return the columns that methods read, in the right unit and labelled."""
-        records, labels = self.records(block)
         case = self.case(records)
         ready, _, _ = selected(case.frame, case.mask, self.pilot.data.selection)
         return ready.set_axis(labels)
@@ -155,7 +150,7 @@ class DrawPart:
     how : RecordReader
         Reads it.
     drawing : Drawing
-        Draws from what `how` reads.
+        From :func:`mlstats.record_treatment.drawing_of`.
     check : bool
         Whether the columns are looked at; the contract has told already where not.
     """
@@ -166,15 +161,23 @@ class DrawPart:
 
     def __call__(self, part: Partition) -> DrawnPart:
         """Draw donors; ContractError where there is text for a number."""
-        records, _ = self.how.records(part)
-        frame = records.frame
-        if frame.empty:
+        records, labels = self.how.records(part)
+        if records.frame.empty:
             return DrawnPart()
-        valued = {}
+        try:
+            return self._drawn(records, labels)
+        except ContractError as error:
+            before = self.how.first_of(part)
+            told = f"rows are counted after the first {before:,}" if before else ""
+            error.where = "; ".join(filter(None, [error.where, told]))
+            raise
+
+    def _drawn(self, records: Records, labels: pd.Index) -> DrawnPart:
+        frame, valued = records.frame, {}
         if self.check:
             known = check_columns(frame, self.how.pilot, self.how.edits)
             valued = {name: int(frame[name].notna().sum()) for name in known}
-        return DrawnPart(self.drawing(part), valued)
+        return DrawnPart(self.drawing(self.how.ready(records, labels)), valued)
 
 
 # -- treatment -----------------------------------------------------------------------

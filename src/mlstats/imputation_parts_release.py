@@ -185,7 +185,7 @@ def _recipe(task: _Asked, one: ReadyArm) -> tuple[Any, tuple[str, ...]]:
 def _donors(task: _Asked, *, check: bool) -> Donors:
     """Draw the donors of the period from its parts, in their order."""
     how = task.how
-    drawing = drawing_of(how.pilot, how.edits, how, case_seed(how.pilot))
+    drawing = drawing_of(how.pilot, how.edits, case_seed(how.pilot))
     parts = task.parts.table.partitions
     done = map_blocks(DrawPart(how, drawing, check), parts, workers=task.parts.scale)
     valued: dict[str, int] = {}

@@ -263,7 +263,7 @@ def size_strata(adds: np.ndarray) -> np.ndarray:
     third = pd.Series(adds).rank(method="first").sub(1) * _STRATA // len(adds)
     # One text for all records of a stratum, of which there may be very many.
     names = [f"{place + 1} of {_STRATA} by size" for place in range(_STRATA)]
-    return np.array(names, dtype=object)[third.to_numpy(dtype=int)]
+    return np.asarray(np.array(names, dtype=object)[third.to_numpy(dtype=int)])
 
 
 def draw_sized(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from mlstats.errors import ContractError, SourceError
 from mlstats.evaluate import keyed, project_key
 from mlstats.imputation_production import why_in_memory
 from mlstats.monitoring import history_of
+from mlstats.partitions import Partition
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.production import produce
@@ -323,6 +326,22 @@ def test_a_part_in_which_nothing_was_treated_has_the_types_of_the_others(
     )  # fmt: skip
 
 
+def test_a_part_is_read_for_contract_donors_arms_and_release(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, read = Partition.read, []
+
+    def counted(part: Partition, *given: Any, **more: Any) -> pd.DataFrame:
+        read.append(part.start)
+        return real(part, *given, **more)
+
+    monkeypatch.setattr(Partition, "read", counted)
+    release_of(made_of(tmp_path / "an office", 3))
+    first, *others = Counter(read).values()
+    assert others == [5, 5]
+    assert first == 6  # it tells the columns that are watched
+
+
 def test_of_a_part_no_more_is_kept_for_the_audit_than_may_be_drawn(
     module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -569,6 +588,25 @@ def test_a_cluster_in_two_parts_is_refused(
     decide(settings, "survey")
     with pytest.raises(ContractError, match="more than one part"):
         produce("survey", PERIOD, settings)
+
+
+def test_a_number_that_is_none_is_told_by_its_row(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = records()
+    frame.loc[332, "staff"] = np.inf
+    one, many = both(tmp_path, frame)
+    with pytest.raises(ContractError, match=r"first in rows 333\)"):
+        produce("survey", PERIOD, one)
+    with pytest.raises(ContractError, match="holds text or infinity") as told:
+        produce("survey", PERIOD, many)
+    said = str(told.value)
+    row, before = (
+        int(re.search(text, said)[1])  # type: ignore[index]
+        for text in (r"first in rows (\d+)\)", r"after the first (\d+)")
+    )
+    assert 100 < before < 333
+    assert row + before == 333
 
 
 def test_a_variable_without_a_value_in_any_part_is_refused(
