@@ -25,11 +25,13 @@ from mlstats.editimpute.arm import build_imputer
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.pool_drawing import Donors, Drawn, draw_pool
+from mlstats.editimpute.treated_blocks import identity
 from mlstats.errors import (
     ConfigError,
     ContractError,
     MethodError,
     ServiceError,
+    SourceError,
 )
 from mlstats.imputation_parts import (
     ComposedPart,
@@ -51,6 +53,7 @@ from mlstats.imputation_routes import in_order, size_strata
 from mlstats.imputation_sums import ImputedSums
 from mlstats.imputation_totals import totals_of
 from mlstats.imputing import case_seed
+from mlstats.method import resolve
 from mlstats.period_parts import (
     PartedData,
     finished,
@@ -207,33 +210,38 @@ def _donors(task: _Asked, *, check: bool) -> Donors:
 
 def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path:
     """Let an arm treat the parts that are not staged; return where all of them lie."""
-    folder = task.parts.staging / _key(task, recipe)
-    missing = [number for number in task.numbers if finished(folder, number) is None]
-    if not missing:
-        return folder
-    arm = ready.arm
+    arm, began = ready.arm, monotonic()
     limit = task.budget if arm.role != "baseline" else 100 * task.budget
-    began = monotonic()
     try:
-        pool = _pool(task, arm, recipe, donors)
-        work = TreatPart(task.how, pool, ready, limit)
-        table = task.parts.table
-        parts = (table.partitions[number] for number in missing)
-        done = map_blocks(work, parts, workers=task.parts.scale, apart=True)
-        for number in progress(missing, len(missing), f"Treating by {arm.method}"):
-            content = next(done)
-            # Whatever comes after, what is finished is of the rows that were opened.
-            table.check_unchanged(table.partitions[number].path)
-            write_finished(folder, number, content)
-            if monotonic() - began > limit:
-                raise _too_long(arm, limit)
-    except ArmFailed:
+        folder = task.parts.staging / _key(task, recipe)
+        missing = [one for one in task.numbers if finished(folder, one) is None]
+        if missing:
+            work = TreatPart(task.how, _pool(task, arm, recipe, donors), ready, limit)
+            for _ in _finish(task, work, folder, missing):
+                if monotonic() - began > limit:
+                    raise _too_long(arm, limit)
+    except (ArmFailed, SourceError):  # no method is to blame for a file
         raise
     except (ConfigError, ContractError, MethodError) as error:
         if monotonic() - began >= limit:
             raise _too_long(arm, limit) from None
         raise ArmFailed.of(arm.role, Reason("crash", error.title)) from None
     return folder
+
+
+def _finish(
+    task: _Asked, work: TreatPart, folder: Path, missing: list[int]
+) -> Iterator[None]:
+    """Treat parts and stage them, one at each step."""
+    table, told = task.parts.table, f"Treating by {work.arm.arm.method}"
+    parts = (table.partitions[number] for number in missing)
+    done = map_blocks(work, parts, workers=task.parts.scale, apart=True)
+    for number in progress(missing, len(missing), told):
+        content = next(done)
+        # Whatever comes after, what is finished is of the rows that were opened.
+        table.check_unchanged(table.partitions[number].path)
+        write_finished(folder, number, content)
+        yield
 
 
 def _pool(task: _Asked, arm: Arm, recipe: Any, donors: Donors) -> Pool:
@@ -256,6 +264,7 @@ def _key(task: _Asked, recipe: Any) -> str:
     told = (
         __version__,
         recipe.digest,
+        identity(resolve(recipe.use)),  # an office changes methods of its own
         sorted((name, repr(value)) for name, value in task.decides.items()),
         task.how.pilot.model_dump_json(),
         task.how.reader.columns,

@@ -497,8 +497,52 @@ def test_a_champion_that_fails_on_a_part_gives_it_all_to_the_baseline(
 
 
 class _Fails:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error or ValueError("4711 is no value")
+
     def __call__(self, part: Any) -> Any:
-        raise ValueError("4711 is no value")
+        raise self.error
+
+
+def test_no_champion_is_blamed_for_a_file_that_cannot_be_read(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = project_of(tmp_path / "an office", 3, records())
+    decide(settings, "survey")
+    real = imputation_parts_release.map_blocks
+
+    def lost(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
+        arm = getattr(function, "arm", None)
+        if arm is not None and arm.arm.role == "champion":
+            function = _Fails(SourceError("The file is not there"))
+        return real(function, blocks, **more)
+
+    monkeypatch.setattr(imputation_parts_release, "map_blocks", lost)
+    with pytest.raises(SourceError, match="The file is not there"):
+        produce("survey", PERIOD, settings)
+    assert not [*settings.releases.rglob("manifest.json")]
+
+
+def test_parts_by_a_method_that_was_changed_since_are_not_kept(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = project_of(tmp_path / "an office", 3, records())
+    decide(settings, "survey")
+    real = imputation_parts_release.write_finished
+    written: list[int] = []
+
+    def ended(folder: Path, number: int, contents: Any) -> None:
+        written.append(number)
+        real(folder, number, contents)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(imputation_parts_release, "write_finished", ended)
+    with pytest.raises(KeyboardInterrupt):
+        produce("survey", PERIOD, settings)
+    monkeypatch.setattr(imputation_parts_release, "resolve", lambda use: _Fails)
+    release_of(produce("survey", PERIOD, settings))
+    assert written == [0, 1, *range(3), *range(3)]
 
 
 def test_a_champion_that_takes_too_long_gives_it_all_to_the_baseline(
