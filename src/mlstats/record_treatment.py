@@ -134,7 +134,7 @@ def labels_of(
     >>> [len(label) for label in labels_of(pd.Series(["a", "b", "a"]))]
     [1, 1, 3]
     """
-    told = ids.astype(object).where(ids.notna(), "\0").astype(str)
+    told = ids.astype(object).where(ids.notna(), "").astype(str)
     twice = told.duplicated().to_numpy() if again is None else again
     labels: np.ndarray = told.to_numpy(dtype=object, copy=True)
     rows = np.arange(len(labels)) if numbers is None else numbers
@@ -145,8 +145,8 @@ def labels_of(
 
 
 def id_of_label(label: Any) -> str | None:
-    """Return the id of a label, None of none."""
-    return None if pd.isna(label) else str(label).partition(_AGAIN)[0]
+    """Return the id of a label, None of no label and of a record without an id."""
+    return None if pd.isna(label) else str(label).partition(_AGAIN)[0] or None
 
 
 # -- donors --------------------------------------------------------------------------
