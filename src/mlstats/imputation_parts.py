@@ -332,7 +332,7 @@ class ComposePart:
     ) -> ComposedRecords:
         answers = {
             role: Treated(
-                plain(pd.read_parquet(staged(folder / "values", number))),
+                _as_in(records, pd.read_parquet(staged(folder / "values", number))),
                 plain(pd.read_parquet(staged(folder / "cells", number))),
                 self.changed[role],
             )
@@ -346,6 +346,20 @@ class ComposePart:
             first=self.how.first_of(part),
             whole=self.whole,
         )
+
+
+def _as_in(records: Records, values: pd.DataFrame) -> pd.DataFrame:
+    """Return values as the treatment gave them, of the types of the records.
+
+    A truth that is missing somewhere is an object, also where a part lacks none: as a
+    truth it would count as a number.
+    """
+    kinds = {
+        name: object
+        for name in values.select_dtypes(bool)
+        if records.frame[name].dtype == object
+    }
+    return plain(values.astype(kinds))
 
 
 def text_parquet(frame: pd.DataFrame) -> bytes:

@@ -446,6 +446,26 @@ def test_reviews_replace_values_in_parts(
     )
 
 
+def test_a_truth_with_gaps_is_no_number_in_any_part(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = records()
+    truth = pd.Series(frame.index % 3 == 0, frame.index, dtype=object)
+    truth[[5, 9, 30, 44]] = None  # all in the first part
+    change = "staff, kind]", "staff, kind, exports]"
+    made = [
+        produce("survey", PERIOD, settings)
+        for settings in both(tmp_path, frame.assign(exports=truth), *change)
+    ]
+    for name in ("units", "cells", "queue"):
+        one, many = (table(m, f"confidential/{name}") for m in made)
+        pd.testing.assert_frame_equal(one, many, check_exact=name != "queue")
+    told = table(made[1], "totals")
+    told = told[told["variable"] == "share of exports"]
+    assert set(told["class"]) == {"False", "True"}
+    assert told.loc[told["domain"] == "", "n"].sum() == len(frame)
+
+
 def test_monitoring_tells_the_same_of_parts(
     module_patch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
