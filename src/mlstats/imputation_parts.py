@@ -21,13 +21,13 @@ from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.flagging import selected
 from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.pool_drawing import Drawing, Drawn
-from mlstats.errors import ContractError
+from mlstats.errors import ContractError, nearest
 from mlstats.guard import method_guard
 from mlstats.imputation_production import Treated, kept_cells
 from mlstats.imputation_release import counts_of
 from mlstats.imputation_routes import absolute
 from mlstats.imputation_sums import ImputedSums
-from mlstats.imputing import Case, cases
+from mlstats.imputing import Case, cases, columns_of
 from mlstats.partitions import Partition
 from mlstats.period_parts import PartReader, staged
 from mlstats.produced import Arm, Situation
@@ -160,10 +160,20 @@ class DrawPart:
     check: bool
 
     def __call__(self, part: Partition) -> DrawnPart:
-        """Draw donors; ContractError where there is text for a number."""
+        """Draw donors; ContractError for a column that lacks, or text for a number."""
         records, labels = self.how.records(part)
         if records.frame.empty:
             return DrawnPart()
+        lost = [
+            c for c in columns_of(self.how.pilot, records) if c not in records.frame
+        ]
+        if lost:
+            there = part.schema.names if part.schema else records.frame.columns
+            raise ContractError(
+                f"There is no column {lost[0]!r} in the data",
+                where=part.path,
+                nearest=nearest(lost[0], map(str, there)),
+            )
         try:
             return self._drawn(records, labels)
         except ContractError as error:

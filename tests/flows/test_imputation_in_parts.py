@@ -702,6 +702,18 @@ def test_a_number_that_is_none_is_told_by_its_row(
     assert row + before == 333
 
 
+@pytest.mark.parametrize("name", ["profit", "register", "staff"])
+def test_a_column_that_is_not_there_is_told_by_name(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    frame = records().rename(columns={name: f"{name}s"})
+    settings = project_of(tmp_path / "an office", 3, frame)
+    decide(settings, "survey")
+    with pytest.raises(ContractError, match=f"'{name}'|{name}: is not") as told:
+        produce("survey", PERIOD, settings)
+    assert f"{name}s" in str(told.value)
+
+
 def test_a_variable_without_a_value_in_any_part_is_refused(
     module_patch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
