@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from mlstats import contract
 from mlstats.approved_recipe import approved, as_spec
@@ -25,7 +26,7 @@ from mlstats.partitions import is_partitioned
 from mlstats.period_source import of_period
 from mlstats.produced import Arm, PeriodData
 from mlstats.recipe import recipe_of
-from mlstats.records import Records, load_period
+from mlstats.records import Records, check_columns, load_period
 from mlstats.settings import Settings
 from mlstats.sources import source_finder
 
@@ -124,11 +125,20 @@ def why_in_memory(pilot: Pilot) -> str:
 
 
 def question(pilot: Pilot, settings: Settings, data: PeriodData) -> Question:
-    """Return what the methods are asked of a period."""
+    """Return what the methods are asked of a period.
+
+    Raises
+    ------
+    ContractError
+        Where there is text for a number: no method can stand in for that.
+    """
     told, records = data.more
     lost = [name for name in columns_of(told, records) if name not in records.frame]
     if lost:
         raise KeyError(lost[0])  # the contract tells of it
+    numbers = [] if records.edits is None else [*records.edits.numeric]
+    if not all(is_numeric_dtype(records.frame[name]) for name in numbers):
+        check_columns(records.frame, told, records.edits)
     return Question(told, records, recipe_of(pilot, pilot.baseline, settings).decides)
 
 

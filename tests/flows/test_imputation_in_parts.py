@@ -496,6 +496,21 @@ def test_an_id_that_stands_twice_gives_the_period_to_the_baseline(
     assert set(table(made[1], "confidential/cells")["method"]) == {"regression"}
 
 
+def test_nobody_stands_in_where_there_is_text_for_a_number(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = records()
+    frame.loc[[44, 580], "unit"] = frame.loc[10, "unit"]  # a broken contract besides
+    frame["staff"] = frame["staff"].astype(object)
+    frame.loc[5, "staff"] = "zzyzxcanary"
+    frame["staff"] = frame["staff"].map(lambda x: None if pd.isna(x) else str(x))
+    for settings in both(tmp_path, frame):
+        with pytest.raises(ContractError) as told:
+            produce("survey", PERIOD, settings)
+        assert "zzyzxcanary" not in str(told.value)
+        assert not [*settings.releases.rglob("manifest.json")]
+
+
 def test_a_champion_that_fails_on_a_part_gives_it_all_to_the_baseline(
     module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
