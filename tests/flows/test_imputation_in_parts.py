@@ -614,7 +614,7 @@ def test_a_champion_that_takes_too_long_gives_it_all_to_the_baseline(
 ) -> None:
     settings = project_of(tmp_path / "an office", 3, records())
     path = settings.project / "configs/pilots/survey.yaml"
-    path.write_text(path.read_text() + "  time_budget: 0.1\n")
+    path.write_text(path.read_text() + "  time_budget: 0.3\n")
     decide(settings, "survey")
     made = produce("survey", PERIOD, settings)
     assert [reason.cause for reason in made.reasons] == ["time"]
