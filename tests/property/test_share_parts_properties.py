@@ -53,7 +53,7 @@ def with_weight(table: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
     return table[n.groupby([table["domain"], table["variable"]]).transform("max") > 0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 999),
     n=st.integers(30, 300),
@@ -92,7 +92,7 @@ def test_parts_give_the_shares_of_the_whole(
     pd.testing.assert_frame_equal(ratios, wanted, rtol=1e-9, atol=1e-11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 999),
     n=st.integers(30, 300),
