@@ -484,7 +484,7 @@ def test_a_file_that_is_written_meanwhile_gives_no_release(
             part.to_parquet(first, index=False)
 
     monkeypatch.setattr(imputation_parts_release, "write_finished", written)
-    with pytest.raises(SourceError, match="was written since"):
+    with pytest.raises(SourceError, match="changed while it was read"):
         produce("survey", PERIOD, settings)
     assert not [*settings.releases.rglob("manifest.json")]
     assert not [*(settings.confidential / "parts").rglob(".done/*.json")]

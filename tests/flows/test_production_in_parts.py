@@ -462,7 +462,7 @@ def test_a_file_that_is_written_meanwhile_is_told(
             yield one
 
     monkeypatch.setattr(step, "map_blocks", disturbed)
-    with pytest.raises(SourceError, match="written since") as told:
+    with pytest.raises(SourceError, match="changed while it was read") as told:
         produce("diaries", MARCH, settings)
     assert "part-00000.parquet" in str(told.value.where)
     assert not (settings.releases / "diaries" / MARCH / "current.json").exists()
@@ -482,7 +482,7 @@ def test_a_table_that_is_written_meanwhile_is_not_coded(
             written_anew(settings)
 
     monkeypatch.setattr(batch_coding, "write_finished", disturbed)
-    with pytest.raises(SourceError, match="written since"):
+    with pytest.raises(SourceError, match="changed while it was read"):
         code_table("diaries", f"data/lines_{MARCH}", tmp_path / "coded", settings)
     assert not [*tmp_path.glob("*coded*")]
 
