@@ -17,7 +17,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from mlstats import __version__
 from mlstats.audit_scorecard import scorecard_of
 from mlstats.coding_models import CodingModels
 from mlstats.coding_parts import (
@@ -202,28 +201,19 @@ def _key(data: PeriodData, asked: PartedData, how: CodePart, now: Situation) -> 
         role: model if isinstance(model, str) else model.digest
         for role, model in how.models.models.items()
     }
-    parts = [
-        (p.path, p.first_group, p.groups, p.rows, p.start)
-        for p in asked.table.partitions
-    ]
     limits = {role: one.table.to_csv() for role, one in how.models.limits.items()}
     assert data.more is not None
-    told = (
-        __version__,
-        data.more[-1],  # of the pilot and its files
-        asked.reader.pilot.model_dump_json(),
-        asked.reader.columns,
+    return asked.key(
         data.digest,
-        parts,
+        data.more[-1],  # of the pilot and its files
         sorted(models.items()),
         sorted(limits.items()),
-        (now.period, now.cause, sorted(now.classes.items()), now.alarm),
+        (now.cause, sorted(now.classes.items()), now.alarm),
         (now.champion and now.champion.label, now.baseline.label),
         ReviewStore.digest(now.reviewed),
         hashlib.sha256(now.key).hexdigest(),
         (how.audit, how.seed),
     )
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 
 def _coded(pilot: Pilot, asked: PartedData, how: CodePart, folder: Path) -> PartSums:

@@ -7,7 +7,6 @@ each part is brought to what is released, and the audit is drawn from all of the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from mlstats import __version__
 from mlstats.approved_recipe import approved, as_spec
 from mlstats.composed_records import WholeFile, producing_arm
 from mlstats.config import Pilot
@@ -214,7 +212,8 @@ def _donors(task: _Asked, *, check: bool) -> Donors:
 
 def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path:
     """Let an arm treat the parts that are not staged; return where all of them lie."""
-    folder = task.parts.staging / _key(task, recipe)
+    decides = sorted((name, repr(value)) for name, value in task.decides.items())
+    folder = task.parts.staging / task.parts.key(task.digest, recipe.digest, decides)
     missing = [number for number in task.numbers if finished(folder, number) is None]
     if not missing:
         return folder
@@ -249,24 +248,6 @@ def _pool(task: _Asked, arm: Arm, recipe: Any, donors: Donors) -> Pool:
 def _too_long(arm: Arm, limit: float) -> ArmFailed:
     said = f"{arm.label} took longer than {limit:g} seconds"
     return ArmFailed.of(arm.role, Reason("time", said))
-
-
-def _key(task: _Asked, recipe: Any) -> str:
-    """Return a digest of everything that a treated part depends on."""
-    parts = [
-        (p.path, p.first_group, p.groups, p.rows, p.start)
-        for p in task.parts.table.partitions
-    ]
-    told = (
-        __version__,
-        recipe.digest,
-        sorted((name, repr(value)) for name, value in task.decides.items()),
-        task.how.pilot.model_dump_json(),
-        task.how.reader.columns,
-        task.digest,
-        parts,
-    )
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 
 def _whole(task: _Asked, folder: Path) -> WholeFile:
