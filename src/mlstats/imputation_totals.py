@@ -20,7 +20,6 @@ from mlstats.imputation_sums import (
     RELEASED,
     Figure,
     ImputedSums,
-    Sides,
 )
 from mlstats.quality.accuracy import RatioEstimate, proportion_interval
 from mlstats.quality.design import Design, SingleClusterRule
@@ -28,7 +27,7 @@ from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.report_tables import LEAST_UNITS
 from mlstats.release_totals import TOTALS, told_sizes
 
-__all__ = ["SAMPLING_ONLY", "Sides", "imputed_totals", "totals_of"]
+__all__ = ["SAMPLING_ONLY", "totals_of"]
 
 SAMPLING_ONLY: Final = "error of the sample only, without that of imputation"
 _ALONE: Final = "one method alone answered: no difference"
@@ -36,23 +35,17 @@ _GAP: Final = ("baseline", "difference", "difference_lower", "difference_upper")
 _FEW: Final = f"fewer than {LEAST_UNITS} records differ between the methods: not told"
 
 
-def imputed_totals(
-    sides: Sides,
-    units: pd.DataFrame,
-    *,
-    domains: Sequence[str] = (),
-    single: SingleClusterRule = "adjust",
-    note: str = "",
+def totals_of(
+    sums: ImputedSums, *, single: SingleClusterRule = "adjust", note: str = ""
 ) -> pd.DataFrame:
     """Estimate the figures of each variable, and how the methods differ in them.
 
     Parameters
     ----------
-    units : pandas.DataFrame
-        A row per record: weight, stratum, cluster, fraction, open and
-        ``domain_NAME``.
-    domains : sequence of str
-        Columns by which the figures are told too.
+    sums : ImputedSums
+        Of the records of all parts.
+    single : {"adjust", "refuse"}
+        The rule for a stratum with a single cluster.
     note : str
         Said of every figure.
 
@@ -67,14 +60,6 @@ def imputed_totals(
         A total with a value missing is not told; where missing is an answer, it adds
         nothing and does not count in a mean or share.
     """
-    sums = ImputedSums.of(sides, units, domains=domains)
-    return totals_of(sums, single=single, note=note)
-
-
-def totals_of(
-    sums: ImputedSums, *, single: SingleClusterRule = "adjust", note: str = ""
-) -> pd.DataFrame:
-    """Estimate the figures from sums, see :func:`imputed_totals`."""
     task = _Task(sums, _design(sums, single), note)
     rows = [
         row

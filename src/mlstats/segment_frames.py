@@ -25,7 +25,6 @@ from mlstats.settings import Settings
 __all__ = ["SurveyFrame", "drawn", "load_segments"]
 
 SEGMENT, STRATUM, AREA = "segment", "stratum", "area"
-_HECTARE = 10_000.0
 
 
 @dataclass(frozen=True, eq=False)
