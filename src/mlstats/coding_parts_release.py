@@ -37,7 +37,15 @@ from mlstats.period_parts import (
     staged,
     write_finished,
 )
-from mlstats.produced import ArmFailed, Composed, PeriodData, Reason, Situation
+from mlstats.produced import (
+    ArmFailed,
+    Composed,
+    PeriodData,
+    Reason,
+    Situation,
+    seconds_of,
+    too_long,
+)
 from mlstats.review import draw_counted, hash_of
 from mlstats.review_store import CLOSING, ReviewStore
 from mlstats.scale import map_blocks, progress
@@ -259,10 +267,10 @@ def _guarded(done: Iterator[CodedPart], how: CodePart) -> Iterator[CodedPart]:
         except MethodError as error:
             if "champion" not in how.models.models:
                 raise
-            cause, said = "crash", error.title
+            reason = Reason("crash", error.title)
             if monotonic() - last >= how.models.budget:
-                cause, said = "time", _longer("champion", how.models.budget)
-            raise ArmFailed.of("champion", Reason(cause, said)) from None
+                reason = too_long("the champion", how.models.budget)
+            raise ArmFailed.of("champion", reason) from None
         last = monotonic()
 
 
@@ -274,13 +282,9 @@ def _check(
     budget = pilot.production.time_budget
     for role, took in coded.seconds.items():
         seconds[role] = seconds.get(role, 0.0) + took
-        limit = budget if role != "baseline" else 100 * budget
+        limit = seconds_of(role, budget)
         if seconds[role] / len(workers) > limit:
-            raise ArmFailed.of(role, Reason("time", _longer(role, limit)))
-
-
-def _longer(role: str, seconds: float) -> str:
-    return f"the {role} took longer than {seconds:g} seconds"
+            raise ArmFailed.of(role, too_long(f"the {role}", limit))
 
 
 def _audit(how: CodePart, found: PartSums, now: Situation) -> pd.DataFrame:

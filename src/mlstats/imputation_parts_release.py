@@ -59,7 +59,16 @@ from mlstats.period_parts import (
     write_staged,
 )
 from mlstats.period_source import of_period
-from mlstats.produced import Arm, ArmFailed, Composed, PeriodData, Reason, Situation
+from mlstats.produced import (
+    Arm,
+    ArmFailed,
+    Composed,
+    PeriodData,
+    Reason,
+    Situation,
+    seconds_of,
+    too_long,
+)
 from mlstats.record_treatment import drawing_of, pool_for
 from mlstats.records import check_valued
 from mlstats.review import smallest_ranks
@@ -218,7 +227,7 @@ def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path
     if not missing:
         return folder
     arm = ready.arm
-    limit = task.budget if arm.role != "baseline" else 100 * task.budget
+    limit = seconds_of(arm.role, task.budget)
     began = monotonic()
     try:
         pool = _pool(task, arm, recipe, donors)
@@ -229,12 +238,12 @@ def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path
             content = next(done)
             write_finished(folder, number, content)
             if monotonic() - began > limit:
-                raise _too_long(arm, limit)
+                raise ArmFailed.of(arm.role, too_long(arm.label, limit))
     except ArmFailed:
         raise
     except (ConfigError, ContractError, MethodError) as error:
         if monotonic() - began >= limit:
-            raise _too_long(arm, limit) from None
+            raise ArmFailed.of(arm.role, too_long(arm.label, limit)) from None
         raise ArmFailed.of(arm.role, Reason("crash", error.title)) from None
     return folder
 
@@ -243,11 +252,6 @@ def _pool(task: _Asked, arm: Arm, recipe: Any, donors: Donors) -> Pool:
     edits: EditSet | None = task.how.edits
     method = build_imputer(arm.method, as_spec(recipe), edits)
     return pool_for(arm.method, method, edits, donors, case_seed(task.how.pilot))
-
-
-def _too_long(arm: Arm, limit: float) -> ArmFailed:
-    said = f"{arm.label} took longer than {limit:g} seconds"
-    return ArmFailed.of(arm.role, Reason("time", said))
 
 
 def _whole(task: _Asked, folder: Path) -> WholeFile:

@@ -24,6 +24,8 @@ __all__ = [
     "Reason",
     "Situation",
     "Theme",
+    "seconds_of",
+    "too_long",
 ]
 
 # Why the baseline may stand in, and what that says.
@@ -53,6 +55,16 @@ class Reason:
     cause: str
     said: str
     classes: tuple[str, ...] = ()
+
+
+def seconds_of(role: str, budget: float) -> float:
+    """Return how long an arm may take; nobody stands in for a slow baseline."""
+    return budget if role != "baseline" else 100 * budget
+
+
+def too_long(who: str, seconds: float) -> Reason:
+    """Return the reason of an arm that took longer than it may."""
+    return Reason("time", f"{who} took longer than {seconds:g} seconds")
 
 
 class ArmFailed(MethodError):
