@@ -13,7 +13,6 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pandas as pd
 
 from mlstats.audit_scorecard import ARMS
@@ -74,14 +73,9 @@ class UnitSums:
             .astype("str")
             .str.startswith("fallback"),
         }
-        none, unnamed = np.zeros(len(units), dtype=int), np.array([""])
         shares = {
-            name: RatioSums.of(
-                clusters,
-                weight,
-                none,
-                unnamed,
-                added=weight * mine.to_numpy(dtype=float),
+            name: RatioSums.of_one(
+                clusters, weight, weight * mine.to_numpy(dtype=float)
             )
             for name, mine in told.items()
         }

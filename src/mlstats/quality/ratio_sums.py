@@ -154,6 +154,22 @@ class RatioSums:
             ex=ex + join[at] * mean * pairs.mean[at],
         )
 
+    @classmethod
+    def of_one(
+        cls,
+        clusters: Clusters,
+        weight: np.ndarray,
+        added: np.ndarray,
+        *,
+        group: tuple[np.ndarray, np.ndarray] | None = None,
+        taken: np.ndarray | None = None,
+    ) -> RatioSums:
+        """Take the moments of a single ratio, as :meth:`of` of one nameless class."""
+        codes, classes = np.zeros(len(weight), dtype=int), np.array([""])
+        return cls.of(
+            clusters, weight, codes, classes, group=group, added=added, taken=taken
+        )
+
     def merge(self, other: RatioSums) -> RatioSums:
         """Return the sums of both sets of clusters."""
         names = [
