@@ -197,8 +197,7 @@ def _valued(
 
     A record is open until every value of it that waits was reviewed.
     """
-    pairs = pd.MultiIndex.from_frame(queue[["row", "variable"]])
-    left = queue.loc[~pairs.isin(_pairs(told)), "row"]
+    left = queue.loc[~_pairs(queue).isin(_pairs(told)), "row"]
     touched = np.bincount(made.found.cells["row"], minlength=len(units))
     reviewed = units["row"].isin(told["row"])
     first = f"fallback: {now.cause}" if now.cause else ""

@@ -24,7 +24,7 @@ from mlstats.settings import Settings
 
 __all__ = ["SurveyFrame", "drawn", "load_segments"]
 
-SEGMENT, STRATUM, AREA = "segment", "stratum", "area"
+SEGMENT, AREA = "segment", "area"
 
 
 @dataclass(frozen=True, eq=False)
