@@ -50,8 +50,8 @@ class ComposedRecords:
     Parameters
     ----------
     units, cells, queue : pandas.DataFrame
-        As :func:`compose` tells, with the place ``row`` of the record among these; of
-        the route no ``audit`` yet.
+        As :func:`mlstats.imputation_release.compose` tells, with the place ``row`` of
+        the record among these; of the route no ``audit`` yet.
     rows, adds : numpy.ndarray
         See :func:`mlstats.imputation_routes.contributions`.
     sums : ImputedSums
