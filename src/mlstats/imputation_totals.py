@@ -25,6 +25,7 @@ from mlstats.quality.accuracy import RatioEstimate, proportion_interval
 from mlstats.quality.design import Design, SingleClusterRule
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.report_tables import LEAST_UNITS
+from mlstats.quality.stratified import drawn_shares
 from mlstats.release_totals import TOTALS, told_sizes
 
 __all__ = ["SAMPLING_ONLY", "totals_of"]
@@ -89,7 +90,7 @@ def _figures(sums: ImputedSums) -> Iterator[tuple[str, Figure]]:
 def _design(sums: ImputedSums, single: SingleClusterRule) -> Design:
     """Return a design with as many strata and single clusters, to tell of it."""
     moments = sums.domains[""][0]
-    drawn = np.array([sums.fractions.get(str(n), 0.0) for n in moments.strata])
+    drawn = drawn_shares(sums.fractions, moments.strata)
     fault = ""
     if sums.faults[0]:
         fault = f"{sums.faults[0]} weights are negative or not finite"

@@ -29,7 +29,11 @@ from mlstats.quality.cluster_totals import (
     ratios,
     residuals,
 )
-from mlstats.quality.design import SingleClusterRule
+from mlstats.quality.stratified import (
+    SingleClusterRule,
+    cluster_factor,
+    drawn_shares,
+)
 
 __all__ = ["RatioSums", "Shares"]
 
@@ -256,7 +260,7 @@ class RatioSums:
 
     def alone(self, fractions: Mapping[str, float] | None = None) -> bool:
         """Tell whether a stratum has a single cluster and others were not drawn."""
-        drawn = _drawn(fractions, self.strata)
+        drawn = drawn_shares(fractions, self.strata)
         return bool(((self.clusters == 1) & (drawn < 1)).any())
 
     def _estimated(
@@ -284,8 +288,7 @@ class RatioSums:
         ee[row, code] = self.ee[cells]
         stratum = self.place[rows] % strata
         size = self.clusters[stratum]
-        grow = np.where(size == 1, 1.0, size / np.maximum(size - 1, 1))
-        factor = (1 - _drawn(fractions, self.strata[stratum])) * grow
+        factor = cluster_factor(size, drawn_shares(fractions, self.strata[stratum]))
         spread = np.where((size == 1)[:, None], e**2, np.maximum(ee, 0.0))
         return value, np.sqrt(factor @ spread) / total, self.held[rows]
 
@@ -384,8 +387,3 @@ def _spread(where: np.ndarray, n: int, *columns: np.ndarray) -> list[np.ndarray]
     for one, column in zip(wide, columns, strict=True):
         one[where] = column
     return wide
-
-
-def _drawn(fractions: Mapping[str, float] | None, strata: np.ndarray) -> np.ndarray:
-    known = fractions or {}
-    return np.array([float(known.get(str(name), 0.0)) for name in strata])
