@@ -274,13 +274,10 @@ def code_parts(
     for number, (content, count) in zip(
         missing, progress(done, len(missing), "Coding the parts"), strict=True
     ):
+        _check(table, beside, parts[number].path)
         write_finished(beside, number, {"": content}, automatic=count)
         counts[number] = {"automatic": count}
-    try:
-        table.check_unchanged()
-    except MlstatsError:
-        shutil.rmtree(beside, ignore_errors=True)  # rows of two tables
-        raise
+    _check(table, beside)
     automatic = sum(told["automatic"] for told in counts.values())
     listed = {
         staged(beside, number).name: {
@@ -293,6 +290,15 @@ def code_parts(
     io.write_json(beside / MANIFEST, manifest)
     _moved(beside, target)
     return Coded(target, table.rows, automatic, len(parts), len(missing))
+
+
+def _check(table: PartitionedTable, beside: Path, path: str | None = None) -> None:
+    """Remove what was made of a table that was written since."""
+    try:
+        table.check_unchanged(path)
+    except MlstatsError:
+        shutil.rmtree(beside, ignore_errors=True)  # rows of two tables
+        raise
 
 
 def _moved(beside: Path, target: Path) -> None:

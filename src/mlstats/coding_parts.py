@@ -146,7 +146,7 @@ class CodePart:
         As for :func:`mlstats.coding_release.compose`.
     audit, seed : int
         Size and seed of the audit.
-    again : numpy.ndarray of int
+    again, first
         See :class:`mlstats.period_parts.PartedData`.
     """
 
@@ -157,6 +157,7 @@ class CodePart:
     audit: int
     seed: int
     again: np.ndarray
+    first: Mapping[int, int]
 
     def __call__(self, part: Partition) -> CodedPart:
         """Code a part by each arm, route it, count it; ArmFailed where one does not."""
@@ -183,7 +184,8 @@ class CodePart:
         classification = known_codes(self.classification, pilot, [*answers.values()])
         spread = self.models.spread(asked, answers, classification)
         level = levels_of(pilot, classification)[0]
-        data = PeriodData(frame, "", [], classification, part.start)
+        first = self.first.get(part.start, part.start)
+        data = PeriodData(frame, "", [], classification, first)
         units = valued_units(pilot, data, spread, classification, level, self.now)
         before: dict[str, Any] = {
             "first_value": units["value"].astype("category"),

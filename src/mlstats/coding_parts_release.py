@@ -28,12 +28,11 @@ from mlstats.coding_parts import (
 )
 from mlstats.coding_release import audit_table, limits_of
 from mlstats.config import Pilot
-from mlstats.errors import MethodError, MlstatsError
+from mlstats.errors import MethodError
 from mlstats.model_store import PackedModel
 from mlstats.period_parts import (
     PartedData,
     finished,
-    forget_finished,
     staged,
     write_finished,
 )
@@ -138,11 +137,7 @@ def compose_parts(
     how = _work(pilot, data, asked, answers, now)
     folder = asked.staging / _key(data, asked, how, now)
     found = _coded(pilot, asked, how, folder)
-    try:
-        asked.table.check_unchanged()
-    except MlstatsError:
-        forget_finished(folder)  # they may be of other rows than their name says
-        raise
+    asked.table.check_unchanged()
     audit = _audit(how, found, now)
     kept = audit_table(audit, now)
     scorecard = scorecard_of(pilot, audit, kept, how.classification, now)
@@ -200,6 +195,7 @@ def _work(
         max(pilot.production.review.audit_sample * (2 if now.alarm else 1), 2),
         pilot.evaluate.seed + hash_of(now.period),
         asked.again,
+        asked.first,
     )
 
 
@@ -238,6 +234,8 @@ def _coded(pilot: Pilot, asked: PartedData, how: CodePart, folder: Path) -> Part
             found = _staged_sums(folder, number, how)
         else:
             coded = next(done)
+            # Whatever comes after, what is finished is of the rows that were opened.
+            asked.table.check_unchanged(parts[number].path)
             _check(coded, pilot, seconds, workers)
             content = {"queue": coded.queue, "units": coded.units}
             write_finished(folder, number, {} if coded.sums is None else content)

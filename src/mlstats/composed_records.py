@@ -5,7 +5,7 @@ Values, cells, what waits for clerks and sums: of a whole period, or of a part o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -245,10 +245,10 @@ def _cells(
     by_clerk = _pairs(cells).isin(_pairs(told))
     rows = cells["row"].to_numpy(int)
     ids = units["unit"].to_numpy(object)
-    donors = [
+    donors = _objects(
         None if clerk or pd.isna(donor) else str(donor)
         for donor, clerk in zip(cells["donor"], by_clerk, strict=True)
-    ]
+    )
     flag = f"fallback: {now.cause}" if now.cause else ""
     return pd.DataFrame(
         {
@@ -274,23 +274,28 @@ def _cells(
 
 def _by_arm(
     answers: Mapping[str, Treated], cells: pd.DataFrame
-) -> dict[str, list[str | None]]:
-    found: dict[str, list[str | None]] = {}
+) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
     for role in ("baseline", "champion"):
         one = answers.get(role)
-        empty: list[str | None] = [None] * len(cells)
+        empty = _objects(None for _ in range(len(cells)))
         found[f"{role}_value"] = empty if one is None else _texts(one.values, cells)
     return found
 
 
-def _texts(frame: pd.DataFrame, cells: pd.DataFrame) -> list[str | None]:
+def _texts(frame: pd.DataFrame, cells: pd.DataFrame) -> np.ndarray:
     """Return the values of cells as text: one column holds those of many variables."""
     values = {name: frame[name].to_numpy(object) for name in cells["variable"].unique()}
     picked = (
         values[variable][row]
         for row, variable in zip(cells["row"], cells["variable"], strict=True)
     )
-    return [None if pd.isna(value) else str(value) for value in picked]
+    return _objects(None if pd.isna(value) else str(value) for value in picked)
+
+
+def _objects(values: Iterable[str | None]) -> np.ndarray:
+    """Return texts as an array; pandas takes an empty list for one of numbers."""
+    return np.array([*values], dtype=object)
 
 
 def _queue(

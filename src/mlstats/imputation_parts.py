@@ -1,7 +1,7 @@
 """A part of an edit and imputation period on its worker: donors, values, what is told.
 
-A part is read three times: to draw the donors of the period, to be treated by each arm,
-and to be brought to what is released once the totals of all parts are known.
+A part is read to draw the donors of the period, by each arm to be treated, and to be
+brought to what is released once the totals of all parts are known.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.flagging import selected
 from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.pool_drawing import Drawing, Drawn
+from mlstats.errors import ContractError
 from mlstats.guard import method_guard
 from mlstats.imputation_production import Treated, kept_cells
 from mlstats.imputation_release import counts_of
@@ -84,7 +85,7 @@ class RecordReader:
         As it treats the period.
     edits : EditSet or None
         Of the period.
-    again : numpy.ndarray of int
+    again, first
         See :class:`mlstats.period_parts.PartedData`.
     """
 
@@ -92,25 +93,24 @@ class RecordReader:
     pilot: Pilot
     edits: EditSet | None
     again: np.ndarray
-
-    @property
-    def numeric(self) -> tuple[str, ...]:
-        """Return the numbers that the edits name."""
-        return () if self.edits is None else tuple(self.edits.numeric)
+    first: Mapping[int, int]
 
     def records(self, part: Partition) -> tuple[Records, pd.Index]:
         """Return the records of a part, numbered from 0, and their labels."""
         read = self.reader(part)
-        numbers = read.index.to_numpy()
+        again = np.isin(read.index.to_numpy() + 1, self.again)
         frame = plain(read.reset_index(drop=True))
         frame = as_decimals(frame, self.pilot, self.edits)
         ids = frame[self.pilot.data.roles.unit_id]
-        labels = labels_of(ids, np.isin(numbers + 1, self.again), numbers)
+        labels = labels_of(ids, again, self.first_of(part) + np.arange(len(ids)))
         return Records(frame, "", [], edits=self.edits), labels
 
-    def frame(self, block: Partition) -> pd.DataFrame:
+    def first_of(self, part: Partition) -> int:
+        """Return the number of a part's first record in the period, from 0."""
+        return self.first.get(part.start, part.start)
+
+    def ready(self, records: Records, labels: pd.Index) -> pd.DataFrame:
         """Return the columns that methods read, in the right unit and labelled."""
-        records, labels = self.records(block)
         case = self.case(records)
         ready, _, _ = selected(case.frame, case.mask, self.pilot.data.selection)
         return ready.set_axis(labels)
@@ -148,7 +148,7 @@ class DrawPart:
     how : RecordReader
         Reads it.
     drawing : Drawing
-        Draws from what `how` reads.
+        From :func:`mlstats.record_treatment.drawing_of`.
     check : bool
         Whether the columns are looked at; the contract has told already where not.
     """
@@ -159,15 +159,23 @@ class DrawPart:
 
     def __call__(self, part: Partition) -> DrawnPart:
         """Draw donors; ContractError where there is text for a number."""
-        records, _ = self.how.records(part)
-        frame = records.frame
-        if frame.empty:
+        records, labels = self.how.records(part)
+        if records.frame.empty:
             return DrawnPart()
-        valued = {}
+        try:
+            return self._drawn(records, labels)
+        except ContractError as error:
+            before = self.how.first_of(part)
+            told = f"rows are counted after the first {before:,}" if before else ""
+            error.where = "; ".join(filter(None, [error.where, told]))
+            raise
+
+    def _drawn(self, records: Records, labels: pd.Index) -> DrawnPart:
+        frame, valued = records.frame, {}
         if self.check:
             known = check_columns(frame, self.how.pilot, self.how.edits)
             valued = {name: int(frame[name].notna().sum()) for name in known}
-        return DrawnPart(self.drawing(part), valued)
+        return DrawnPart(self.drawing(self.how.ready(records, labels)), valued)
 
 
 # -- treatment -----------------------------------------------------------------------
@@ -211,9 +219,9 @@ class TreatPart:
                 sums.append((name, float(np.nansum(weight * y)), size))
         told = pd.DataFrame(sums, columns=["variable", "total", "size"])
         return {
-            "values": as_parquet(found.values, blank_is_text=True),
-            "cells": as_parquet(found.cells, blank_is_text=True),
-            "sums": as_parquet(told, blank_is_text=True),
+            "values": as_parquet(found.values, texts_alike=True),
+            "cells": as_parquet(found.cells, texts_alike=True),
+            "sums": as_parquet(told, texts_alike=True),
         }
 
     def _treated(self, records: Records, labels: pd.Index) -> Treated:
@@ -308,9 +316,9 @@ class ComposePart:
             return None
         made = self._composed(number, part, records)
         return ComposedPart(
-            as_parquet(made.units, blank_is_text=True),
-            as_parquet(made.cells, blank_is_text=True),
-            made.queue.assign(row=made.queue["row"] + part.start),
+            as_parquet(made.units, texts_alike=True),
+            as_parquet(made.cells, texts_alike=True),
+            made.queue.assign(row=made.queue["row"] + self.how.first_of(part)),
             made.rows,
             made.adds,
             made.sums,
@@ -333,6 +341,6 @@ class ComposePart:
             records,
             answers,
             self.now,
-            first=part.start,
+            first=self.how.first_of(part),
             whole=self.whole,
         )

@@ -23,12 +23,13 @@ from mlstats.editimpute.arm import build_imputer
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.pool_drawing import Donors, Drawn, draw_pool
+from mlstats.editimpute.treated_blocks import identity
 from mlstats.errors import (
     ConfigError,
     ContractError,
     MethodError,
-    MlstatsError,
     ServiceError,
+    SourceError,
 )
 from mlstats.imputation_parts import (
     ComposedPart,
@@ -50,10 +51,10 @@ from mlstats.imputation_routes import in_order, size_strata
 from mlstats.imputation_sums import ImputedSums
 from mlstats.imputation_totals import totals_of
 from mlstats.imputing import case_seed
+from mlstats.method import resolve
 from mlstats.period_parts import (
     PartedData,
     finished,
-    forget_finished,
     staged,
     write_finished,
     write_staged,
@@ -107,7 +108,7 @@ class StagedRecords:
             route = with_audit(told, pd.Series(drawn))["route"]
             place = table.schema.get_field_index("route")
             routed = table.set_column(
-                place, "route", pa.array(route.astype(object), pa.string())
+                place, "route", pa.array(route.astype(object), pa.large_string())
             )
             pq.write_table(
                 routed.drop_columns(["row"]), staged(target, number), compression="zstd"
@@ -164,7 +165,7 @@ def compose_parts(
     told = unedited(of_period(pilot, now.period))
     edits, decides = data.more
     edits = None if edits is None else edits.at(now.period)
-    reading = RecordReader(asked.reader, told, edits, asked.again)
+    reading = RecordReader(asked.reader, told, edits, asked.again, asked.first)
     budget = pilot.production.time_budget
     task = _Asked(asked, reading, decides, data.digest, budget)
     recipes = {name: _recipe(task, one) for name, one in answers.items()}
@@ -176,12 +177,7 @@ def compose_parts(
     changed = {name: found[1] for name, found in recipes.items()}
     made = ComposePart(reading, folders, changed, now, _whole(task, folders[role]))
     found = _Release(pilot, task, arm, now, made).composed()
-    try:
-        asked.table.check_unchanged()
-    except MlstatsError:
-        for folder in folders.values():  # what lies there may be of other rows
-            forget_finished(folder)
-        raise
+    asked.table.check_unchanged()
     return found
 
 
@@ -199,7 +195,7 @@ def _recipe(task: _Asked, one: ReadyArm) -> tuple[Any, tuple[str, ...]]:
 def _donors(task: _Asked, *, check: bool) -> Donors:
     """Draw the donors of the period from its parts, in their order."""
     how = task.how
-    drawing = drawing_of(how.pilot, how.edits, how, case_seed(how.pilot))
+    drawing = drawing_of(how.pilot, how.edits, case_seed(how.pilot))
     parts = task.parts.table.partitions
     done = map_blocks(DrawPart(how, drawing, check), parts, workers=task.parts.scale)
     valued: dict[str, int] = {}
@@ -221,25 +217,17 @@ def _donors(task: _Asked, *, check: bool) -> Donors:
 
 def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path:
     """Let an arm treat the parts that are not staged; return where all of them lie."""
-    decides = sorted((name, repr(value)) for name, value in task.decides.items())
-    folder = task.parts.staging / task.parts.key(task.digest, recipe.digest, decides)
-    missing = [number for number in task.numbers if finished(folder, number) is None]
-    if not missing:
-        return folder
-    arm = ready.arm
+    arm, began = ready.arm, monotonic()
     limit = seconds_of(arm.role, task.budget)
-    began = monotonic()
     try:
-        pool = _pool(task, arm, recipe, donors)
-        work = TreatPart(task.how, pool, ready, limit)
-        parts = (task.parts.table.partitions[number] for number in missing)
-        done = map_blocks(work, parts, workers=task.parts.scale, apart=True)
-        for number in progress(missing, len(missing), f"Treating by {arm.method}"):
-            content = next(done)
-            write_finished(folder, number, content)
-            if monotonic() - began > limit:
-                raise ArmFailed.of(arm.role, too_long(arm.label, limit))
-    except ArmFailed:
+        folder = task.parts.staging / _key(task, recipe)
+        missing = [one for one in task.numbers if finished(folder, one) is None]
+        if missing:
+            work = TreatPart(task.how, _pool(task, arm, recipe, donors), ready, limit)
+            for _ in _finish(task, work, folder, missing):
+                if monotonic() - began > limit:
+                    raise ArmFailed.of(arm.role, too_long(arm.label, limit))
+    except (ArmFailed, SourceError):  # no method is to blame for a file
         raise
     except (ConfigError, ContractError, MethodError) as error:
         if monotonic() - began >= limit:
@@ -248,10 +236,35 @@ def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path
     return folder
 
 
+def _finish(
+    task: _Asked, work: TreatPart, folder: Path, missing: list[int]
+) -> Iterator[None]:
+    """Treat parts and stage them, one at each step."""
+    table, told = task.parts.table, f"Treating by {work.arm.arm.method}"
+    parts = (table.partitions[number] for number in missing)
+    done = map_blocks(work, parts, workers=task.parts.scale, apart=True)
+    for number in progress(missing, len(missing), told):
+        content = next(done)
+        # Whatever comes after, what is finished is of the rows that were opened.
+        table.check_unchanged(table.partitions[number].path)
+        write_finished(folder, number, content)
+        yield
+
+
 def _pool(task: _Asked, arm: Arm, recipe: Any, donors: Donors) -> Pool:
     edits: EditSet | None = task.how.edits
     method = build_imputer(arm.method, as_spec(recipe), edits)
     return pool_for(arm.method, method, edits, donors, case_seed(task.how.pilot))
+
+
+def _key(task: _Asked, recipe: Any) -> str:
+    """Return a digest of everything that a treated part depends on."""
+    return task.parts.key(
+        task.digest,
+        recipe.digest,
+        identity(resolve(recipe.use)),  # an office changes methods of its own
+        sorted((name, repr(value)) for name, value in task.decides.items()),
+    )
 
 
 def _whole(task: _Asked, folder: Path) -> WholeFile:
@@ -365,14 +378,15 @@ class _Release:
             part = pd.read_parquet(staged(self.folder / "units", min(found.rows)))
             return part.iloc[:0].assign(part=0)
         strata, (size, seed) = size_strata(adds), audit_size(self.pilot, self.now)
-        pools, places, first = [], [], 0
+        pool, first = pd.DataFrame(), 0
         for number, rows in found.rows.items():
-            units = pd.read_parquet(staged(self.folder / "units", number))
-            pool = units.iloc[rows].assign(part=number)
-            own = strata[first : first + len(pool)]
-            few = smallest_ranks(pool["unit"], [*own], size=max(size, 2), seed=seed)
-            pools.append(pool.iloc[few])
-            places.append(first + few)
-            first += len(pool)
-        pool = pd.concat(pools, ignore_index=True)
-        return audit_of(self.pilot, pool, np.concatenate(places), adds, self.now)
+            units = pd.read_parquet(staged(self.folder / "units", number)).iloc[rows]
+            place = np.arange(first, first + len(units))
+            both = pd.concat([pool, units.assign(part=number, place=place)])
+            # What an earlier part gave makes way: no more is kept than is drawn from.
+            of = strata[both["place"].to_numpy(int)]
+            few = smallest_ranks(both["unit"], of, size=max(size, 2), seed=seed)
+            pool, first = both.iloc[few], first + len(units)
+        pool = pool.reset_index(drop=True)
+        own = pool.pop("place").to_numpy(int)
+        return audit_of(self.pilot, pool, own, adds, self.now)

@@ -166,7 +166,8 @@ def answer(one: Arm, asked: Question, confidential: Path) -> Treated:
         found = treat(pilot, records, method, case)
     ids = records.frame[pilot.data.roles.unit_id].to_numpy(dtype=object)
     cells = found.cells  # labels of an index that counts from 0
-    donors = [None if pd.isna(row) else str(ids[int(row)]) for row in cells["donor"]]
+    given = [None if pd.isna(row) else ids[int(row)] for row in cells["donor"]]
+    donors = [None if pd.isna(donor) else str(donor) or None for donor in given]
     variables = [str(name) for name in case.mask.columns]
     kept = kept_cells(
         cells.assign(

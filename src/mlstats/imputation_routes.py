@@ -261,9 +261,9 @@ def absolute(weight: np.ndarray, column: pd.Series) -> np.ndarray:
 def size_strata(adds: np.ndarray) -> np.ndarray:
     """Return the stratum of each record: the third by what it adds to a total."""
     third = pd.Series(adds).rank(method="first").sub(1) * _STRATA // len(adds)
-    return np.array(
-        [f"{int(place) + 1} of {_STRATA} by size" for place in third], dtype=object
-    )
+    # One text for all records of a stratum, of which there may be very many.
+    names = [f"{place + 1} of {_STRATA} by size" for place in range(_STRATA)]
+    return np.asarray(np.array(names, dtype=object)[third.to_numpy(dtype=int)])
 
 
 def draw_sized(

@@ -21,7 +21,7 @@ from mlstats.quality.moment_sums import Column, MomentSums
 __all__ = ["BASELINE", "BETWEEN", "RELEASED", "Figure", "ImputedSums", "Sides"]
 
 RELEASED, BASELINE, BETWEEN = "released", "baseline", "difference"
-_COUNTED: Final = ("there", "held", "weight", "waits", "bad", "differ")
+_COUNTED: Final = ("weighted", "held", "weight", "waits", "bad", "differ")
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +199,8 @@ class _Part:
     ) -> pd.DataFrame:
         weight = self.weight * held
         waits = weight * self.units["open"].to_numpy(dtype=bool)
-        columns = there, held, weight, waits, bad, differ
+        weighted = there & (self.weight > 0)
+        columns = weighted, held, weight, waits, bad, differ
         added = {
             name: np.bincount(group[0], values.astype(float), minlength=len(group[1]))
             for name, values in zip(_COUNTED, columns, strict=True)

@@ -8,7 +8,7 @@ one in parts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from mlstats.imputation_sums import (
     Figure,
     ImputedSums,
 )
-from mlstats.quality.accuracy import RatioEstimate, proportion_interval
+from mlstats.quality.accuracy import as_proportion
 from mlstats.quality.design import Design, SingleClusterRule
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.report_tables import LEAST_UNITS
@@ -130,6 +130,8 @@ class _Task:
         if n < LEAST_UNITS:
             return {}
         found, clusters = self._estimate(kind, figure, domain, group)
+        if kind == "share":
+            found = as_proportion(replace(found, n=int(counts["weighted"])), clusters)
         row: dict[str, Any] = {
             "variable": f"{kind} of {figure.variable}",
             "class": figure.category,
@@ -141,10 +143,6 @@ class _Task:
             "lower": found.lower,
             "upper": found.upper,
         }
-        if kind == "share" and found.has_error:
-            share = RatioEstimate(found.value, found.se, found.df, clusters)
-            ends = proportion_interval(share, int(counts["there"]))
-            row |= dict(zip(("lower", "upper"), ends, strict=True))
         gap, why = self._difference(kind, figure, domain, group)
         sample = SAMPLING_ONLY if found.has_error else ""
         return row | gap | {"note": _joined(found.note, sample, why, self.note)}

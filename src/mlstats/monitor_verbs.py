@@ -115,4 +115,5 @@ def _cell(rows: pd.DataFrame, indicator: str, arm: str) -> str:
         return "not measured"
     row = mine.iloc[0]
     value, lower, upper = (100 * float(row[c]) for c in ("value", "lower", "upper"))
-    return f"{value:.1f}\n{lower:.1f} to {upper:.1f}"
+    ends = f"{lower:.1f} to {upper:.1f}" if lower <= upper else "no interval"
+    return f"{value:.1f}\n{ends}"

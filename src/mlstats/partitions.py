@@ -218,11 +218,16 @@ class PartitionedTable:
         states = {footer.path: footer.state for footer in footers}
         return cls(address, partitions, tuple(schema.names), rows, states)
 
-    def check_unchanged(self) -> None:
+    def check_unchanged(self, path: str | None = None) -> None:
         """Check that the files are those that were opened.
 
         Whoever has read all partitions for one result asks this before it is used:
         a file that was written anew in between would give rows of two tables.
+
+        Parameters
+        ----------
+        path : str, optional
+            The only file to look at, after a partition of it was read.
 
         Raises
         ------
@@ -231,7 +236,8 @@ class PartitionedTable:
         ServiceError
             Where the store does not answer, or refuses.
         """
-        check_unchanged(self.states, "read")
+        states = self.states if path is None else {path: self.states[path]}
+        check_unchanged(states, "read")
 
     def digest(self, workers: int | Scale = 1) -> str:
         """Return one SHA-256 of the table's files, each read once.

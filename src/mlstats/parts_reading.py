@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +55,7 @@ class ReadParts:
         Of the period.
     cautions : list of str
         What a reader must not miss.
-    again : numpy.ndarray of int
+    again, first
         See :class:`mlstats.period_parts.PartedData`.
     """
 
@@ -63,6 +65,7 @@ class ReadParts:
     rows: int
     cautions: list[str]
     again: np.ndarray
+    first: Mapping[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,9 +210,11 @@ def read_parts(
         checked = merged(told, roles, again[again % 2 == 0] // 2)
     digest = rows.hexdigest() if left_out else data.table.digest(data.scale)
     data.table.check_unchanged()
-    n = sum(one.rows for one in told)
-    cautions = _cautions(data, n, left_out)
-    return ReadParts(checked, counted, digest, n, cautions, again // 2)
+    ends = [0, *accumulate(one.rows for one in told)]
+    starts = [part.start for part in parts] if left_out else []
+    cautions = _cautions(data, ends[-1], left_out)
+    first = dict(zip(starts, ends, strict=False))
+    return ReadParts(checked, counted, digest, ends[-1], cautions, again // 2, first)
 
 
 def _refuse_straddling(count: int, data: PartedData) -> None:

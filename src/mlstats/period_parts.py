@@ -104,6 +104,9 @@ class PartedData:
         Confidential; of this period alone.
     again : numpy.ndarray of int
         Numbers of the rows, from 1 and sorted, whose id an earlier row has.
+    first : mapping of int to int
+        Start of a partition -> number of its first row among those of the period,
+        where the table holds rows of others.
     """
 
     reader: PartReader
@@ -111,6 +114,7 @@ class PartedData:
     scale: Scale
     staging: Path
     again: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    first: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def watched(self) -> Path:
@@ -253,7 +257,7 @@ def _marker(folder: Path, number: int) -> Path:
     return folder / _DONE / f"{number:05d}.json"
 
 
-def as_parquet(frame: pd.DataFrame, *, blank_is_text: bool = False) -> bytes:
+def as_parquet(frame: pd.DataFrame, *, texts_alike: bool = False) -> bytes:
     """Return a table as the bytes of a Parquet file without its index.
 
     Categories have the same type in every part, however many there are, and none.
@@ -262,8 +266,9 @@ def as_parquet(frame: pd.DataFrame, *, blank_is_text: bool = False) -> bytes:
     ----------
     frame : pandas.DataFrame
         The table.
-    blank_is_text : bool
-        Whether a column without any value is one of text, as it is in other parts.
+    texts_alike : bool
+        Whether texts have the same type in every part too, whatever pandas holds
+        them as; a column without any value is one of them.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -273,8 +278,8 @@ def as_parquet(frame: pd.DataFrame, *, blank_is_text: bool = False) -> bytes:
     for place, column in enumerate(table.schema):
         if pa.types.is_dictionary(column.type):
             kind = pa.dictionary(pa.int32(), pa.string())
-        elif blank_is_text and pa.types.is_null(column.type):
-            kind = pa.string()
+        elif texts_alike and column.type in (pa.null(), pa.string()):
+            kind = pa.large_string()
         else:
             continue
         table = table.set_column(place, column.name, table.column(place).cast(kind))

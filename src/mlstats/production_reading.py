@@ -147,7 +147,7 @@ def _read_parts(plan: Plan, theme: InParts, parts: PartedData) -> Taken:
     reasons += _performance_reason(plan)
     data = theme.load(pilot, settings, found.digest, found.cautions)
     failures = found.checked.failures
-    parts = replace(parts, again=found.again)
+    parts = replace(parts, again=found.again, first=found.first)
     return Taken(data, parts, failures, tuple(reasons), StagedWatched(parts), drifted)
 
 

@@ -24,7 +24,6 @@ from mlstats.editimpute.pool_drawing import (
     CellsOf,
     Donors,
     Drawing,
-    Labelled,
     draw_pool,
 )
 from mlstats.editimpute.processing import Processed, process
@@ -135,7 +134,7 @@ def labels_of(
     >>> [len(label) for label in labels_of(pd.Series(["a", "b", "a"]))]
     [1, 1, 3]
     """
-    told = ids.astype(object).where(ids.notna(), "\0").astype(str)
+    told = ids.astype(object).where(ids.notna(), "").astype(str)
     twice = told.duplicated().to_numpy() if again is None else again
     labels: np.ndarray = told.to_numpy(dtype=object, copy=True)
     rows = np.arange(len(labels)) if numbers is None else numbers
@@ -146,8 +145,8 @@ def labels_of(
 
 
 def id_of_label(label: Any) -> str | None:
-    """Return the id of a label, None of none."""
-    return None if pd.isna(label) else str(label).partition(_AGAIN)[0]
+    """Return the id of a label, None of no label and of a record without an id."""
+    return None if pd.isna(label) else str(label).partition(_AGAIN)[0] or None
 
 
 # -- donors --------------------------------------------------------------------------
@@ -166,17 +165,16 @@ class _Held:
 def drawing_of(
     pilot: Pilot,
     edits: EditSet | None,
-    reading: Labelled,
     seed: int,
     *,
     given: tuple[pd.DataFrame, pd.DataFrame] | None = None,
 ) -> Drawing:
     """Return how the donors of a period are drawn.
 
+    It is called with records in the right unit, with their labels as index.
+
     Parameters
     ----------
-    reading : Labelled
-        Gives records in the right unit, with their labels as index.
     given : (pandas.DataFrame, pandas.DataFrame), optional
         Why cells of all records are selected, and those where nothing can be, where
         the records alone do not tell.
@@ -190,7 +188,7 @@ def drawing_of(
     if given is not None:
         cells = partial(_given, given[0]), partial(_given, given[1])
     return Drawing(
-        reading,
+        _Held(() if edits is None else tuple(edits.numeric)),
         edits,
         *cells,
         seed,
@@ -270,8 +268,7 @@ def treated_by_record(
     labels = labels_of(ids)
     own, cells, never = (t.set_axis(labels) for t in (frame, mask, structural))
     ready, _, why = selected(own, cells, pilot.data.selection)
-    numeric = () if edits is None else tuple(edits.numeric)
-    drawing = drawing_of(pilot, edits, _Held(numeric), seed, given=(why, never))
+    drawing = drawing_of(pilot, edits, seed, given=(why, never))
     donors = draw_pool(drawing, [drawing(ready)])
     pool = pool_for(type(method).__name__, method, edits, donors, seed)
     found = processed(pilot, edits, method, own, cells, never, seed=seed, donors=pool)

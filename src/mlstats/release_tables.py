@@ -84,7 +84,7 @@ def table_or_parts(
         # A part may know fewer codes than another, or none.
         together = pa.concat_tables(parts, promote_options="permissive")
         table: pd.DataFrame = together.unify_dictionaries().to_pandas()
-    except (OSError, ValueError):
+    except (OSError, ValueError, pa.ArrowException):  # not each is a ValueError
         raise _damaged(path) from None
     return table
 

@@ -13,6 +13,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from mlstats.audit_scorecard import ARMS
@@ -42,14 +43,15 @@ class UnitSums:
     ----------
     shares : mapping of str to RatioSums
         Weight of the units that went each way, over that of all.
-    units : int
-        How many.
+    units, weighted : int
+        How many, and how many of them have weight.
     audited : pandas.DataFrame
         Columns unit, champion_code and baseline_code of those that the audit drew.
     """
 
     shares: Mapping[str, RatioSums]
     units: int
+    weighted: int
     audited: pd.DataFrame
 
     @classmethod
@@ -81,7 +83,8 @@ class UnitSums:
         }
         drawn = units["unit"].isin(list(audit))
         given = units.loc[drawn, ["unit", *_CODES]].astype(object)
-        return cls(shares, len(units), given.reset_index(drop=True))
+        weighted = int((weight > 0).sum())
+        return cls(shares, len(units), weighted, given.reset_index(drop=True))
 
     @classmethod
     def of_table(
@@ -120,26 +123,36 @@ class UnitSums:
         return UnitSums(
             {name: of.merge(other.shares[name]) for name, of in self.shares.items()},
             self.units + other.units,
+            self.weighted + other.weighted,
             pd.concat([self.audited, other.audited], ignore_index=True),
         )
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the weighted shares of the units that went each way, for a history."""
+        """Yield the weighted shares of the units that went each way, for a history.
+
+        A share whose error cannot be told is not measured.
+        """
         if self.units < LEAST_UNITS:
             return
         for name, sums in self.shares.items():
             found = sums.ratio()[0]
-            lower, upper = proportion_interval(found, self.units)
-            yield {
+            about = {
                 "part": "outputs",
                 "indicator": name,
                 "arm": "released",
+                "n": self.units,
+            }
+            if not np.isfinite(found.se):
+                why = "too few clusters for an error" if self.weighted else "no weight"
+                yield about | {"status": "not_measured", "note": why}
+                continue
+            lower, upper = proportion_interval(found, self.weighted)
+            yield about | {
                 "value": found.value,
                 "se": found.se,
                 "df": found.df,
                 "lower": lower,
                 "upper": upper,
-                "n": self.units,
                 "status": "measured",
             }
 

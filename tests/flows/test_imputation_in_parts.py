@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -18,6 +22,7 @@ from mlstats.errors import ContractError, SourceError
 from mlstats.evaluate import keyed, project_key
 from mlstats.imputation_production import why_in_memory
 from mlstats.monitoring import history_of
+from mlstats.partitions import Partition
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.production import produce
@@ -295,6 +300,68 @@ def test_parts_of_other_sizes_give_the_same_records(
     )
 
 
+def test_a_part_in_which_nothing_was_treated_has_the_types_of_the_others(
+    whole: Produced, module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = records()
+    treated = set(table(whole, "confidential/cells")["unit"])
+    firms = frame.loc[frame["unit"].isin(treated), "firm"]
+    own = [frame[frame["firm"].isin(firms) == some] for some in (True, False)]
+    assert len(own[1]) > 20
+    settings = project_of(tmp_path / "an office", 2, frame)
+    place = settings.project / f"survey_{PERIOD}"
+    for part, rows in enumerate(own):
+        rows.to_parquet(place / f"part-{part:05d}.parquet", index=False)
+    decide(settings, "survey")
+    made = produce("survey", PERIOD, settings)
+    files = sorted((release_of(made).folder / "confidential/cells").iterdir())
+    assert [pq.read_metadata(file).num_rows > 0 for file in files] == [True, False]
+    assert pq.read_schema(files[0]).equals(pq.read_schema(files[1]))
+    found, known = (table(m, "confidential/cells") for m in (made, whole))
+    order = ["unit", "variable"]
+    pd.testing.assert_frame_equal(
+        *(one[[*order, "value"]].sort_values(order, ignore_index=True)
+          for one in (found, known)),
+        check_exact=True,
+    )  # fmt: skip
+
+
+def test_a_part_is_read_for_contract_donors_arms_and_release(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, read = Partition.read, []
+
+    def counted(part: Partition, *given: Any, **more: Any) -> pd.DataFrame:
+        read.append(part.start)
+        return real(part, *given, **more)
+
+    monkeypatch.setattr(Partition, "read", counted)
+    release_of(made_of(tmp_path / "an office", 3))
+    first, *others = Counter(read).values()
+    assert others == [5, 5]
+    assert first == 6  # it tells the columns that are watched
+
+
+def test_of_a_part_no_more_is_kept_for_the_audit_than_may_be_drawn(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, given = imputation_parts_release.audit_of, []
+
+    def told(pilot: Any, pool: pd.DataFrame, own: np.ndarray, *more: Any) -> Any:
+        given.append((len(pool), len(own)))
+        return real(pilot, pool, own, *more)
+
+    monkeypatch.setattr(imputation_parts_release, "audit_of", told)
+    made = [
+        produce("survey", PERIOD, settings)
+        for settings in both(tmp_path, records(), "_sample: 60", "_sample: 4")
+    ]
+    one, many = (table(m, "confidential/audit") for m in made)
+    pd.testing.assert_frame_equal(one, many, check_exact=True)
+    assert len(many) == 6  # two at least of each stratum
+    assert given == [(12, 12)]  # four of each
+
+
 def test_a_run_goes_on_from_its_finished_parts(
     produced: Produced,
     module_patch: pytest.MonkeyPatch,
@@ -343,15 +410,16 @@ def test_a_run_goes_on_from_its_finished_parts(
 # -- setbacks ------------------------------------------------------------------------
 
 
-def both(folder: Path, frame: pd.DataFrame, change: str = "") -> list[Settings]:
+def both(
+    folder: Path, frame: pd.DataFrame, before: str = "", after: str = ""
+) -> list[Settings]:
     """Return a project with the period in one file, and one with three parts."""
     found = []
     for name, parts in (("one file", None), ("three parts", 3)):
         settings = project_of(folder / name, parts, frame)
         path = settings.project / "configs/pilots/survey.yaml"
-        path.write_text(
-            path.read_text().replace("min_percent: 0", change or "min_percent: 0")
-        )
+        text = path.read_text()
+        path.write_text(text.replace(before, after) if before else text)
         decide(settings, "survey")
         found.append(settings)
     return found
@@ -392,9 +460,14 @@ def test_monitoring_tells_the_same_of_parts(
 def test_an_id_that_stands_twice_gives_the_period_to_the_baseline(
     module_patch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    frame = records()
+    frame = records().assign(quarter=PERIOD)
     frame.loc[[44, 580], "unit"] = frame.loc[10, "unit"]
-    made = [produce("survey", PERIOD, one) for one in both(tmp_path, frame)]
+    # Where a record stands is told among those of the period.
+    others = records().iloc[:50].assign(quarter="2026-Q1")
+    others[["unit", "firm"]] = "before " + others[["unit", "firm"]]
+    every = pd.concat([others, frame], ignore_index=True)
+    roles = "cluster: firm", "cluster: firm\n    period: quarter"
+    made = [produce("survey", PERIOD, one) for one in both(tmp_path, every, *roles)]
     for one in made:
         assert [reason.cause for reason in one.reasons] == ["contract"]
     for name in ("units", "cells"):
@@ -424,8 +497,52 @@ def test_a_champion_that_fails_on_a_part_gives_it_all_to_the_baseline(
 
 
 class _Fails:
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error or ValueError("4711 is no value")
+
     def __call__(self, part: Any) -> Any:
-        raise ValueError("4711 is no value")
+        raise self.error
+
+
+def test_no_champion_is_blamed_for_a_file_that_cannot_be_read(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = project_of(tmp_path / "an office", 3, records())
+    decide(settings, "survey")
+    real = imputation_parts_release.map_blocks
+
+    def lost(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
+        arm = getattr(function, "arm", None)
+        if arm is not None and arm.arm.role == "champion":
+            function = _Fails(SourceError("The file is not there"))
+        return real(function, blocks, **more)
+
+    monkeypatch.setattr(imputation_parts_release, "map_blocks", lost)
+    with pytest.raises(SourceError, match="The file is not there"):
+        produce("survey", PERIOD, settings)
+    assert not [*settings.releases.rglob("manifest.json")]
+
+
+def test_parts_by_a_method_that_was_changed_since_are_not_kept(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = project_of(tmp_path / "an office", 3, records())
+    decide(settings, "survey")
+    real = imputation_parts_release.write_finished
+    written: list[int] = []
+
+    def ended(folder: Path, number: int, contents: Any) -> None:
+        written.append(number)
+        real(folder, number, contents)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(imputation_parts_release, "write_finished", ended)
+    with pytest.raises(KeyboardInterrupt):
+        produce("survey", PERIOD, settings)
+    monkeypatch.setattr(imputation_parts_release, "resolve", lambda use: _Fails)
+    release_of(produce("survey", PERIOD, settings))
+    assert written == [0, 1, *range(3), *range(3)]
 
 
 def test_a_champion_that_takes_too_long_gives_it_all_to_the_baseline(
@@ -469,25 +586,38 @@ def test_a_drill_of_a_period_in_parts_falls_back_for_every_cause(
 
 
 def test_a_file_that_is_written_meanwhile_gives_no_release(
-    module_patch: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    produced: Produced,
+    module_patch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = project_of(tmp_path / "an office", 3, records())
+    settings = project_of(tmp_path / "an office", 4, records())
     decide(settings, "survey")
     first = settings.project / f"survey_{PERIOD}/part-00000.parquet"
+    was, stamp = first.read_bytes(), first.stat()
     real = imputation_parts_release.write_finished
+    folders: list[Path] = []
 
     def written(folder: Path, number: int, contents: Any) -> None:
+        """Change the first part after the champion, and end in the baseline."""
+        if folders and folder != folders[0]:
+            raise KeyboardInterrupt  # it does not come to look at all of them
         real(folder, number, contents)
-        if number == 2:
+        folders.append(folder)
+        if number == 3:
             part = pd.read_parquet(first)
             part["costs"] += 1
             part.to_parquet(first, index=False)
 
-    monkeypatch.setattr(imputation_parts_release, "write_finished", written)
-    with pytest.raises(SourceError, match="changed while it was read"):
-        produce("survey", PERIOD, settings)
+    with monkeypatch.context() as broken:
+        broken.setattr(imputation_parts_release, "write_finished", written)
+        with pytest.raises(SourceError, match="changed while it was read"):
+            produce("survey", PERIOD, settings)
+    assert len(folders) == 4
     assert not [*settings.releases.rglob("manifest.json")]
-    assert not [*(settings.confidential / "parts").rglob(".done/*.json")]
+    first.write_bytes(was)
+    os.utime(first, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert digests(produce("survey", PERIOD, settings)) == digests(produced)
 
 
 def test_a_cluster_in_two_parts_is_refused(
@@ -502,6 +632,25 @@ def test_a_cluster_in_two_parts_is_refused(
     decide(settings, "survey")
     with pytest.raises(ContractError, match="more than one part"):
         produce("survey", PERIOD, settings)
+
+
+def test_a_number_that_is_none_is_told_by_its_row(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = records()
+    frame.loc[332, "staff"] = np.inf
+    one, many = both(tmp_path, frame)
+    with pytest.raises(ContractError, match=r"first in rows 333\)"):
+        produce("survey", PERIOD, one)
+    with pytest.raises(ContractError, match="holds text or infinity") as told:
+        produce("survey", PERIOD, many)
+    said = str(told.value)
+    row, before = (
+        int(re.search(text, said)[1])  # type: ignore[index]
+        for text in (r"first in rows (\d+)\)", r"after the first (\d+)")
+    )
+    assert 100 < before < 333
+    assert row + before == 333
 
 
 def test_a_variable_without_a_value_in_any_part_is_refused(
@@ -561,7 +710,7 @@ def test_parts_are_read_into_memory_with_a_caution(
 def test_a_method_that_needs_all_records_is_no_method_of_donors(
     module_patch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for settings in both(tmp_path, records(), "min_percent: 5"):
+    for settings in both(tmp_path, records(), "min_percent: 0", "min_percent: 5"):
         made = produce("survey", PERIOD, settings)
         assert [reason.cause for reason in made.reasons] == ["crash"]
         assert "min_percent=5" in made.reasons[0].said

@@ -110,10 +110,11 @@ def test_figures_are_those_of_the_design(fractions: bool) -> None:
         assert row["df"] == held.df
         is_it = np.where(inside, own["kind"] == "firm", 0.0)
         held = design.ratio(is_it, inside.astype(float))
-        clusters = len(np.unique(design.cluster[inside]))
+        weighted = inside & (design.weight > 0)
+        clusters = len(np.unique(design.cluster[weighted]))
         share = RatioEstimate(held.value, held.se, held.df, clusters)
         row = table.loc[("share of kind", domain, "firm")]
-        ends = proportion_interval(share, int(inside.sum()))
+        ends = proportion_interval(share, int(weighted.sum()))
         assert (row["lower"], row["upper"]) == pytest.approx(ends, rel=1e-9)
         assert row["n"] == is_it.sum()
     assert found["note"].str.contains("1 stratum has a single cluster").any()
@@ -125,6 +126,32 @@ def test_what_does_not_vary_has_no_error_in_parts_either() -> None:
     same = found.loc["mean of same"]
     assert same["estimate"].to_numpy() == pytest.approx(7)
     assert (same["se"] == 0).all()
+
+
+def test_records_without_weight_make_no_share_surer() -> None:
+    sides, units = sample()
+    for frame in (sides.released, sides.champion, sides.baseline):
+        assert frame is not None
+        frame["kind"] = "firm"
+    light = units["cluster"].astype(int) % 10 > 0
+    units["weight"] = np.where(light, 0.0, 1.0)
+    rows = [
+        totals_of(of_parts(*one, [])).set_index("variable").loc["share of kind"]
+        for one in (
+            (sides, units),
+            (_kept(sides, ~light), units[~light].reset_index(drop=True)),
+        )
+    ]
+    all_of, alone = (one[one["domain"] == ""].iloc[0] for one in rows)
+    assert alone["lower"] < 0.95
+    assert all_of["lower"] == pytest.approx(alone["lower"])
+
+
+def _kept(sides: Sides, rows: pd.Series) -> Sides:
+    frames = (sides.released, sides.champion, sides.baseline, sides.structural)
+    return Sides(
+        *(None if f is None else f[rows].reset_index(drop=True) for f in frames)
+    )
 
 
 def test_a_category_of_one_part_is_a_share_of_all() -> None:

@@ -108,6 +108,13 @@ def test_an_id_that_stands_again_is_told_apart_by_its_row() -> None:
     assert [id_of_label(label) for label in (labels[2], "b", None)] == ["a", "b", None]
 
 
+def test_a_label_tells_the_id_if_there_is_one() -> None:
+    ids = ["a", None, "a", None]
+    labels = labels_of(pd.Series(ids, dtype=object))
+    assert labels.is_unique
+    assert [id_of_label(label) for label in [*labels, None]] == [*ids, None]
+
+
 def test_variables_are_decimal_numbers_only_where_records_stand_alone() -> None:
     frame = pd.DataFrame({"a": [1, 2], "b": [1, 2], "c": [2, 4], "size": [1, 2]})
     alone = as_decimals(frame, pilot_of({}), EDITS)

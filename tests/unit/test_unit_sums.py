@@ -33,7 +33,7 @@ def units(n: int = 900, *, seed: int = 1, none: bool = False) -> pd.DataFrame:
             "route": rng.choice(["automatic", "queue", "audit"], n),
             "flag": np.where(some > 0.7, "fallback: time", "automatic"),
             "value": code,
-            "weight": rng.gamma(2.0, 100.0, n),
+            "weight": np.where(some > 0.95, 0.0, rng.gamma(2.0, 100.0, n)),
             "stratum": np.where(cluster == 7, "lone", (cluster % 3).astype(str)),
             "cluster": cluster.astype(str),
             "champion_code": code,
@@ -75,7 +75,8 @@ def expected(frame: pd.DataFrame) -> dict[str, list[float]]:
         held = frame["weight"] * inside.to_numpy(dtype=float)
         part = held.groupby([frame["stratum"], frame["cluster"]]).sum()
         one = ratio(part.to_numpy(), whole.to_numpy(), strata)
-        found[name] = [one.value, one.se, one.df, *proportion_interval(one, len(frame))]
+        weighted = int((frame["weight"] > 0).sum())
+        found[name] = [one.value, one.se, one.df, *proportion_interval(one, weighted)]
     return found
 
 
@@ -135,6 +136,33 @@ def test_the_codes_of_audited_units_are_those_of_both_arms(
 def test_fewer_than_ten_units_tell_nothing(tmp_path: Path) -> None:
     assert list(UnitSums.of(units(9)).rows()) == []
     assert len(list(UnitSums.of(units(10)).rows())) == len(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"weight": 0.0}, "no weight"),
+        ({"cluster": "one", "stratum": "one"}, "too few clusters for an error"),
+    ],
+)
+def test_a_share_without_an_error_is_not_measured(
+    change: dict[str, Any], why: str
+) -> None:
+    rows = list(UnitSums.of(units().assign(**change)).rows())
+    assert len(rows) == len(KINDS)
+    for row in rows:
+        assert (row["status"], row["note"]) == ("not_measured", why)
+        assert "value" not in row
+
+
+def test_units_without_weight_make_no_share_surer() -> None:
+    frame = units(none=True)
+    light = frame.index % 20 > 0
+    frame["weight"] = np.where(light, 0.0, 1.0)
+    every, alone = UnitSums.of(frame), UnitSums.of(frame[~light])
+    for row, other in zip(every.rows(), alone.rows(), strict=True):
+        for name in FIGURES:
+            assert row[name] == pytest.approx(other[name])
 
 
 def test_a_part_is_gone_before_the_next_is_read(

@@ -167,7 +167,9 @@ def draw_pool(drawing: Drawing, parts: Iterable[Drawn]) -> Donors:
         pool, numbers = both[kept], numbers[kept]
     if pool is None:
         raise ContractError("The file has no records")
-    every = np.sort(np.concatenate(hashes))
+    every = np.concatenate(hashes)
+    hashes.clear()  # of a large file they are the most that is kept
+    every.sort()
     if (every[1:] == every[:-1]).any():
         raise ContractError("The labels of the records do not tell them apart")
     # In the order of what they drew: that of the file says nothing here.

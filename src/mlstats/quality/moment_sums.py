@@ -27,7 +27,7 @@ __all__ = ["Column", "MomentSums", "Moments"]
 
 # A residual that is smaller than this beside what it is the difference of, is zero.
 _ROUNDING = 1e-12
-_MOMENTS = ("y", "x", "yy", "xx", "ee", "ex", "held", "there")
+_MOMENTS = ("y", "x", "yy", "xx", "ee", "ex", "held")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Moments:
     df : int
         Clusters less strata, of those that hold units of the figure with weight.
     clusters : int
-        That hold units of the figure.
+        That hold units of the figure with weight.
     """
 
     total: float
@@ -88,8 +88,8 @@ class MomentSums:
     sums : mapping of str to numpy.ndarray, shape (places, figures)
         ``y`` and ``x``, their totals; ``yy`` and ``xx``, squares about the mean over
         the stratum's clusters; ``ee`` and ``ex``, squares of the residual about its
-        mean and products with ``x``; ``held`` and ``there``, clusters with units of the
-        figure that have weight, and with any.
+        mean and products with ``x``; ``held``, clusters with units of the figure that
+        have weight.
     """
 
     groups: np.ndarray
@@ -145,7 +145,7 @@ class MomentSums:
         place = np.union1d(one.place, two.place)
         first, second = one._spread(place), two._spread(place)
         width, group = max(len(strata), 1), place // max(len(strata), 1)
-        sums = {n: first[n] + second[n] for n in ("y", "x", "held", "there")}
+        sums = {n: first[n] + second[n] for n in ("y", "x", "held")}
         common = _ratios(sums["y"], sums["x"], group)
         one_of, two_of = (
             _about(side, _ratios(side["y"], side["x"], group), common)
@@ -213,9 +213,9 @@ class MomentSums:
             rest = float(factor[stratum] @ np.maximum(squares, 0.0)) / whole**2
             # Where parts meet, what does not vary keeps a rounding.
             rest = rest if rest > (_ROUNDING * ratio) ** 2 else 0.0
-        held = int(of["held"].sum() - np.count_nonzero(of["held"]))
-        there = int(of["there"].sum())
-        return Moments(total, variance, ratio, rest, held, there)
+        held = int(of["held"].sum())
+        df = held - int(np.count_nonzero(of["held"]))
+        return Moments(total, variance, ratio, rest, df, held)
 
     def _aligned(self, groups: np.ndarray, strata: np.ndarray) -> MomentSums:
         """Return the sums numbered by longer sorted lists of names."""
@@ -256,7 +256,6 @@ class _Pairs:
         fitted = ratio[self.at] * x
         e = y - fitted
         e[np.abs(e) <= _ROUNDING * (np.abs(y) + np.abs(fitted))] = 0.0
-        there = self._summed(column.there.astype(float)) > 0
         held = self._summed((column.there & weighted).astype(float)) > 0
         return {
             "y": above,
@@ -266,7 +265,6 @@ class _Pairs:
             "ee": self._products(e, e),
             "ex": self._products(e, x),
             "held": self._placed(held.astype(float)),
-            "there": self._placed(there.astype(float)),
         }
 
     def _summed(self, values: np.ndarray) -> np.ndarray:
