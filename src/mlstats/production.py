@@ -344,4 +344,8 @@ def _shadow_composed(
     try:
         return _composed(plan, taken, both, situation), found
     except ArmFailed as failed:
-        return None, Answered(arm, reason=failed.reason)
+        if failed.role != "baseline":
+            return None, Answered(arm, reason=failed.reason)
+        # Of a period in parts it shows only now; the shadow can answer without it.
+        base = Answered(plan.arms.baseline, reason=failed.reason)
+        return _shadow_composed(plan, taken, {**answers, "baseline": base}, arm)

@@ -18,7 +18,7 @@ import yaml
 
 from mlstats import imputation_parts, imputation_parts_release, production_reading
 from mlstats.drill import drill
-from mlstats.errors import ContractError, SourceError
+from mlstats.errors import ContractError, MlstatsError, SourceError
 from mlstats.evaluate import keyed, project_key
 from mlstats.imputation_production import why_in_memory
 from mlstats.monitoring import history_of
@@ -27,7 +27,7 @@ from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.production import produce
 from mlstats.release_tables import table_or_parts
-from mlstats.releases import Release
+from mlstats.releases import Release, ReleaseStore
 from mlstats.scale import map_blocks
 from mlstats.settings import Settings, load_settings
 from tests.dask_cluster import dask_cluster
@@ -502,6 +502,35 @@ class _Fails:
 
     def __call__(self, part: Any) -> Any:
         raise self.error
+
+
+@pytest.mark.parametrize("fails", ["baseline", "shadow"])
+def test_the_shadow_has_answered_whatever_the_baseline_does(
+    module_patch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: str,
+) -> None:
+    settings = project_of(tmp_path / "an office", 2, records())
+    decide(settings, "survey", "shadow")
+    real = imputation_parts_release.map_blocks
+
+    def failing(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
+        arm = getattr(function, "arm", None)
+        if arm is not None and arm.arm.role == fails:
+            function = _Fails()
+        return real(function, blocks, **more)
+
+    monkeypatch.setattr(imputation_parts_release, "map_blocks", failing)
+    if fails == "baseline":
+        with pytest.raises(MlstatsError, match="cannot be produced"):
+            produce("survey", PERIOD, settings)
+    else:
+        assert set(table(produce("survey", PERIOD, settings), "totals")["n"])
+    shadow = ReleaseStore(settings.shadows).current("survey", PERIOD)
+    assert shadow is not None
+    assert shadow.facts["answered"] == (fails != "shadow")
+    assert (shadow.facts["said"] == "") == (fails != "shadow")
 
 
 def test_no_champion_is_blamed_for_a_file_that_cannot_be_read(
