@@ -20,13 +20,13 @@ from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.flagging import selected
 from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.pool_drawing import Drawing, Drawn
-from mlstats.errors import ContractError
+from mlstats.errors import ContractError, nearest
 from mlstats.guard import method_guard
 from mlstats.imputation_production import Treated, kept_cells
 from mlstats.imputation_release import counts_of
 from mlstats.imputation_routes import absolute
 from mlstats.imputation_sums import ImputedSums
-from mlstats.imputing import Case, cases
+from mlstats.imputing import Case, cases, columns_of
 from mlstats.partitions import Partition
 from mlstats.period_parts import PartReader, as_parquet, staged
 from mlstats.produced import Arm, Situation
@@ -158,10 +158,20 @@ class DrawPart:
     check: bool
 
     def __call__(self, part: Partition) -> DrawnPart:
-        """Draw donors; ContractError where there is text for a number."""
+        """Draw donors; ContractError for a column that lacks, or text for a number."""
         records, labels = self.how.records(part)
         if records.frame.empty:
             return DrawnPart()
+        lost = [
+            c for c in columns_of(self.how.pilot, records) if c not in records.frame
+        ]
+        if lost:
+            there = part.schema.names if part.schema else records.frame.columns
+            raise ContractError(
+                f"There is no column {lost[0]!r} in the data",
+                where=part.path,
+                nearest=nearest(lost[0], map(str, there)),
+            )
         try:
             return self._drawn(records, labels)
         except ContractError as error:
@@ -330,7 +340,7 @@ class ComposePart:
     ) -> ComposedRecords:
         answers = {
             role: Treated(
-                plain(pd.read_parquet(staged(folder / "values", number))),
+                _as_in(records, pd.read_parquet(staged(folder / "values", number))),
                 plain(pd.read_parquet(staged(folder / "cells", number))),
                 self.changed[role],
             )
@@ -344,3 +354,17 @@ class ComposePart:
             first=self.how.first_of(part),
             whole=self.whole,
         )
+
+
+def _as_in(records: Records, values: pd.DataFrame) -> pd.DataFrame:
+    """Return values as the treatment gave them, of the types of the records.
+
+    A truth that is missing somewhere is an object, also where a part lacks none: as a
+    truth it would count as a number.
+    """
+    kinds = {
+        name: object
+        for name in values.select_dtypes(bool)
+        if records.frame[name].dtype == object
+    }
+    return plain(values.astype(kinds))

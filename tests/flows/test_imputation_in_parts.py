@@ -446,6 +446,26 @@ def test_reviews_replace_values_in_parts(
     )
 
 
+def test_a_truth_with_gaps_is_no_number_in_any_part(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    frame = records()
+    truth = pd.Series(frame.index % 3 == 0, frame.index, dtype=object)
+    truth[[5, 9, 30, 44]] = None  # all in the first part
+    change = "staff, kind]", "staff, kind, exports]"
+    made = [
+        produce("survey", PERIOD, settings)
+        for settings in both(tmp_path, frame.assign(exports=truth), *change)
+    ]
+    for name in ("units", "cells", "queue"):
+        one, many = (table(m, f"confidential/{name}") for m in made)
+        pd.testing.assert_frame_equal(one, many, check_exact=name != "queue")
+    told = table(made[1], "totals")
+    told = told[told["variable"] == "share of exports"]
+    assert set(told["class"]) == {"False", "True"}
+    assert told.loc[told["domain"] == "", "n"].sum() == len(frame)
+
+
 def test_monitoring_tells_the_same_of_parts(
     module_patch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -680,6 +700,18 @@ def test_a_number_that_is_none_is_told_by_its_row(
     )
     assert 100 < before < 333
     assert row + before == 333
+
+
+@pytest.mark.parametrize("name", ["profit", "register", "staff"])
+def test_a_column_that_is_not_there_is_told_by_name(
+    module_patch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    frame = records().rename(columns={name: f"{name}s"})
+    settings = project_of(tmp_path / "an office", 3, frame)
+    decide(settings, "survey")
+    with pytest.raises(ContractError, match=f"'{name}'|{name}: is not") as told:
+        produce("survey", PERIOD, settings)
+    assert f"{name}s" in str(told.value)
 
 
 def test_a_variable_without_a_value_in_any_part_is_refused(
