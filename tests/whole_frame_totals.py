@@ -19,7 +19,7 @@ from mlstats.quality.design import SingleClusterRule
 from mlstats.quality.ratio_sums import Shares
 from mlstats.quality.report_tables import LEAST_UNITS
 from mlstats.quality.summaries import UNCODED
-from mlstats.release_totals import TOTALS, t_limits, told_groups
+from mlstats.release_totals import TOTALS, t_limits, told_sizes
 
 __all__ = ["code_totals", "process_figures"]
 
@@ -129,7 +129,7 @@ def _told(
     k = len(coded.names)
     row, groups = pd.factorize(domain, sort=True) if domain is not None else (0, [""])
     named = [str(group) for group in groups]
-    told = told_groups(domain) if domain is not None else named
+    told = named if domain is None else told_sizes(domain.astype("str").value_counts())
     counts = np.bincount(row * k + coded.value, minlength=len(named) * k)
     counts = counts.reshape(len(named), k)
     known = np.isin(named, told)

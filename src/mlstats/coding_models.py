@@ -20,7 +20,7 @@ from mlstats.errors import MlstatsError
 from mlstats.guard import method_guard
 from mlstats.method import Incumbent
 from mlstats.model_store import PackedModel
-from mlstats.produced import ArmFailed, Reason
+from mlstats.produced import ArmFailed, Reason, seconds_of
 
 __all__ = ["CodingModels"]
 
@@ -41,8 +41,8 @@ class CodingModels:
         Texts that cannot be coded.
     budget : float
         Seconds after which a worker whose champion has not answered for a part ends
-        itself: nothing else ends a call that does not return. The baseline has a
-        hundred times as many.
+        itself: nothing else ends a call that does not return. The baseline has as
+        many as :func:`mlstats.produced.seconds_of`.
     """
 
     pilot: Pilot
@@ -79,9 +79,7 @@ class CodingModels:
         for role, model in self.models.items():
             began = perf_counter()
             try:
-                with ended_after(
-                    self.budget if role != "baseline" else 100 * self.budget
-                ):
+                with ended_after(seconds_of(role, self.budget)):
                     found[role] = self._answer(role, model, asked, frame)
             except MlstatsError as error:
                 raise ArmFailed.of(role, Reason("crash", error.title)) from None

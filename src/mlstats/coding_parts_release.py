@@ -17,7 +17,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from mlstats import __version__
 from mlstats.audit_scorecard import scorecard_of
 from mlstats.coding_models import CodingModels
 from mlstats.coding_parts import (
@@ -37,7 +36,15 @@ from mlstats.period_parts import (
     staged,
     write_finished,
 )
-from mlstats.produced import ArmFailed, Composed, PeriodData, Reason, Situation
+from mlstats.produced import (
+    ArmFailed,
+    Composed,
+    PeriodData,
+    Reason,
+    Situation,
+    seconds_of,
+    too_long,
+)
 from mlstats.review import draw_counted, hash_of
 from mlstats.review_store import CLOSING, ReviewStore
 from mlstats.scale import map_blocks, progress
@@ -198,28 +205,19 @@ def _key(data: PeriodData, asked: PartedData, how: CodePart, now: Situation) -> 
         role: model if isinstance(model, str) else model.digest
         for role, model in how.models.models.items()
     }
-    parts = [
-        (p.path, p.first_group, p.groups, p.rows, p.start)
-        for p in asked.table.partitions
-    ]
     limits = {role: one.table.to_csv() for role, one in how.models.limits.items()}
     assert data.more is not None
-    told = (
-        __version__,
-        data.more[-1],  # of the pilot and its files
-        asked.reader.pilot.model_dump_json(),
-        asked.reader.columns,
+    return asked.key(
         data.digest,
-        parts,
+        data.more[-1],  # of the pilot and its files
         sorted(models.items()),
         sorted(limits.items()),
-        (now.period, now.cause, sorted(now.classes.items()), now.alarm),
+        (now.cause, sorted(now.classes.items()), now.alarm),
         (now.champion and now.champion.label, now.baseline.label),
         ReviewStore.digest(now.reviewed),
         hashlib.sha256(now.key).hexdigest(),
         (how.audit, how.seed),
     )
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 
 def _coded(pilot: Pilot, asked: PartedData, how: CodePart, folder: Path) -> PartSums:
@@ -267,10 +265,10 @@ def _guarded(done: Iterator[CodedPart], how: CodePart) -> Iterator[CodedPart]:
         except MethodError as error:
             if "champion" not in how.models.models:
                 raise
-            cause, said = "crash", error.title
+            reason = Reason("crash", error.title)
             if monotonic() - last >= how.models.budget:
-                cause, said = "time", _longer("champion", how.models.budget)
-            raise ArmFailed.of("champion", Reason(cause, said)) from None
+                reason = too_long("the champion", how.models.budget)
+            raise ArmFailed.of("champion", reason) from None
         last = monotonic()
 
 
@@ -282,13 +280,9 @@ def _check(
     budget = pilot.production.time_budget
     for role, took in coded.seconds.items():
         seconds[role] = seconds.get(role, 0.0) + took
-        limit = budget if role != "baseline" else 100 * budget
+        limit = seconds_of(role, budget)
         if seconds[role] / len(workers) > limit:
-            raise ArmFailed.of(role, Reason("time", _longer(role, limit)))
-
-
-def _longer(role: str, seconds: float) -> str:
-    return f"the {role} took longer than {seconds:g} seconds"
+            raise ArmFailed.of(role, too_long(f"the {role}", limit))
 
 
 def _audit(how: CodePart, found: PartSums, now: Situation) -> pd.DataFrame:

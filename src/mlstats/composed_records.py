@@ -50,8 +50,8 @@ class ComposedRecords:
     Parameters
     ----------
     units, cells, queue : pandas.DataFrame
-        As :func:`compose` tells, with the place ``row`` of the record among these; of
-        the route no ``audit`` yet.
+        As :func:`mlstats.imputation_release.compose` tells, with the place ``row`` of
+        the record among these; of the route no ``audit`` yet.
     rows, adds : numpy.ndarray
         See :func:`mlstats.imputation_routes.contributions`.
     sums : ImputedSums
@@ -197,8 +197,7 @@ def _valued(
 
     A record is open until every value of it that waits was reviewed.
     """
-    pairs = pd.MultiIndex.from_frame(queue[["row", "variable"]])
-    left = queue.loc[~pairs.isin(_pairs(told)), "row"]
+    left = queue.loc[~_pairs(queue).isin(_pairs(told)), "row"]
     touched = np.bincount(made.found.cells["row"], minlength=len(units))
     reviewed = units["row"].isin(told["row"])
     first = f"fallback: {now.cause}" if now.cause else ""

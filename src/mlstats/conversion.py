@@ -25,6 +25,8 @@ from mlstats.errors import ConfigError, RefusedError, SourceError
 from mlstats.object_store import (
     FileState,
     base_name,
+    changed,
+    check_unchanged,
     is_remote,
     sha256_of,
     state_of,
@@ -39,6 +41,7 @@ __all__ = ["Conversion", "convert"]
 
 _SUFFIXES: Final = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
 _SPILLED: Final = "_spilled"
+_DONE: Final = "converted"
 
 
 @dataclass(frozen=True)
@@ -223,18 +226,8 @@ def _unchanged(blocks: TextBlocks, state: FileState) -> Iterator[pa.Table]:
     try:
         yield from blocks
     except pa.ArrowException:
-        raise _changed(blocks.address) from None
-    if state_of(blocks.address) != state:
-        raise _changed(blocks.address)
-
-
-def _changed(address: str) -> SourceError:
-    return SourceError(
-        "The file was changed while it was converted",
-        where=address,
-        expected="a file that does not change while it is read",
-        hint="run again when whoever writes it is done",
-    )
+        raise changed(blocks.address, _DONE) from None
+    check_unchanged({blocks.address: state}, _DONE)
 
 
 def _part(number: int) -> str:

@@ -20,10 +20,9 @@ from mlstats.imagery_production import (
     of_column,
     question,
 )
-from mlstats.produced import Arm, Composed, PeriodData, Reason, Situation, Theme
+from mlstats.produced import Arm, Composed, PeriodData, Situation, Theme
 from mlstats.quality.report_tables import LEAST_UNITS
 from mlstats.release_totals import TOTALS
-from mlstats.settings import Settings
 
 __all__ = ["PUBLISH", "THEME", "WITHHOLD", "compose", "figure_id"]
 
@@ -288,23 +287,10 @@ def _counts(figures: pd.DataFrame, units: int) -> dict[str, int]:
     }
 
 
-def _lost(
-    pilot: Pilot, settings: Settings, champion: Arm, period: str, audit: pd.DataFrame
-) -> Reason | None:
-    """Return None: no audit of a map is drawn, measured loss is judged for codes."""
-    return None
-
-
-def _files(pilot: Pilot) -> list[str]:
-    return []
-
-
 THEME = Theme(
     load=load,
     question=question,
     answer=answer,
     of_column=of_column,
     compose=compose,
-    lost=_lost,
-    files=_files,
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,7 @@ from mlstats.imputation_routes import absolute
 from mlstats.imputation_sums import ImputedSums
 from mlstats.imputing import Case, cases, columns_of
 from mlstats.partitions import Partition
-from mlstats.period_parts import PartReader, staged
+from mlstats.period_parts import PartReader, as_parquet, staged
 from mlstats.produced import Arm, Situation
 from mlstats.record_treatment import id_of_label, labels_of, processed
 from mlstats.records import (
@@ -49,7 +48,6 @@ __all__ = [
     "ReadyArm",
     "RecordReader",
     "TreatPart",
-    "text_parquet",
 ]
 
 # Records that a worker treats at once, as in mlstats.editimpute.streaming.
@@ -231,9 +229,9 @@ class TreatPart:
                 sums.append((name, float(np.nansum(weight * y)), size))
         told = pd.DataFrame(sums, columns=["variable", "total", "size"])
         return {
-            "values": text_parquet(found.values),
-            "cells": text_parquet(found.cells),
-            "sums": text_parquet(told),
+            "values": as_parquet(found.values, texts_alike=True),
+            "cells": as_parquet(found.cells, texts_alike=True),
+            "sums": as_parquet(told, texts_alike=True),
         }
 
     def _treated(self, records: Records, labels: pd.Index) -> Treated:
@@ -328,8 +326,8 @@ class ComposePart:
             return None
         made = self._composed(number, part, records)
         return ComposedPart(
-            text_parquet(made.units),
-            text_parquet(made.cells),
+            as_parquet(made.units, texts_alike=True),
+            as_parquet(made.cells, texts_alike=True),
             made.queue.assign(row=made.queue["row"] + self.how.first_of(part)),
             made.rows,
             made.adds,
@@ -370,21 +368,3 @@ def _as_in(records: Records, values: pd.DataFrame) -> pd.DataFrame:
         if records.frame[name].dtype == object
     }
     return plain(values.astype(kinds))
-
-
-def text_parquet(frame: pd.DataFrame) -> bytes:
-    """Return a table as Parquet, a text of the same type in every part.
-
-    A column of nothing is one of text.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    for place, column in enumerate(table.schema):
-        if pa.types.is_null(column.type) or pa.types.is_string(column.type):
-            text = table.column(place).cast(pa.large_string())
-            table = table.set_column(place, column.name, text)
-    sink: Any = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return bytes(sink.getvalue().to_pybytes())

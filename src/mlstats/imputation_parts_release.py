@@ -7,7 +7,6 @@ each part is brought to what is released, and the audit is drawn from all of the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from mlstats import __version__
 from mlstats.approved_recipe import approved, as_spec
 from mlstats.composed_records import WholeFile, producing_arm
 from mlstats.config import Pilot
@@ -62,7 +60,16 @@ from mlstats.period_parts import (
     write_staged,
 )
 from mlstats.period_source import of_period
-from mlstats.produced import Arm, ArmFailed, Composed, PeriodData, Reason, Situation
+from mlstats.produced import (
+    Arm,
+    ArmFailed,
+    Composed,
+    PeriodData,
+    Reason,
+    Situation,
+    seconds_of,
+    too_long,
+)
 from mlstats.record_treatment import drawing_of, pool_for
 from mlstats.records import check_valued
 from mlstats.review import smallest_ranks
@@ -211,7 +218,7 @@ def _donors(task: _Asked, *, check: bool) -> Donors:
 def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path:
     """Let an arm treat the parts that are not staged; return where all of them lie."""
     arm, began = ready.arm, monotonic()
-    limit = task.budget if arm.role != "baseline" else 100 * task.budget
+    limit = seconds_of(arm.role, task.budget)
     try:
         folder = task.parts.staging / _key(task, recipe)
         missing = [one for one in task.numbers if finished(folder, one) is None]
@@ -219,12 +226,12 @@ def _treated(task: _Asked, ready: ReadyArm, recipe: Any, donors: Donors) -> Path
             work = TreatPart(task.how, _pool(task, arm, recipe, donors), ready, limit)
             for _ in _finish(task, work, folder, missing):
                 if monotonic() - began > limit:
-                    raise _too_long(arm, limit)
+                    raise ArmFailed.of(arm.role, too_long(arm.label, limit))
     except (ArmFailed, SourceError):  # no method is to blame for a file
         raise
     except (ConfigError, ContractError, MethodError) as error:
         if monotonic() - began >= limit:
-            raise _too_long(arm, limit) from None
+            raise ArmFailed.of(arm.role, too_long(arm.label, limit)) from None
         raise ArmFailed.of(arm.role, Reason("crash", error.title)) from None
     return folder
 
@@ -250,28 +257,14 @@ def _pool(task: _Asked, arm: Arm, recipe: Any, donors: Donors) -> Pool:
     return pool_for(arm.method, method, edits, donors, case_seed(task.how.pilot))
 
 
-def _too_long(arm: Arm, limit: float) -> ArmFailed:
-    said = f"{arm.label} took longer than {limit:g} seconds"
-    return ArmFailed.of(arm.role, Reason("time", said))
-
-
 def _key(task: _Asked, recipe: Any) -> str:
     """Return a digest of everything that a treated part depends on."""
-    parts = [
-        (p.path, p.first_group, p.groups, p.rows, p.start)
-        for p in task.parts.table.partitions
-    ]
-    told = (
-        __version__,
+    return task.parts.key(
+        task.digest,
         recipe.digest,
         identity(resolve(recipe.use)),  # an office changes methods of its own
         sorted((name, repr(value)) for name, value in task.decides.items()),
-        task.how.pilot.model_dump_json(),
-        task.how.reader.columns,
-        task.digest,
-        parts,
     )
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:24]
 
 
 def _whole(task: _Asked, folder: Path) -> WholeFile:

@@ -102,8 +102,13 @@ class ImputedSums:
 
         Parameters
         ----------
-        sides, units, domains
-            As in :func:`imputed_totals`.
+        sides : Sides
+            Values of the records.
+        units : pandas.DataFrame
+            A row per record: weight, stratum, cluster, fraction, open and
+            ``domain_NAME``.
+        domains : sequence of str
+            Columns by which the figures are told too.
         """
         weight = units["weight"].to_numpy(dtype=float)
         good = np.isfinite(weight) & (weight >= 0)

@@ -24,7 +24,7 @@ from mlstats.imputation_production import (
 from mlstats.imputation_release import compose
 from mlstats.partitions import PartitionedTable
 from mlstats.period_parts import PartedData, parted
-from mlstats.produced import Arm, InParts, PeriodData, Reason, Theme
+from mlstats.produced import Arm, InParts, PeriodData, Theme
 from mlstats.recipe import recipe_of
 from mlstats.records import edits_of
 from mlstats.settings import Settings
@@ -65,17 +65,6 @@ def _ready(one: Arm, confidential: Path) -> ReadyArm:
     return ReadyArm(one, confidential)
 
 
-def _lost(
-    pilot: Pilot,
-    settings: Settings,
-    champion: Arm,
-    period: str,
-    audit: pd.DataFrame,
-) -> Reason | None:
-    """Return None: measured loss is judged for codes only."""
-    return None
-
-
 def _files(pilot: Pilot) -> list[str]:
     return [pilot.data.edits.file] if pilot.data.edits else []
 
@@ -86,7 +75,6 @@ THEME = Theme(
     answer=answer,
     of_column=of_column,
     compose=compose,
-    lost=_lost,
     files=_files,
     in_parts=InParts(_open, _load, _ready, compose_parts),
 )

@@ -20,15 +20,15 @@ from mlstats.imputation_sums import (
     RELEASED,
     Figure,
     ImputedSums,
-    Sides,
 )
 from mlstats.quality.accuracy import as_proportion
 from mlstats.quality.design import Design, SingleClusterRule
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.report_tables import LEAST_UNITS
+from mlstats.quality.stratified import drawn_shares
 from mlstats.release_totals import TOTALS, told_sizes
 
-__all__ = ["SAMPLING_ONLY", "Sides", "imputed_totals", "totals_of"]
+__all__ = ["SAMPLING_ONLY", "totals_of"]
 
 SAMPLING_ONLY: Final = "error of the sample only, without that of imputation"
 _ALONE: Final = "one method alone answered: no difference"
@@ -36,23 +36,17 @@ _GAP: Final = ("baseline", "difference", "difference_lower", "difference_upper")
 _FEW: Final = f"fewer than {LEAST_UNITS} records differ between the methods: not told"
 
 
-def imputed_totals(
-    sides: Sides,
-    units: pd.DataFrame,
-    *,
-    domains: Sequence[str] = (),
-    single: SingleClusterRule = "adjust",
-    note: str = "",
+def totals_of(
+    sums: ImputedSums, *, single: SingleClusterRule = "adjust", note: str = ""
 ) -> pd.DataFrame:
     """Estimate the figures of each variable, and how the methods differ in them.
 
     Parameters
     ----------
-    units : pandas.DataFrame
-        A row per record: weight, stratum, cluster, fraction, open and
-        ``domain_NAME``.
-    domains : sequence of str
-        Columns by which the figures are told too.
+    sums : ImputedSums
+        Of the records of all parts.
+    single : {"adjust", "refuse"}
+        The rule for a stratum with a single cluster.
     note : str
         Said of every figure.
 
@@ -67,14 +61,6 @@ def imputed_totals(
         A total with a value missing is not told; where missing is an answer, it adds
         nothing and does not count in a mean or share.
     """
-    sums = ImputedSums.of(sides, units, domains=domains)
-    return totals_of(sums, single=single, note=note)
-
-
-def totals_of(
-    sums: ImputedSums, *, single: SingleClusterRule = "adjust", note: str = ""
-) -> pd.DataFrame:
-    """Estimate the figures from sums, see :func:`imputed_totals`."""
     task = _Task(sums, _design(sums, single), note)
     rows = [
         row
@@ -104,7 +90,7 @@ def _figures(sums: ImputedSums) -> Iterator[tuple[str, Figure]]:
 def _design(sums: ImputedSums, single: SingleClusterRule) -> Design:
     """Return a design with as many strata and single clusters, to tell of it."""
     moments = sums.domains[""][0]
-    drawn = np.array([sums.fractions.get(str(n), 0.0) for n in moments.strata])
+    drawn = drawn_shares(sums.fractions, moments.strata)
     fault = ""
     if sums.faults[0]:
         fault = f"{sums.faults[0]} weights are negative or not finite"

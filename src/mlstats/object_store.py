@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -22,11 +22,12 @@ __all__ = [
     "REMOTE",
     "FileState",
     "base_name",
+    "changed",
+    "check_unchanged",
     "is_remote",
     "opened",
     "reaching",
     "sha256_of",
-    "stamp_of",
     "state_of",
     "store_of",
 ]
@@ -157,26 +158,6 @@ def opened(address: str) -> Iterator[BinaryIO]:
             yield cast("BinaryIO", file)
 
 
-def stamp_of(file: BinaryIO) -> str:
-    """Return what changes with the content of an opened file or object.
-
-    Parameters
-    ----------
-    file : binary file
-        Of :func:`opened`.
-
-    Returns
-    -------
-    str
-        Of a file its size and when it was written, of an object its entity tag.
-    """
-    details = getattr(file, "details", None)
-    if details is not None:
-        return str(details["ETag"])
-    told = os.fstat(file.fileno())
-    return f"{told.st_size} {told.st_mtime_ns}"
-
-
 def sha256_of(address: str) -> str:
     """Return the SHA-256 of the bytes of a file or an object in hex, read in pieces.
 
@@ -192,17 +173,72 @@ def sha256_of(address: str) -> str:
     return found.hexdigest()
 
 
-def state_of(address: str) -> FileState:
-    """Return the absolute address of a file or an object, and its stamp.
+def state_of(address: str, file: BinaryIO | None = None) -> FileState:
+    """Return what changes with the content of a file or an object.
+
+    Parameters
+    ----------
+    address : str
+        Where it lies.
+    file : binary file, optional
+        Of :func:`opened`, where it is open already.
+
+    Returns
+    -------
+    tuple of two str
+        The absolute address; of a file its size and when it was written, of an object
+        its entity tag.
 
     Raises
     ------
     SourceError, ServiceError, ConfigError
         As :func:`opened`.
     """
-    with opened(address) as file:
-        stamp = stamp_of(file)
-    return address if is_remote(address) else str(Path(address).resolve()), stamp
+    if file is None:
+        with opened(address) as file:
+            return state_of(address, file)
+    if is_remote(address):
+        return address, str(cast("Any", file).details["ETag"])
+    told = os.fstat(file.fileno())
+    return str(Path(address).resolve()), f"{told.st_size} {told.st_mtime_ns}"
+
+
+def check_unchanged(states: Mapping[str, FileState], done: str) -> None:
+    """Check that files and objects are those that they were.
+
+    Parameters
+    ----------
+    states : mapping of str to FileState
+        Address -> of :func:`state_of`, before it was read.
+    done : str
+        What was done with them, such as "read".
+
+    Raises
+    ------
+    SourceError
+        Where one is gone or was written since.
+    ServiceError, ConfigError
+        As :func:`opened`.
+    """
+    for address, state in states.items():
+        if state_of(address) != state:
+            raise changed(address, done)
+
+
+def changed(address: str, done: str) -> SourceError:
+    """Return the error about a file that was written while something was done with it.
+
+    Parameters
+    ----------
+    address, done : str
+        As for :func:`check_unchanged`.
+    """
+    return SourceError(
+        f"The file was changed while it was {done}",
+        where=address,
+        expected="files that do not change while they are read",
+        hint="run again when whoever writes it is done",
+    )
 
 
 def _of_store(error: Exception) -> bool:

@@ -20,7 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlstats.errors import ConfigError, SourceError
-from mlstats.object_store import base_name, is_remote, opened, sha256_of, stamp_of
+from mlstats.object_store import (
+    FileState,
+    base_name,
+    changed,
+    check_unchanged,
+    is_remote,
+    opened,
+    sha256_of,
+    state_of,
+)
 from mlstats.parquet_folders import (
     MANIFEST,
     check_manifest,
@@ -107,11 +116,11 @@ class Partition:
             check_has_columns(names, wanted, self.path)
             stored = [file.schema_arrow.names[names.index(name)] for name in wanted]
             if self.first_group + self.groups > file.metadata.num_row_groups:
-                raise _changed(self.path)
+                raise changed(self.path, "read")
             groups = range(self.first_group, self.first_group + self.groups)
             table = file.read_row_groups(groups, columns=stored, use_threads=False)
             if table.num_rows != self.rows:
-                raise _changed(self.path)
+                raise changed(self.path, "read")
             # A name with a dot in it brings the columns below it along.
             table = pa.table([table.column(name) for name in stored], names=wanted)
             whole = schema_of(file, names) if self.schema is None else self.schema
@@ -144,16 +153,16 @@ class PartitionedTable:
         In the order of the first file.
     rows : int
         Of all partitions.
-    stamps : mapping of str to str
+    states : mapping of str to FileState
         File -> what changes with its content, see
-        :func:`mlstats.object_store.stamp_of`.
+        :func:`mlstats.object_store.state_of`.
     """
 
     source: str
     partitions: tuple[Partition, ...]
     columns: tuple[str, ...]
     rows: int
-    stamps: Mapping[str, str] = field(default_factory=dict, repr=False)
+    states: Mapping[str, FileState] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -206,8 +215,8 @@ class PartitionedTable:
                 hint="check that the export, or the period asked for, has records",
             )
         rows = sum(partition.rows for partition in partitions)
-        stamps = {footer.path: footer.stamp for footer in footers}
-        return cls(address, partitions, tuple(schema.names), rows, stamps)
+        states = {footer.path: footer.state for footer in footers}
+        return cls(address, partitions, tuple(schema.names), rows, states)
 
     def check_unchanged(self, path: str | None = None) -> None:
         """Check that the files are those that were opened.
@@ -227,15 +236,8 @@ class PartitionedTable:
         ServiceError
             Where the store does not answer, or refuses.
         """
-        for one in self.stamps if path is None else [path]:
-            with opened(one) as file:
-                if stamp_of(file) != self.stamps[one]:
-                    raise SourceError(
-                        "The file was written since the table was opened",
-                        where=one,
-                        expected="files that do not change while they are read",
-                        hint="run again when whoever writes it is done",
-                    )
+        states = self.states if path is None else {path: self.states[path]}
+        check_unchanged(states, "read")
 
     def digest(self, workers: int | Scale = 1) -> str:
         """Return one SHA-256 of the table's files, each read once.
@@ -308,7 +310,7 @@ class _Footer:
     path: str
     groups: tuple[int, ...]
     schema: pa.Schema
-    stamp: str
+    state: FileState
 
     @property
     def rows(self) -> int:
@@ -317,8 +319,8 @@ class _Footer:
 
 def _footer(path: str) -> _Footer:
     with _parquet(path) as (file, raw):
-        names, stamp = _names(file, path), stamp_of(raw)
-        return _Footer(path, _group_rows(file.metadata), schema_of(file, names), stamp)
+        names, state = _names(file, path), state_of(path, raw)
+        return _Footer(path, _group_rows(file.metadata), schema_of(file, names), state)
 
 
 @contextmanager
@@ -364,15 +366,6 @@ def _runs(sizes: Sequence[int], block_rows: int) -> Iterator[tuple[int, int, int
         rows += size
     if rows:
         yield first, len(sizes) - first, rows
-
-
-def _changed(path: str) -> SourceError:
-    return SourceError(
-        "The file has other rows than when the table was opened",
-        where=path,
-        expected="files that do not change while they are read",
-        hint="run again when whoever writes it is done",
-    )
 
 
 def _joined(digests: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from mlstats import io
+from mlstats import __version__, io
 from mlstats.config import Pilot
 from mlstats.errors import SourceError
 from mlstats.partitions import Partition, PartitionedTable, is_partitioned
@@ -120,6 +120,26 @@ class PartedData:
     def watched(self) -> Path:
         """Where the watched columns of each part lie."""
         return self.staging / "watched"
+
+    def key(self, digest: str, *decides: object) -> str:
+        """Return a digest of everything that a finished part depends on.
+
+        Parameters
+        ----------
+        digest : str
+            Of the data of the period.
+        *decides : object
+            What else does, of a type whose ``repr`` tells its whole content.
+        """
+        parts = [
+            (p.path, p.first_group, p.groups, p.rows, p.start)
+            for p in self.table.partitions
+        ]
+        reader = self.reader
+        pilot = reader.pilot.model_dump_json()
+        read = pilot, reader.period, reader.columns, reader.codes
+        told = repr((__version__, digest, parts, read, decides))
+        return hashlib.sha256(told.encode()).hexdigest()[:24]
 
 
 def parted(
@@ -237,20 +257,31 @@ def _marker(folder: Path, number: int) -> Path:
     return folder / _DONE / f"{number:05d}.json"
 
 
-def as_parquet(frame: pd.DataFrame) -> bytes:
+def as_parquet(frame: pd.DataFrame, *, texts_alike: bool = False) -> bytes:
     """Return a table as the bytes of a Parquet file without its index.
 
     Categories have the same type in every part, however many there are, and none.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table.
+    texts_alike : bool
+        Whether texts have the same type in every part too, whatever pandas holds
+        them as; a column without any value is one of them.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    kind = pa.dictionary(pa.int32(), pa.string())
-    for place, name in enumerate(frame.columns):
-        if isinstance(frame[name].dtype, pd.CategoricalDtype):
-            column = table.column(place).cast(kind)
-            table = table.set_column(place, str(name), column)
+    for place, column in enumerate(table.schema):
+        if pa.types.is_dictionary(column.type):
+            kind = pa.dictionary(pa.int32(), pa.string())
+        elif texts_alike and column.type in (pa.null(), pa.string()):
+            kind = pa.large_string()
+        else:
+            continue
+        table = table.set_column(place, column.name, table.column(place).cast(kind))
     pq.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue().to_pybytes())

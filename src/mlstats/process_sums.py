@@ -53,15 +53,8 @@ class ProcessSums:
             "same code by both methods": (same.to_numpy(), both),
             "mean confidence": (np.nan_to_num(sure), np.isfinite(sure)),
         }
-        none, unnamed = np.zeros(len(units), dtype=int), np.array([""])
         sums = {
-            name: RatioSums.of(
-                clusters,
-                weight * inside,
-                none,
-                unnamed,
-                added=weight * inside * value,
-            )
+            name: RatioSums.of_one(clusters, weight * inside, weight * inside * value)
             for name, (value, inside) in told.items()
         }
         return cls(

@@ -24,6 +24,8 @@ __all__ = [
     "Reason",
     "Situation",
     "Theme",
+    "seconds_of",
+    "too_long",
 ]
 
 # Why the baseline may stand in, and what that says.
@@ -53,6 +55,16 @@ class Reason:
     cause: str
     said: str
     classes: tuple[str, ...] = ()
+
+
+def seconds_of(role: str, budget: float) -> float:
+    """Return how long an arm may take; nobody stands in for a slow baseline."""
+    return budget if role != "baseline" else 100 * budget
+
+
+def too_long(who: str, seconds: float) -> Reason:
+    """Return the reason of an arm that took longer than it may."""
+    return Reason("time", f"{who} took longer than {seconds:g} seconds")
 
 
 class ArmFailed(MethodError):
@@ -205,6 +217,15 @@ class Situation:
     key: bytes
 
 
+def _no_loss(*given: Any) -> None:
+    """Return None, whatever the audit."""
+
+
+def _no_files(pilot: Any) -> list[str]:
+    """Return the names of no files."""
+    return []
+
+
 @dataclass(frozen=True)
 class Theme:
     """What a theme does for the production of a period.
@@ -222,10 +243,12 @@ class Theme:
         ``(pilot, name, data) -> answer`` of a method that is a column.
     compose : callable
         ``(pilot, data, asked, answers by role, situation) -> Composed``.
-    lost : callable
-        ``(pilot, settings, champion, period, audit) -> Reason or None``.
-    files : callable
-        ``(pilot) -> names``: of the files that decide values besides the data.
+    lost : callable, optional
+        ``(pilot, settings, champion, period, audit) -> Reason or None``: the loss that
+        the audit of a period measured; without it no audit is judged.
+    files : callable, optional
+        ``(pilot) -> names``: of the files that decide values besides the data;
+        without it there are none.
     in_parts : InParts, optional
         How a period that comes in partitions is produced; without it the data are
         read into memory.
@@ -236,8 +259,8 @@ class Theme:
     answer: Callable[..., Any]
     of_column: Callable[..., Any]
     compose: Callable[..., Composed]
-    lost: Callable[..., Reason | None]
-    files: Callable[..., list[str]]
+    lost: Callable[..., Reason | None] = _no_loss
+    files: Callable[..., list[str]] = _no_files
     in_parts: InParts | None = None
 
 

@@ -12,7 +12,16 @@ from mlstats.errors import MlstatsError, ServiceError, TimeBudgetError
 from mlstats.parts_reading import StagedWatched, read_parts, watched_columns
 from mlstats.performance import audited, together
 from mlstats.period_parts import PartedData
-from mlstats.produced import Arm, InParts, Parts, PeriodData, Produced, Reason
+from mlstats.produced import (
+    Arm,
+    InParts,
+    Parts,
+    PeriodData,
+    Produced,
+    Reason,
+    seconds_of,
+    too_long,
+)
 from mlstats.production_plan import Plan, forget_parts, staging, values_digest
 from mlstats.quality.drift import DriftResult
 from mlstats.release_drift import (
@@ -225,7 +234,7 @@ def answer(plan: Plan, taken: Taken, role: str) -> Answered:
     # After a measured loss it is still asked: what the switch breaks is published.
     if role == "champion" and _NOT_ASKED & {one.cause for one in taken.reasons}:
         return Answered(arm)
-    budget = plan.pilot.production.time_budget
+    seconds = seconds_of(role, plan.pilot.production.time_budget)
     try:
         if isinstance(taken.asked, PartedData) and plan.theme.in_parts is not None:
             # It is asked part by part, when the answers are brought together.
@@ -240,11 +249,10 @@ def answer(plan: Plan, taken: Taken, role: str) -> Answered:
             arm,
             taken.asked,
             plan.settings.confidential,
-            seconds=budget if role != "baseline" else 100 * budget,
+            seconds=seconds,
         )
     except TimeBudgetError:
-        said = f"{arm.label} took longer than {budget:g} seconds"
-        return Answered(arm, reason=Reason("time", said))
+        return Answered(arm, reason=too_long(arm.label, seconds))
     except ServiceError as error:
         return Answered(arm, reason=Reason("model", error.title))
     except MlstatsError as error:

@@ -49,7 +49,7 @@ def publish(
     Parameters
     ----------
     folder : pathlib.Path
-        From :func:`working_folder`.
+        From :func:`mlstats.runs.working_folder`.
     compared : Compared
         What the page of distributions shows.
     """

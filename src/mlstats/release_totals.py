@@ -22,7 +22,6 @@ __all__ = [
     "compared_with",
     "method_difference",
     "t_limits",
-    "told_groups",
     "told_sizes",
 ]
 
@@ -112,25 +111,18 @@ def _welch(gap: float, now: np.ndarray, then: np.ndarray) -> tuple[float, float]
     return welch_interval(gap, errors, df) if told else (np.nan, np.nan)
 
 
-def told_groups(groups: pd.Series) -> list[str]:
-    """Return the groups of a domain that are told, sorted.
+def told_sizes(sizes: pd.Series) -> list[str]:
+    """Return the groups of a domain that are told, sorted, given the units of each.
 
     A group of fewer than ten units is not, nor the groups without which the units of
     all that are left out would be fewer than ten: what one small group holds would be
-    what the others leave of the whole.
+    what the others leave of the whole. Of groups of one size the first by name goes
+    first, whatever the order of the data.
 
     Examples
     --------
-    >>> told_groups(pd.Series(["a"] * 20 + ["b"] * 12 + ["c"] * 3))
+    >>> told_sizes(pd.Series({"a": 20, "b": 12, "c": 3}))
     ['a']
-    """
-    return told_sizes(groups.astype("str").value_counts())
-
-
-def told_sizes(sizes: pd.Series) -> list[str]:
-    """Return the groups that are told, given the units of each: :func:`told_groups`.
-
-    Of groups of one size the first by name goes first, whatever the order of the data.
     """
     sizes = sizes.sort_index().sort_values(kind="stable")
     before = sizes.cumsum() - sizes

@@ -24,8 +24,7 @@ from mlstats.settings import Settings
 
 __all__ = ["SurveyFrame", "drawn", "load_segments"]
 
-SEGMENT, STRATUM, AREA = "segment", "stratum", "area"
-_HECTARE = 10_000.0
+SEGMENT, AREA = "segment", "area"
 
 
 @dataclass(frozen=True, eq=False)

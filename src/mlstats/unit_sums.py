@@ -75,14 +75,9 @@ class UnitSums:
             .astype("str")
             .str.startswith("fallback"),
         }
-        none, unnamed = np.zeros(len(units), dtype=int), np.array([""])
         shares = {
-            name: RatioSums.of(
-                clusters,
-                weight,
-                none,
-                unnamed,
-                added=weight * mine.to_numpy(dtype=float),
+            name: RatioSums.of_one(
+                clusters, weight, weight * mine.to_numpy(dtype=float)
             )
             for name, mine in told.items()
         }

@@ -675,7 +675,7 @@ def test_a_file_that_is_written_meanwhile_gives_no_release(
 
     with monkeypatch.context() as broken:
         broken.setattr(imputation_parts_release, "write_finished", written)
-        with pytest.raises(SourceError, match="was written since"):
+        with pytest.raises(SourceError, match="changed while it was read"):
             produce("survey", PERIOD, settings)
     assert len(folders) == 4
     assert not [*settings.releases.rglob("manifest.json")]

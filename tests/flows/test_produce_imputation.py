@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from mlstats.errors import ConfigError, ContractError
 from mlstats.evaluate import keyed, project_key
 from mlstats.imputation_production import Treated, load, of_column
 from mlstats.imputation_routes import LEAST_EFFECT, given, waiting
-from mlstats.imputation_totals import Sides, imputed_totals
+from mlstats.imputation_sums import ImputedSums, Sides
+from mlstats.imputation_totals import totals_of
 from mlstats.pilot_files import load_pilot
 from mlstats.produced import Produced
 from mlstats.records import Records
@@ -530,6 +532,12 @@ def test_one_arm_alone_is_held_to_what_was_reported(settings: Settings) -> None:
     assert (told["row"], told["variable"]) == (3, "staff")
 
 
+def figures(
+    sides: Sides, units: pd.DataFrame, domains: Sequence[str] = ()
+) -> pd.DataFrame:
+    return totals_of(ImputedSums.of(sides, units, domains=domains))
+
+
 def test_a_difference_of_few_records_is_not_told() -> None:
     n = 40
     frame = pd.DataFrame({"x": np.arange(n, dtype=float)})
@@ -541,14 +549,14 @@ def test_a_difference_of_few_records_is_not_told() -> None:
     few.loc[:8, "x"] += 1
     many.loc[:9, "x"] += 1
     never = frame.isna()
-    held = imputed_totals(Sides(frame, few, frame, never), units, domains=["part"])
+    held = figures(Sides(frame, few, frame, never), units, domains=["part"])
     row = held.set_index(["variable", "domain"]).loc[("total of x", "")]
     assert np.isnan([row["difference"], row["baseline"]]).all()
     assert "fewer than 10 records differ" in row["note"]
     # Nine records are told nothing of, nor the others, which would leave them.
     assert set(held["domain"]) == {""}
     assert row["open_share"] == 0.1
-    table = imputed_totals(Sides(frame, many, frame, never), units)
+    table = figures(Sides(frame, many, frame, never), units)
     row = table.set_index("variable").loc["total of x"]
     assert row["difference"] == 20
     assert row["baseline"] == row["estimate"] == 2 * frame["x"].sum()
@@ -565,12 +573,12 @@ def test_no_difference_is_what_the_others_leave_of_the_whole() -> None:
     other.loc[:14, "x"] += 1  # fifteen in a
     other.loc[30:34, "x"] += 1  # five in b
     never = frame.isna()
-    table = imputed_totals(Sides(frame, other, frame, never), units, domains=["part"])
+    table = figures(Sides(frame, other, frame, never), units, domains=["part"])
     held = table.set_index(["variable", "domain"])["difference"].loc["total of x"]
     assert held[""] == 40
     assert held[["part=a", "part=b", "part=c"]].isna().all()
     other.loc[60:64, "x"] += 1  # and five in c: ten together
-    table = imputed_totals(Sides(frame, other, frame, never), units, domains=["part"])
+    table = figures(Sides(frame, other, frame, never), units, domains=["part"])
     held = table.set_index(["variable", "domain"])["difference"].loc["total of x"]
     assert held["part=a"] == 30
     assert held[["part=b", "part=c"]].isna().all()
@@ -583,9 +591,9 @@ def test_a_total_with_a_value_missing_is_not_told_unless_that_is_an_answer() -> 
     units = pd.DataFrame(
         {"weight": 2.0, "stratum": "", "cluster": np.arange(n), "fraction": 0.0},
     ).assign(open=False)
-    gap = imputed_totals(Sides(frame, None, frame, frame.isna() & False), units)
+    gap = figures(Sides(frame, None, frame, frame.isna() & False), units)
     assert gap["estimate"].isna().all()
     assert gap["note"].str.contains("1 values are missing").all()
-    told = imputed_totals(Sides(frame, None, frame, frame.isna()), units)
+    told = figures(Sides(frame, None, frame, frame.isna()), units)
     assert told["estimate"].tolist() == [78.0, 1.0]
     assert told["n"].tolist() == [39, 39]

@@ -154,22 +154,37 @@ def test_a_cluster_gives_the_same_bytes(
     assert digests(found) == digests(produced)
 
 
-def test_a_run_goes_on_from_its_finished_parts(
-    made: Office, produced: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = in_parts(made, tmp_path, 4)
+def disturbed(
+    patch: pytest.MonkeyPatch, step: Any, at: int, act: Callable[[], None]
+) -> list[int]:
+    """Let something happen before a step's first run is given the result `at`.
+
+    Returns how many parts each run of the step asks for.
+    """
     asked: list[int] = []
-    real = coding_parts_release.map_blocks
+    real = step.map_blocks
 
     def counted(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
         blocks = list(blocks)
         asked.append(len(blocks))
         for number, one in enumerate(real(function, blocks, **more)):
-            if len(asked) == 1 and number == 2:
-                raise KeyboardInterrupt
+            if len(asked) == 1 and number == at:
+                act()
             yield one
 
-    monkeypatch.setattr(coding_parts_release, "map_blocks", counted)
+    patch.setattr(step, "map_blocks", counted)
+    return asked
+
+
+def ended(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_run_goes_on_from_its_finished_parts(
+    made: Office, produced: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = in_parts(made, tmp_path, 4)
+    asked = disturbed(monkeypatch, coding_parts_release, 2, ended)
     with pytest.raises(KeyboardInterrupt):
         produce("diaries", MARCH, settings)
     assert not (settings.releases / "diaries" / MARCH / "current.json").exists()
@@ -186,18 +201,7 @@ def test_parts_of_other_data_are_not_taken(
     made: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     settings = in_parts(made, tmp_path, 2)
-    real = coding_parts_release.map_blocks
-    asked: list[int] = []
-
-    def counted(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
-        blocks = list(blocks)
-        asked.append(len(blocks))
-        if len(asked) == 1:
-            yield next(iter(real(function, blocks, **more)))
-            raise KeyboardInterrupt
-        yield from real(function, blocks, **more)
-
-    monkeypatch.setattr(coding_parts_release, "map_blocks", counted)
+    asked = disturbed(monkeypatch, coding_parts_release, 1, ended)
     with pytest.raises(KeyboardInterrupt):
         produce("diaries", MARCH, settings)
     if changed == "data":
@@ -451,19 +455,8 @@ def test_a_file_that_is_written_meanwhile_is_told(
     made: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Any
 ) -> None:
     settings = in_parts(made, tmp_path, 3)
-    real = step.map_blocks
-    asked: list[int] = []
-
-    def disturbed(function: Any, blocks: Any, **more: Any) -> Iterator[Any]:
-        blocks = list(blocks)
-        asked.append(len(blocks))
-        for number, one in enumerate(real(function, blocks, **more)):
-            if len(asked) == 1 and number == 2:
-                written_anew(settings)
-            yield one
-
-    monkeypatch.setattr(step, "map_blocks", disturbed)
-    with pytest.raises(SourceError, match="written since") as told:
+    asked = disturbed(monkeypatch, step, 2, lambda: written_anew(settings))
+    with pytest.raises(SourceError, match="changed while it was read") as told:
         produce("diaries", MARCH, settings)
     assert "part-00000.parquet" in str(told.value.where)
     assert not (settings.releases / "diaries" / MARCH / "current.json").exists()
@@ -477,13 +470,13 @@ def test_a_table_that_is_written_meanwhile_is_not_coded(
     settings = in_parts(made, tmp_path, 3)
     real = batch_coding.write_finished
 
-    def disturbed(folder: Path, number: int, *given: Any, **more: Any) -> None:
+    def followed(folder: Path, number: int, *given: Any, **more: Any) -> None:
         real(folder, number, *given, **more)
         if number == 1:
             written_anew(settings)
 
-    monkeypatch.setattr(batch_coding, "write_finished", disturbed)
-    with pytest.raises(SourceError, match="written since"):
+    monkeypatch.setattr(batch_coding, "write_finished", followed)
+    with pytest.raises(SourceError, match="changed while it was read"):
         code_table("diaries", f"data/lines_{MARCH}", tmp_path / "coded", settings)
     assert not [*tmp_path.glob("*coded*")]
 
@@ -533,9 +526,6 @@ def test_a_table_is_coded_from_whole_parts_alone(
 ) -> None:
     settings = in_parts(made, tmp_path, 3)
     source, target = f"data/lines_{MARCH}", tmp_path / "coded"
-
-    def ended(*given: Any) -> None:
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
         broken.setattr(batch_coding, "_moved", ended)

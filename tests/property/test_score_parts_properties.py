@@ -20,7 +20,7 @@ from mlstats.quality.class_groups import (
 from mlstats.quality.cluster_totals import Clusters
 from mlstats.quality.evaluation import Evaluation
 from mlstats.quality.routing import Routing, Step, route, thresholds
-from mlstats.quality.score_parts import score_parts
+from mlstats.quality.score_parts import scorecard_of_sums
 from mlstats.quality.score_sums import ScoreSums
 from mlstats.quality.scorecard import Plan, score
 from tests.evaluation_example import ancestor, evaluation_of, units_of
@@ -64,6 +64,10 @@ def in_parts(units: pd.DataFrame, parts: int, seed: int) -> list[pd.DataFrame]:
     return [rows for _, rows in units.groupby(part[cluster])]
 
 
+def sums_of(parts: list[pd.DataFrame], plan: Plan = PLAN) -> ScoreSums:
+    return ScoreSums.of_parts(ScoreSums.of(part, ancestor, plan) for part in parts)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 999),
@@ -81,9 +85,8 @@ def test_parts_give_the_scorecard_of_the_whole(
     evaluation = example(seed, n, known=known, silent=silent, lone=lone)
     plan = replace(PLAN, single=single)
     whole = score(evaluation, ancestor, plan)
-    found = score_parts(
-        in_parts(evaluation.units, parts, seed),
-        ancestor,
+    found = scorecard_of_sums(
+        sums_of(in_parts(evaluation.units, parts, seed), plan),
         plan,
         thresholds=evaluation.tables["thresholds"],
         timings=evaluation.timings,
@@ -115,14 +118,14 @@ def test_parts_give_the_scorecard_of_the_whole(
 def test_the_same_parts_give_the_same_bytes() -> None:
     evaluation = example(1, 300, known=False, silent=False, lone=False)
     parts = in_parts(evaluation.units, 5, 1)
-    one, two = (score_parts(parts, ancestor, PLAN) for _ in range(2))
+    one, two = (scorecard_of_sums(sums_of(parts), PLAN) for _ in range(2))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
 def test_errors_of_macro_f1_and_of_differences_are_those_of_the_bootstrap() -> None:
     evaluation = example(3, 6000, known=False, silent=False, lone=False)
     whole = score(evaluation, ancestor, replace(PLAN, bootstrap=600))
-    found = score_parts(in_parts(evaluation.units, 8, 3), ancestor, PLAN)
+    found = scorecard_of_sums(sums_of(in_parts(evaluation.units, 8, 3)), PLAN)
     f1 = whole["indicator"] == "macro_f1"
     for column in ("se", "difference_se"):
         ratio = (found.loc[f1, column] / whole.loc[f1, column]).dropna()

@@ -10,7 +10,7 @@ from mlstats.coding.classification import Classification
 from mlstats.coding_sums import CodeSums
 from mlstats.errors import MlstatsError
 from mlstats.process_sums import ProcessSums
-from mlstats.release_totals import told_groups
+from mlstats.release_totals import told_sizes
 
 CLASSIFICATION = Classification.from_frame(
     pd.DataFrame({"code": ["01", "02"]}), title=None, parent=None
@@ -65,9 +65,9 @@ def test_an_empty_part_changes_nothing() -> None:
 
 
 def test_groups_of_one_size_are_told_whatever_their_order() -> None:
-    groups = ["a"] * 12 + ["b"] * 12 + ["c"] * 3
-    assert told_groups(pd.Series(groups)) == ["b"]
-    assert told_groups(pd.Series(groups[::-1])) == ["b"]
+    sizes = pd.Series({"a": 12, "b": 12, "c": 3})
+    assert told_sizes(sizes) == ["b"]
+    assert told_sizes(sizes[::-1]) == ["b"]
 
 
 def test_a_stratum_of_one_cluster_that_was_taken_whole_is_not_refused() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlstats.editimpute.edit_files import read_edits, texts_of
+from mlstats.editimpute.edit_files import read_edits
 from mlstats.editimpute.edit_language import parse_edit
 from mlstats.editimpute.edits import EditSet, Integral, Linear, Member, Missing
 from mlstats.editimpute.status import review
@@ -160,7 +160,7 @@ def test_edits_are_read_from_files(kind: str, tmp_path: Path) -> None:
         added = ["staff:least", "staff:integer", "status:values"]
         assert [e.id for e in edits.edits[2:]] == added
         assert edits.missing_allowed == {"status"}
-    assert texts_of(edits)[0]["text"] == "turnover + other == total"
+    assert first.text == "turnover + other == total"
 
 
 @pytest.mark.parametrize(

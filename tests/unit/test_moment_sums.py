@@ -10,7 +10,7 @@ import pytest
 
 from mlstats.errors import MlstatsError
 from mlstats.imputation_sums import ImputedSums, Sides
-from mlstats.imputation_totals import imputed_totals, totals_of
+from mlstats.imputation_totals import totals_of
 from mlstats.quality.accuracy import RatioEstimate, proportion_interval
 from mlstats.quality.design import Design
 
@@ -66,7 +66,8 @@ def of_parts(sides: Sides, units: pd.DataFrame, ends: list[int]) -> ImputedSums:
 @pytest.mark.parametrize("single", ["adjust", "refuse"])
 def test_sums_of_parts_are_those_of_the_whole(ends: list[int], single: str) -> None:
     sides, units = sample()
-    whole = imputed_totals(sides, units, domains=DOMAINS, single=single, note="so")
+    sums = ImputedSums.of(sides, units, domains=DOMAINS)
+    whole = totals_of(sums, single=single, note="so")
     parts = totals_of(of_parts(sides, units, ends), single=single, note="so")
     pd.testing.assert_frame_equal(whole, parts, check_exact=False, rtol=1e-9, atol=1e-9)
     assert (whole["se"] > 0).any() == (single == "adjust")

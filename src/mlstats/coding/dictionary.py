@@ -37,7 +37,6 @@ Strings = npt.NDArray[np.str_]
 _DICTIONARY = "dictionary.parquet"
 _PARAMETERS = "matching.json"
 _PRIORITIES = ("counts", "index")
-_NO_ENTRY = "no entry of the dictionary fits"
 
 
 class DictionaryMatch(BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is untyped

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NearestDonor", "donor_limit", "rank_transform"]
 
-ANY_CLASS = "the records"
-
 
 def rank_transform(values: np.ndarray) -> np.ndarray:
     """Return ``mid-rank / (N + 1)`` of each column over its valid values.

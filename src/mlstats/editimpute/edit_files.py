@@ -20,7 +20,7 @@ valid_to; instead of text there can be the columns leftside, operator and rights
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -193,17 +193,3 @@ def _validated(model: type[Model], given: Mapping[str, Any], place: str) -> Mode
             str(first["msg"]).removeprefix("Value error, "),
             where=place + (f" ({key})" if key else ""),
         ) from None
-
-
-def texts_of(edits: EditSet) -> Sequence[dict[str, str | None]]:
-    """Return the edits as rows of such a table."""
-    return [
-        {
-            "id": edit.id,
-            "text": edit.text,
-            "severity": edit.severity,
-            "valid_from": edit.valid_from,
-            "valid_to": edit.valid_to,
-        }
-        for edit in edits.edits
-    ]

@@ -37,8 +37,8 @@ from mlstats.editimpute.treated_blocks import (
     packed,
     unpacked,
 )
-from mlstats.errors import ConfigError, MlstatsError, RefusedError, SourceError
-from mlstats.object_store import FileState, is_remote, state_of
+from mlstats.errors import ConfigError, MlstatsError, RefusedError
+from mlstats.object_store import FileState, check_unchanged, is_remote, state_of
 from mlstats.scale import map_blocks, progress
 from mlstats.writing import sole_writer, write_atomic
 
@@ -289,14 +289,7 @@ def _refuse_source(source: str, target: Path) -> None:
 
 
 def _refuse_changed(states: Mapping[str, FileState]) -> None:
-    for path, state in states.items():
-        if state_of(path) != state:
-            raise SourceError(
-                "The file was changed while it was treated",
-                where=path,
-                expected="files that do not change while they are read",
-                hint="run again when whoever writes it is done",
-            )
+    check_unchanged(states, "treated")
 
 
 def _copied(

@@ -13,19 +13,21 @@ import os
 import pickle
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mlstats.errors import ConfigError, MethodError, SourceError
+from mlstats.errors import ConfigError, MethodError
 from mlstats.imagery.block_log import BlockLog
 from mlstats.imagery.cog_file import CACHE_BYTES, Layout, write_cog
 from mlstats.imagery.images import Image, Stack
 from mlstats.imagery.windows import Block, Pixels, Window
+from mlstats.object_store import FileState, check_unchanged, state_of
 from mlstats.scale import LOCAL, Scale, map_blocks, progress
 
 __all__ = ["Mapped", "map_raster"]
@@ -102,6 +104,66 @@ class _Job:
                 f"values of type {values.dtype} do not fit a raster of {kind}",
                 expected="codes that the raster's type holds, or another dtype",
             )
+
+
+@dataclass(eq=False)
+class _Making:
+    """A raster in the making, and what was found and counted on the way."""
+
+    job: _Job
+    layout: Layout
+    out: Path
+    size: tuple[int, int]
+    workers: int | Scale
+    states: Mapping[str, FileState]
+    found: int = 0
+    counts: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(_CODES, np.int64)
+    )
+
+    @cached_property
+    def blocks(self) -> list[Window]:
+        return list(Window.cover(self.job.stack.grid.shape, self.size))
+
+    @property
+    def folder(self) -> Path:
+        """Where finished blocks lie until all are there."""
+        return self.out.with_name(f".{self.out.name}.blocks")
+
+    def write(self, key: str, target: Path) -> None:
+        """Write the raster from the blocks of the log and those that it lacks."""
+        self.folder.mkdir(exist_ok=True)
+        with closing(BlockLog(self.folder / "log", key)) as log:
+            self.found = len(log.numbers)
+            write_cog(
+                self.folder / "result.tif",
+                self._unpacked(log),
+                grid=self.job.stack.grid,
+                layout=self.layout,
+                size=self.size,
+                threads=_threads(self.workers),
+            )
+            check_unchanged(self.states, "read")
+            os.replace(self.folder / "result.tif", target)
+
+    def _unpacked(self, log: BlockLog) -> Iterator[tuple[Window, Pixels]]:
+        """Yield the values of every block, and add its codes to the counts."""
+        for number, content in self._contents(log):
+            window, raw = self.blocks[number], zlib.decompress(content)
+            size = len(raw) - self.counts.nbytes
+            self.counts += np.frombuffer(raw, self.counts.dtype, offset=size)
+            values = np.frombuffer(memoryview(raw)[:size], self.layout.dtype)
+            yield window, values.reshape(-1, window.height, window.width)
+
+    def _contents(self, log: BlockLog) -> Iterator[tuple[int, bytes]]:
+        """Yield the blocks of the log, then the others as they are done and logged."""
+        found = sorted(log.numbers)
+        yield from ((number, log.read(number)) for number in found)
+        tasks = [task for task in enumerate(self.blocks) if task[0] not in log.numbers]
+        done = map_blocks(self.job, tasks, workers=self.workers, ordered=False)
+        for number, content in progress(done, len(tasks), self.out.name):
+            log.append(number, content)
+            yield number, content
 
 
 def map_raster(
@@ -189,81 +251,20 @@ def map_raster(
     from mlstats.writing import sole_writer, write_atomic
 
     stack = source if isinstance(source, Stack) else Stack([Image(source)])
-    if isinstance(bands, str):
-        bands = [bands]
-    layout = Layout(
-        tuple(bands), dtype, nodata, classes or {}, colours or {}, tags or {}
-    )
+    names = (bands,) if isinstance(bands, str) else tuple(bands)
+    layout = Layout(names, dtype, nodata, classes or {}, colours or {}, tags or {})
+    out = Path(out)
     _check_sizes(block, halo)
-    _check_apart(stack, Path(out))
-    job = _Job(function, stack, len(layout.bands), dtype, halo, as_stored)
-    size = _block_size(stack, block)
-    states, key = _states(stack), _key(job, identity, size, nodata)
-    out, blocks = Path(out), list(Window.cover(stack.grid.shape, size))
-    folder = out.with_name(f".{out.name}.blocks")
-    counts = np.zeros(_CODES, np.int64)
-    found = 0
-
-    def write(hidden: Path) -> None:
-        nonlocal found
-        folder.mkdir(exist_ok=True)
-        with closing(BlockLog(folder / "log", key)) as log:
-            found = len(log.numbers)
-            contents = _contents(job, blocks, log, workers, out.name)
-            write_cog(
-                folder / "result.tif",
-                _unpacked_blocks(contents, blocks, layout, counts),
-                grid=stack.grid,
-                layout=layout,
-                size=size,
-                threads=_threads(workers),
-            )
-            if _states(stack) != states:
-                raise SourceError(
-                    "an image was changed while it was read",
-                    where=str(out),
-                    expected="images that do not change meanwhile",
-                    hint="run it again when whoever writes them is done",
-                )
-            os.replace(folder / "result.tif", hidden)
-
+    _check_apart(stack, out)
+    states = {str(path): state_of(str(path)) for path in stack.paths}
+    job = _Job(function, stack, len(names), dtype, halo, as_stored)
+    made = _Making(job, layout, out, _block_size(stack, block), workers, states)
+    key = _key(made, identity)
     with closing(stack), sole_writer(out):
-        write_atomic(out, write)
+        write_atomic(out, partial(made.write, key))
         # While no other run can have begun to fill it.
-        shutil.rmtree(folder, ignore_errors=True)
-    return Mapped(out, len(blocks), len(blocks) - found, counts)
-
-
-def _contents(
-    job: _Job,
-    blocks: Sequence[Window],
-    log: BlockLog,
-    workers: int | Scale,
-    title: str,
-) -> Iterator[tuple[int, bytes]]:
-    """Yield the blocks of the log, then the others as they are done and logged."""
-    found = sorted(log.numbers)
-    yield from ((number, log.read(number)) for number in found)
-    tasks = [task for task in enumerate(blocks) if task[0] not in log.numbers]
-    done = map_blocks(job, tasks, workers=workers, ordered=False)
-    for number, content in progress(done, len(tasks), title):
-        log.append(number, content)
-        yield number, content
-
-
-def _unpacked_blocks(
-    contents: Iterable[tuple[int, bytes]],
-    blocks: Sequence[Window],
-    layout: Layout,
-    counts: npt.NDArray[np.int64],
-) -> Iterator[tuple[Window, Pixels]]:
-    """Yield the values of every block, and add its codes to the counts."""
-    for number, content in contents:
-        window, raw = blocks[number], zlib.decompress(content)
-        size = len(raw) - counts.nbytes
-        counts += np.frombuffer(raw, counts.dtype, offset=size)
-        values = np.frombuffer(memoryview(raw)[:size], layout.dtype)
-        yield window, values.reshape(-1, window.height, window.width)
+        shutil.rmtree(made.folder, ignore_errors=True)
+    return Mapped(out, len(made.blocks), len(made.blocks) - made.found, made.counts)
 
 
 def _counted(values: Pixels) -> npt.NDArray[np.int64]:
@@ -309,10 +310,9 @@ def _digest(function: Function) -> str:
         ) from None
 
 
-def _key(
-    job: _Job, identity: str | None, size: tuple[int, int], nodata: float | None
-) -> str:
+def _key(made: _Making, identity: str | None) -> str:
     """Digest of everything that finished blocks depend on."""
+    job = made.job
     if identity is None:
         of = job.function if inspect.isfunction(job.function) else type(job.function)
         try:
@@ -320,21 +320,15 @@ def _key(
         except (OSError, TypeError):
             source = ""
         identity = source + _digest(job.function)
-    files = _states(job.stack)
     grid = job.stack.grid
     parts = (
         identity,
-        files,
+        [*made.states.values()],
         job.stack.images,
         (grid.crs, grid.transform, grid.shape, _RECORD),
-        (job.bands, job.dtype, job.halo, job.as_stored, size, nodata),
+        (job.bands, job.dtype, job.halo, job.as_stored, made.size, made.layout.nodata),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _states(stack: Stack) -> list[tuple[str, int, int]]:
-    found = [(path, path.stat()) for path in stack.paths]
-    return [(str(path), told.st_size, told.st_mtime_ns) for path, told in found]
 
 
 def _block_size(stack: Stack, block: int) -> tuple[int, int]:

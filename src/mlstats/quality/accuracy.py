@@ -12,7 +12,7 @@ from scipy import stats
 
 from mlstats.quality.design import Design, SingleClusterRule
 from mlstats.quality.estimate import NO_VARIATION, Estimate
-from mlstats.quality.stratified import stratified_covariance
+from mlstats.quality.stratified import drawn_shares, stratified_covariance
 from mlstats.quality.summaries import ClassSums
 
 __all__ = [
@@ -94,7 +94,7 @@ def ratio(
     value = float(numerator.sum()) / total
     u = (numerator - value * denominator) / total
     names, stratum = np.unique(strata, return_inverse=True)
-    drawn = np.array([float((fractions or {}).get(str(name), 0.0)) for name in names])
+    drawn = drawn_shares(fractions, names)
     variance = stratified_covariance(u[:, None], stratum, drawn)
     held = denominator > 0
     n_clusters = int(held.sum())
@@ -265,7 +265,7 @@ def bootstrap_weights(
     rng = np.random.default_rng(seed)
     names = np.unique(strata)
     members = [np.flatnonzero(strata == stratum) for stratum in names]
-    scales = [np.sqrt(1 - float((fractions or {}).get(str(h), 0.0))) for h in names]
+    scales = np.sqrt(1 - drawn_shares(fractions, names))
     block = max(1, cells // max(len(strata), 1))
     for first in range(0, replicates, block):
         weights = np.zeros((min(block, replicates - first), len(strata)))

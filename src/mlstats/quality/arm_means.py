@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from mlstats.quality.summaries import Ancestor
 
 __all__ = ["ArmMeans", "Arms", "Figure", "Group", "counted"]
 
-_UNNAMED: Final = np.array([""])
 Group = tuple[np.ndarray, np.ndarray]  # of each unit its group's number; sorted names
 
 
@@ -61,14 +60,12 @@ class ArmMeans:
     ) -> None:
         """Add the mean of `values`, less those of another arm, over some units."""
         weight = arms.weight if inside is None else np.where(inside, arms.weight, 0.0)
-        number, names = group or (np.zeros(len(weight), dtype=int), _UNNAMED)
-        self.sums[figure] = RatioSums.of(
+        number, names = group or (np.zeros(len(weight), dtype=int), np.array([""]))
+        self.sums[figure] = RatioSums.of_one(
             arms.clusters,
             weight,
-            np.zeros(len(weight), dtype=int),
-            _UNNAMED,
+            weight * values,
             group=group,
-            added=weight * values,
             taken=None if less is None else weight * less,
         )
         count = np.bincount(number[weight > 0], minlength=len(names))

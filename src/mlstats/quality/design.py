@@ -20,6 +20,7 @@ from mlstats.quality.stratified import (
     SingleClusterRule,
     Strata,
     centred_totals,
+    drawn_shares,
     gathering,
     stratified_covariance,
 )
@@ -97,9 +98,7 @@ class Design:
         cluster_row, _ = pd.factorize(np.asarray(clusters), use_na_sentinel=False)
         pair = stratum_row * (int(cluster_row.max(initial=0)) + 1) + cluster_row
         _, first, row = np.unique(pair, return_index=True, return_inverse=True)
-        shares = np.array(
-            [float((fraction or {}).get(str(name), 0.0)) for name in names]
-        )
+        shares = drawn_shares(fraction, names)
         return cls(
             weight, row, stratum_row[first], shares, single, _fault(weight, shares)
         )

@@ -16,7 +16,12 @@ import numpy as np
 from mlstats.errors import MlstatsError
 from mlstats.quality.cluster_totals import Clusters
 from mlstats.quality.estimate import Estimate
-from mlstats.quality.stratified import SingleClusterRule, Strata
+from mlstats.quality.stratified import (
+    SingleClusterRule,
+    Strata,
+    cluster_factor,
+    drawn_shares,
+)
 
 __all__ = ["InfluenceSums"]
 
@@ -145,12 +150,11 @@ class InfluenceSums:
             The rule for a stratum with a single cluster.
         """
         k, size = self.names.index(name), self.clusters
-        drawn = np.array([float(fractions.get(str(name), 0.0)) for name in self.strata])
+        drawn = drawn_shares(fractions, self.strata)
         design, alone = Strata(size, drawn, single), size == 1
         centre = float(size @ self.mean[:, k]) / max(int(size.sum()), 1)
         spread = np.where(alone, (self.mean[:, k] - centre) ** 2, self.squares[:, k])
-        grow = np.where(alone, 1.0, size / np.maximum(size - 1, 1))
-        se = float(np.sqrt(((1 - drawn) * grow) @ spread))
+        se = float(np.sqrt(cluster_factor(size, drawn) @ spread))
         held = self.held[:, k]
         return design.told(
             value,

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.quality.cluster_totals import Clusters, ranked
+from mlstats.quality.stratified import cluster_factor, drawn_shares
 
 __all__ = ["Column", "MomentSums", "Moments"]
 
@@ -197,10 +198,9 @@ class MomentSums:
         )
         of = {n: table[rows, column] for n, table in self.sums.items()}
         stratum = self.place[rows] % strata
-        drawn = np.array([float(fractions.get(str(n), 0.0)) for n in self.strata])
         size, total, whole = self.clusters, float(of["y"].sum()), float(of["x"].sum())
-        grow = np.where(size == 1, 1.0, size / np.maximum(size - 1, 1))
-        factor, alone = (1 - drawn) * grow, size[stratum] == 1
+        factor = cluster_factor(size, drawn_shares(fractions, self.strata))
+        alone = size[stratum] == 1
         mean = total / max(int(size.sum()), 1)
         spread = np.where(alone, (of["y"] - mean) ** 2, of["yy"])
         lonely = (size == 1).nonzero()[0]

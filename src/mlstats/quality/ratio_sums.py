@@ -29,7 +29,11 @@ from mlstats.quality.cluster_totals import (
     ratios,
     residuals,
 )
-from mlstats.quality.design import SingleClusterRule
+from mlstats.quality.stratified import (
+    SingleClusterRule,
+    cluster_factor,
+    drawn_shares,
+)
 
 __all__ = ["RatioSums", "Shares"]
 
@@ -154,6 +158,22 @@ class RatioSums:
             ex=ex + join[at] * mean * pairs.mean[at],
         )
 
+    @classmethod
+    def of_one(
+        cls,
+        clusters: Clusters,
+        weight: np.ndarray,
+        added: np.ndarray,
+        *,
+        group: tuple[np.ndarray, np.ndarray] | None = None,
+        taken: np.ndarray | None = None,
+    ) -> RatioSums:
+        """Take the moments of a single ratio, as :meth:`of` of one nameless class."""
+        codes, classes = np.zeros(len(weight), dtype=int), np.array([""])
+        return cls.of(
+            clusters, weight, codes, classes, group=group, added=added, taken=taken
+        )
+
     def merge(self, other: RatioSums) -> RatioSums:
         """Return the sums of both sets of clusters."""
         names = [
@@ -240,7 +260,7 @@ class RatioSums:
 
     def alone(self, fractions: Mapping[str, float] | None = None) -> bool:
         """Tell whether a stratum has a single cluster and others were not drawn."""
-        drawn = _drawn(fractions, self.strata)
+        drawn = drawn_shares(fractions, self.strata)
         return bool(((self.clusters == 1) & (drawn < 1)).any())
 
     def _estimated(
@@ -268,8 +288,7 @@ class RatioSums:
         ee[row, code] = self.ee[cells]
         stratum = self.place[rows] % strata
         size = self.clusters[stratum]
-        grow = np.where(size == 1, 1.0, size / np.maximum(size - 1, 1))
-        factor = (1 - _drawn(fractions, self.strata[stratum])) * grow
+        factor = cluster_factor(size, drawn_shares(fractions, self.strata[stratum]))
         spread = np.where((size == 1)[:, None], e**2, np.maximum(ee, 0.0))
         return value, np.sqrt(factor @ spread) / total, self.held[rows]
 
@@ -368,8 +387,3 @@ def _spread(where: np.ndarray, n: int, *columns: np.ndarray) -> list[np.ndarray]
     for one, column in zip(wide, columns, strict=True):
         one[where] = column
     return wide
-
-
-def _drawn(fractions: Mapping[str, float] | None, strata: np.ndarray) -> np.ndarray:
-    known = fractions or {}
-    return np.array([float(known.get(str(name), 0.0)) for name in strata])

@@ -9,7 +9,6 @@ order of all confidences and is not measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,33 +27,11 @@ from mlstats.quality.scorecard_rows import (
     thresholds_in_words,
     timing_rows,
 )
-from mlstats.quality.summaries import Ancestor
 
-__all__ = ["score_parts", "scorecard_of_sums"]
+__all__ = ["scorecard_of_sums"]
 
 _NEVER_APART: Final = "exact bound for arms that are never right apart"
 _JACKKNIFE: Final = "t with delete-a-group jackknife"
-
-
-def score_parts(
-    parts: Iterable[pd.DataFrame],
-    ancestor: Ancestor,
-    plan: Plan,
-    *,
-    thresholds: pd.DataFrame | None = None,
-    timings: pd.DataFrame | None = None,
-) -> pd.DataFrame:
-    """Return the scorecard of units in parts, one of them in memory at a time.
-
-    Parameters
-    ----------
-    parts : iterable of pandas.DataFrame
-        At least one; each as of :meth:`ScoreSums.of`.
-    ancestor, plan, thresholds, timings
-        As of :class:`ScoreSums`.
-    """
-    sums = ScoreSums.of_parts(ScoreSums.of(part, ancestor, plan) for part in parts)
-    return scorecard_of_sums(sums, plan, thresholds=thresholds, timings=timings)
 
 
 def scorecard_of_sums(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,6 @@ from mlstats.quality.summaries import Ancestor
 __all__ = ["ScoreSums", "others_of"]
 
 _Key = tuple[str, str, str, str]  # indicator, level, method, other method
-_UNNAMED: Final = np.array([""])
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,12 +120,10 @@ class _Collected:
         """Add the ratio of two weighted columns over the rows of one method."""
         at = Clusters(clusters.number[rows], clusters.stratum, clusters.strata)
         self.units[key] = n
-        self.ratios[key] = RatioSums.of(
+        self.ratios[key] = RatioSums.of_one(
             at,
             whole[rows],
-            np.zeros(len(at.number), dtype=int),
-            _UNNAMED,
-            added=part[rows],
+            part[rows],
             taken=None if less is None else less[rows],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,8 @@ __all__ = [
     "SingleClusterRule",
     "Strata",
     "centred_totals",
+    "cluster_factor",
+    "drawn_shares",
     "gathering",
     "stratified_covariance",
 ]
@@ -80,6 +83,38 @@ class Strata:
         return f"{strata} a single cluster, centred at the mean of all (rule: adjust)"
 
 
+def drawn_shares(
+    fractions: Mapping[str, float] | None, strata: Iterable[object]
+) -> np.ndarray:
+    """Return of each stratum the share of its clusters that was drawn.
+
+    Parameters
+    ----------
+    fractions : mapping of str to float or None
+        By the name of the stratum; those that are not named have 0.
+    strata : iterable
+        Names.
+
+    Returns
+    -------
+    numpy.ndarray of float, shape (strata,)
+    """
+    known = fractions or {}
+    return np.array([float(known.get(str(name), 0.0)) for name in strata])
+
+
+def cluster_factor(size: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    """Return ``(1 - f) n / (n - 1)`` of strata, of a single cluster ``1 - f``.
+
+    Parameters
+    ----------
+    size, fraction : numpy.ndarray, shape (strata,)
+        Clusters of each, and the share that was drawn.
+    """
+    grow = np.where(size == 1, 1.0, size / np.maximum(size - 1, 1))
+    return np.asarray((1 - fraction) * grow)
+
+
 def stratified_covariance(
     totals: np.ndarray, stratum: np.ndarray, fraction: np.ndarray
 ) -> np.ndarray:
@@ -123,7 +158,7 @@ def centred_totals(
     sums = gathering(stratum, len(size)) @ totals
     single = size == 1
     centre = np.where(single[:, None], totals.mean(axis=0), sums / size[:, None])
-    factor = (1 - fraction) * np.where(single, 1.0, size / np.maximum(size - 1, 1))
+    factor = cluster_factor(size, fraction)
     return totals - centre[stratum], factor[stratum]
 
 
