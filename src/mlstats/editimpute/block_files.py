@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from mlstats.delimited import HEAD, read_header
@@ -29,6 +30,8 @@ __all__ = [
     "copy_of_text",
     "source_files",
 ]
+
+Places = npt.NDArray[np.int64]
 
 _COPIED_ROWS = 65_536
 
@@ -112,30 +115,76 @@ class Reading:
 
     def frame(self, block: FileBlock) -> pd.DataFrame:
         """Return the records of a block, labelled."""
+        return self.labelled(self.records(block), block, np.arange(block.rows))
+
+    def records(self, block: FileBlock) -> Any:
+        """Return the records of a block as they are in the source, a pyarrow.Table."""
         import pyarrow as pa
 
-        parts = [self._piece(*piece) for piece in block.pieces]
-        frame = self._frame(pa.concat_tables(parts))
+        return pa.concat_tables([self._piece(*piece) for piece in block.pieces])
+
+    def labelled(self, records: Any, block: FileBlock, rows: Places) -> pd.DataFrame:
+        """Return some of the records of a block, labelled.
+
+        Parameters
+        ----------
+        records : pyarrow.Table
+            Those of the block.
+        block : FileBlock
+            Where they lie.
+        rows : ndarray of int
+            Which of them.
+        """
+        frame = self._frame(
+            records if len(rows) == len(records) else records.take(rows)
+        )
         if self.unit is None:
-            frame.index = pd.RangeIndex(block.start, block.start + len(frame))
+            frame.index = pd.Index(block.start + rows)
             return frame
         frame.index = pd.Index(frame[self.unit].to_numpy(dtype=object))
         if frame[self.unit].isna().any():
             raise ContractError(f"A record has no label in {self.unit!r}")
         return frame
 
-    def table(self, values: pd.DataFrame) -> Any:
-        """Return treated records as a table with the columns of the target."""
+    def table(self, records: Any, rows: Places, values: pd.DataFrame) -> Any:
+        """Return the records of a block as a table with the columns of the target.
+
+        Parameters
+        ----------
+        records : pyarrow.Table
+            As they are in the source.
+        rows : ndarray of int
+            Those that were treated.
+        values : DataFrame
+            Their values after treatment.
+        """
         import pyarrow as pa
 
-        schema = self._target()
-        columns = []
+        order = np.arange(len(records))
+        order[rows] = np.arange(len(records), len(records) + len(rows))
+        schema, columns = self._target(), []
         for name, kind in zip(schema.names, schema.types, strict=True):
+            before = self._untreated(records.column(name), name, kind)
             column = values[name]
             if name in self.numeric:
                 column = pd.to_numeric(column, errors="coerce").astype(float)
-            columns.append(pa.Array.from_pandas(column, type=kind))
+            after = pa.Array.from_pandas(column, type=kind)
+            both = pa.chunked_array([*before.chunks, after], type=kind)
+            columns.append(both.take(order) if len(rows) else before)
         return pa.Table.from_arrays(columns, schema=schema)
+
+    def _untreated(self, column: Any, name: str, kind: Any) -> Any:
+        """Return a column of the source as one of the target."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if name in self.numeric:
+            numbers = pd.to_numeric(self._numbers(column), errors="coerce")
+            made = pa.array(numbers.astype(float), kind, from_pandas=True)
+            return pa.chunked_array([made])
+        if pa.types.is_floating(kind):
+            return pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+        return column.cast(kind)
 
     def _target(self) -> Any:
         import pyarrow as pa
