@@ -135,14 +135,15 @@ class Reading:
         rows : ndarray of int
             Which of them.
         """
-        frame = self._frame(
-            records if len(rows) == len(records) else records.take(rows)
-        )
+        import pyarrow.compute as pc
+
+        some = records if len(rows) == len(records) else records.take(rows)
+        frame = self._frame(some)
         if self.unit is None:
             frame.index = pd.Index(block.start + rows)
             return frame
-        frame.index = pd.Index(frame[self.unit].to_numpy(dtype=object))
-        if frame[self.unit].isna().any():
+        frame.index = pd.Index(frame[self.unit].to_numpy(dtype=object), dtype=object)
+        if pc.any(some.column(self.unit).is_null(nan_is_null=True)).as_py():
             raise ContractError(f"A record has no label in {self.unit!r}")
         return frame
 

@@ -13,7 +13,7 @@ import pandas as pd
 from mlstats.editimpute.chosen_cells import asked_cells
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.pool import FilledUp
-from mlstats.editimpute.processing import columns_asked
+from mlstats.editimpute.processing import absent_cells, columns_asked
 from mlstats.editimpute.status import PASS, review
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError, ContractError, nearest
@@ -102,7 +102,8 @@ class Drawing:
         structural = self.structural and self.structural(frame)
         mask = self.mask and self.mask(frame)
         found = None if self.edits is None else review(frame, self.edits)
-        able = self._lacks_nothing(frame, structural) & ~_selected(frame, mask)
+        absent = absent_cells(frame, structural)
+        able = self._lacks_nothing(absent) & ~_selected(frame, mask)
         if found is not None:
             able &= found.by_record == PASS
         draws = UnitDraws.of(frame.index, self.seed)
@@ -114,7 +115,7 @@ class Drawing:
             frame.iloc[places[kept]].astype(dict.fromkeys(self.reading.numeric, float)),
             numbers[kept],
             draws.keys,
-            frozenset(columns_asked(frame, self.edits, mask, structural)),
+            frozenset(columns_asked(absent, self.edits, mask)),
             np.packbits(able).tobytes(),
             None if found is None else found.record_statistics(),
         )
@@ -141,12 +142,7 @@ class Drawing:
             kept |= ranks.to_numpy() <= self.class_rows
         return kept
 
-    def _lacks_nothing(
-        self, frame: pd.DataFrame, structural: pd.DataFrame | None
-    ) -> npt.NDArray[np.bool_]:
-        absent = frame.isna()
-        if structural is not None:
-            absent &= ~structural.reindex(columns=frame.columns, fill_value=False)
+    def _lacks_nothing(self, absent: pd.DataFrame) -> npt.NDArray[np.bool_]:
         if self.edits is not None:
             allowed = list(self.edits.missing_allowed)
             absent = absent.drop(columns=allowed, errors="ignore")
