@@ -98,10 +98,19 @@ def _text_cells(found: Processed, places: npt.NDArray[np.int64]) -> Any:
 def _texts(column: pd.Series) -> Any:
     import pyarrow as pa
 
+    if isinstance(column.dtype, pd.StringDtype):
+        return pa.chunked_array([column.array], pa.string())
     values = column.to_numpy(dtype=object)
     if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
         return pa.array(values, pa.string(), from_pandas=True)
-    return pa.array([_text(value) for value in values.tolist()], pa.string())
+    # Nearly all are numbers: a call for each of them would take as long again.
+    told = [
+        (repr(value) if value == value else None)
+        if type(value) is float
+        else _text(value)
+        for value in values.tolist()
+    ]
+    return pa.array(told, pa.string())
 
 
 def _text(value: Any) -> str | None:
