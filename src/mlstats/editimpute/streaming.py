@@ -138,8 +138,9 @@ def process_file(
     separator, decimal, encoding : str
         Of delimited text; the separator is recognised if left out.
     mask, structural : callable, optional
-        Block -> cells, as in :func:`~mlstats.editimpute.processing.process`. What is
-        said of a record must not depend on the others of its block.
+        Block, or some of its records -> cells, as in
+        :func:`~mlstats.editimpute.processing.process`. What is said of a record must
+        not depend on the others.
     seed : int, default=0
         Of the donors, of ties and of the imputer.
     workers : int or Scale, default=1
@@ -168,7 +169,9 @@ def process_file(
     Notes
     -----
     Beside its block a worker holds the donors and the models; the caller holds 8 bytes
-    for each record, the donors, and two blocks for each worker at most. Finished
+    and a bit for each record, the donors, and two blocks for each worker at most. The
+    bit is of the first reading: records that pass, lack nothing and have no cell in the
+    mask are as they were, and only the others are treated in the second. Finished
     blocks lie in a hidden folder beside the target until all are there: a run that was
     killed goes on where it was when it is called with the same arguments and the same
     source (path, size and time of change), and otherwise begins anew.
