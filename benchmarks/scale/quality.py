@@ -7,7 +7,8 @@ and the codes of two methods) are written as Parquet parts of 250,000 rows into 
 temporary folder; the first half is the reference, the second the period. Each part is
 read once for the bins (reference only), once for counts and sums and once for the
 influences of the units on kappa and on differences of groups; the scorecard is that of
-all rows, with calibration and two domains. Memory is the sum of the largest resident
+all rows, with calibration, two domains, the published shares by them and the measures
+of the classes. Memory is the sum of the largest resident
 sizes of this process and of all workers.
 
 Beside it stands the computation on whole tables, of the first million rows, in a
@@ -40,17 +41,28 @@ from rich.console import Console
 from rich.table import Table
 
 from mlstats.coding.classification import Classification
+from mlstats.quality.arm_means import Arms
+from mlstats.quality.class_measures import ClassMeasures
+from mlstats.quality.comparison import class_table, hybrid_accuracy
+from mlstats.quality.comparison import compared as compared_methods
 from mlstats.quality.dimension_influences import DimensionInfluences
-from mlstats.quality.dimension_parts import dimension_rows_of_sums
+from mlstats.quality.dimension_parts import (
+    comparison_rows_of_sums,
+    dimension_rows_of_sums,
+)
 from mlstats.quality.dimension_sums import DimensionSums
 from mlstats.quality.dimensions import REFITS, dimension_rows
 from mlstats.quality.drift import DriftResult, Reference, Summary, drift
 from mlstats.quality.drift_learning import Learning
+from mlstats.quality.estimate_level import ShareArms, share_indicators, share_table
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, UNITS, Evaluation
+from mlstats.quality.judged import Judged
+from mlstats.quality.ratio_estimates import Sampled
 from mlstats.quality.routing import Routing, Step
 from mlstats.quality.score_parts import scorecard_of_sums
 from mlstats.quality.score_sums import ScoreSums
 from mlstats.quality.scorecard import Plan, as_scorecard, score
+from mlstats.quality.share_sums import ShareSums
 from mlstats.quality.whole_clusters import WholeClusters
 from mlstats.scale import isolated, map_blocks
 
@@ -91,6 +103,8 @@ class Sums:
     drift: Summary
     score: ScoreSums
     dimensions: DimensionSums
+    shares: ShareSums
+    classes: ClassMeasures
     clusters: WholeClusters
     pid: int
     peak: float
@@ -200,8 +214,18 @@ def add_up(part: Part, reference: Reference) -> Sums:
     units = units_of(frame)
     score_sums = ScoreSums.of(units, ITEMS_OF.ancestor, PLAN)
     beyond = DimensionSums.of(units, ITEMS_OF.ancestor, PLAN)
-    clusters = WholeClusters.of(frame["cluster"])
-    return Sums(counted, score_sums, beyond, clusters, os.getpid(), peak_mb())
+    published = ShareSums.of(units, ITEMS_OF.ancestor, PLAN, PLAN.levels[0])
+    arms = Arms.of(units, ITEMS_OF.ancestor, PLAN)
+    return Sums(
+        counted,
+        score_sums,
+        beyond,
+        published,
+        ClassMeasures.of(arms, "ml", PLAN.baseline),
+        WholeClusters.of(frame["cluster"]),
+        os.getpid(),
+        peak_mb(),
+    )
 
 
 def add_influences(
@@ -218,6 +242,8 @@ class Told:
     """What a run found and took."""
 
     card: pd.DataFrame
+    shares: pd.DataFrame
+    classes: pd.DataFrame
     verdicts: DriftResult
     learnt: Learning | None
     seconds: dict[str, float]
@@ -250,6 +276,8 @@ def by_parts(parts: list[Part], workers: int) -> Told:
                 one.drift,
                 total.score.merge(one.score),
                 total.dimensions.merge(one.dimensions),
+                total.shares.merge(one.shares),
+                total.classes.merge(one.classes),
                 total.clusters.merge(one.clusters),
                 one.pid,
                 one.peak,
@@ -268,6 +296,9 @@ def by_parts(parts: list[Part], workers: int) -> Told:
     seconds["influences"] = time.perf_counter() - begun
     begun = time.perf_counter()
     beyond = dimension_rows_of_sums(total.dimensions, second, PLAN)
+    beyond += comparison_rows_of_sums(total.dimensions, second, PLAN, margin=0.0)
+    sampled = Sampled(total.dimensions.fractions, PLAN.single)
+    beyond += total.shares.indicators(sampled)
     card = [scorecard_of_sums(total.score, PLAN), as_scorecard(beyond, PLAN)]
     verdicts = drift(counts[True], {"training": counts[False]})
     seconds["verdicts"] = time.perf_counter() - begun
@@ -275,6 +306,8 @@ def by_parts(parts: list[Part], workers: int) -> Told:
     of_workers = max(of_learning, of_sums, last)
     return Told(
         pd.concat(card, ignore_index=True),
+        total.shares.table(sampled),
+        total.classes.table(sampled),
         verdicts,
         learnt,
         seconds,
@@ -306,9 +339,24 @@ def whole(parts: list[Part], edges: dict[str, Any]) -> Told:
     )
     facts = {"method_class", "environment_completeness", *(name for _, name in REFITS)}
     beyond = [row for row in beyond if row["indicator"] not in facts]
+    ml, trad = (
+        Judged.of(units, name, ITEMS_OF.ancestor, PLAN.level) for name in ("ml", "trad")
+    )
+    beside = [one.row(method="ml") for one in compared_methods(ml, trad, margin=0.0)]
+    beyond += [
+        row | {"method": "ml", "level": PLAN.level}
+        for row in [hybrid_accuracy(ml, trad, "trad"), *beside]
+    ]
+    published = ShareArms.of(
+        units, ITEMS_OF.ancestor, PLAN.levels[0], METHODS, baseline=PLAN.baseline
+    )
+    ratios = [row for _, row in share_indicators(published)]
+    beyond += [row for row in ratios if "bias_ratio" in row["indicator"]]
+    shares, classes = share_table(published), class_table(ml, trad)
     first = score(Evaluation(units, *nothing), ITEMS_OF.ancestor, PLAN)
     card = pd.concat([first, as_scorecard(beyond, PLAN)], ignore_index=True)
-    return Told(card, verdicts, None, {"all": time.perf_counter() - begun}, peak_mb())
+    seconds = {"all": time.perf_counter() - begun}
+    return Told(card, shares, classes, verdicts, None, seconds, peak_mb())
 
 
 def compared(one: Told, two: Told) -> dict[str, float]:
@@ -322,7 +370,14 @@ def compared(one: Told, two: Told) -> dict[str, float]:
     judged = [told.verdicts.verdicts[tests].to_numpy(float) for told in (one, two)]
     states = [told.verdicts.verdicts["state"].tolist() for told in (one, two)]
     assert states[0] == states[1]
-    return {
+    figures = ["value", "se", "lower", "upper", "difference", "difference_lower"]
+    more = {
+        name: apart(
+            *(getattr(told, name)[figures].to_numpy(dtype=float) for told in (one, two))
+        )
+        for name in ("shares", "classes")
+    }
+    return more | {
         "scorecard": apart(*tables),
         "macro-F1": apart(f1[0][shared].to_numpy(), f1[1][shared].to_numpy()),
         "drift": apart(*judged),

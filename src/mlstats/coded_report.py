@@ -164,6 +164,8 @@ def _report(
         candidate=leader if "champion" in work.arms else "",
         level=plan.level,
         scorecard=found.scorecard,
+        aggregates=found.aggregates,
+        tables={"Classes": found.classes},
         gates=pd.DataFrame(columns=list(GATE_COLUMNS)),
         methods=pd.DataFrame(
             {

@@ -22,15 +22,20 @@ from mlstats.errors import ContractError
 from mlstats.method import as_codes
 from mlstats.partitions import Partition, PartitionedTable
 from mlstats.period_parts import PartReader, staged
+from mlstats.quality.arm_means import Arms
+from mlstats.quality.class_measures import ClassMeasures
+from mlstats.quality.comparison import worse_classes
 from mlstats.quality.dimension_influences import DimensionInfluences
 from mlstats.quality.dimension_parts import (
     comparison_rows_of_sums,
     dimension_rows_of_sums,
 )
-from mlstats.quality.dimension_sums import DimensionSums
+from mlstats.quality.dimension_sums import MIN_CELL, DimensionSums
+from mlstats.quality.ratio_estimates import Sampled
 from mlstats.quality.score_parts import scorecard_of_sums
 from mlstats.quality.score_sums import ScoreSums
 from mlstats.quality.scorecard import Plan, as_scorecard
+from mlstats.quality.share_sums import ShareSums
 from mlstats.quality.summaries import Ancestor
 from mlstats.quality.whole_clusters import WholeClusters
 from mlstats.scale import Scale, map_blocks, progress
@@ -65,6 +70,10 @@ class CodedScores:
         Of accuracy and automation.
     dimensions : DimensionSums
         Of the rows beyond.
+    shares : ShareSums
+        Of the published shares.
+    classes : mapping of str to ClassMeasures
+        By method.
     clusters : WholeClusters
         Whether parts hold whole ones.
     counts : Counter
@@ -76,6 +85,8 @@ class CodedScores:
 
     scores: ScoreSums
     dimensions: DimensionSums
+    shares: ShareSums
+    classes: Mapping[str, ClassMeasures]
     clusters: WholeClusters
     counts: Counter[str]
     periods: frozenset[str]
@@ -85,6 +96,11 @@ class CodedScores:
         return CodedScores(
             self.scores.merge(other.scores),
             self.dimensions.merge(other.dimensions),
+            self.shares.merge(other.shares),
+            {
+                name: one.merge(other.classes[name])
+                for name, one in self.classes.items()
+            },
             self.clusters.merge(other.clusters),
             self.counts + other.counts,
             self.periods | other.periods,
@@ -99,6 +115,11 @@ class Scored:
     ----------
     scorecard : pandas.DataFrame
         Columns of :data:`mlstats.quality.scorecard.COLUMNS`.
+    aggregates : pandas.DataFrame
+        The shares of the classes under every arm, columns of
+        :data:`mlstats.quality.estimate_level.AGGREGATES`.
+    classes : pandas.DataFrame
+        As of :func:`mlstats.quality.comparison.class_table`, with method and level.
     counts, periods
         As of :class:`CodedScores`.
     caution : str
@@ -106,6 +127,8 @@ class Scored:
     """
 
     scorecard: pd.DataFrame
+    aggregates: pd.DataFrame
+    classes: pd.DataFrame
     counts: Counter[str]
     periods: frozenset[str]
     caution: str
@@ -170,9 +193,12 @@ class ScoreCodes:
         )
         period = self.reader.pilot.data.roles.period
         there = frame[period].dropna().unique().tolist() if period in frame else []
+        plan, arms = self.plan, Arms.of(units, ancestor, self.plan)
         return CodedScores(
-            ScoreSums.of(units, ancestor, self.plan),
-            DimensionSums.of(units, ancestor, self.plan),
+            ScoreSums.of(units, ancestor, plan),
+            DimensionSums.of(units, ancestor, plan),
+            ShareSums.of(units, ancestor, plan, plan.levels[0]),
+            {name: ClassMeasures.of(arms, name, plan.baseline) for name in plan.kinds},
             WholeClusters.of(self._named(frame)[judged], one["stratum"][judged]),
             counts,
             frozenset(map(str, there)),
@@ -270,11 +296,38 @@ def score_codes(
     gates = work.reader.pilot.gates
     margin = max((rule.margin for rule in gates if rule.versus), default=0.0)
     rows += comparison_rows_of_sums(sums.dimensions, influences, plan, margin=margin)
+    sampled = Sampled(sums.dimensions.fractions, plan.single)
+    classes = _classes(sums.classes, sampled, plan)
+    rows += [*sums.shares.indicators(sampled), *_worse(classes, plan)]
     card = pd.concat(
         [scorecard_of_sums(sums.scores, plan), as_scorecard(rows, plan)],
         ignore_index=True,
     )
-    return Scored(_honest(card, work.arms), counts, sums.periods, caution)
+    return Scored(
+        _honest(card, work.arms),
+        sums.shares.table(sampled, min_cell=MIN_CELL),
+        classes,
+        counts,
+        sums.periods,
+        caution,
+    )
+
+
+def _classes(
+    sums: Mapping[str, ClassMeasures], sampled: Sampled, plan: Plan
+) -> pd.DataFrame:
+    tables = [
+        one.table(sampled, min_cell=MIN_CELL).assign(method=name, level=plan.level)
+        for name, one in sums.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _worse(classes: pd.DataFrame, plan: Plan) -> Iterator[dict[str, Any]]:
+    for name in plan.kinds:
+        if name != plan.baseline:
+            found = worse_classes(classes[classes["method"] == name])
+            yield found.row(method=name, level=plan.level)
 
 
 def _read(

@@ -15,16 +15,24 @@ from mlstats.batch_coding import code_table
 from mlstats.cli import app
 from mlstats.coded_report import check_truth, report_folder, score_table
 from mlstats.coding import arm
+from mlstats.coding.classification import Classification
 from mlstats.dataset import finder
 from mlstats.errors import ContractError, RefusedError, SourceError
 from mlstats.evaluate import levels_of
 from mlstats.partitions import PartitionedTable
 from mlstats.pilot_files import load_pilot
-from mlstats.quality.comparison import compared, hybrid_accuracy
+from mlstats.quality.comparison import (
+    class_table,
+    compared,
+    hybrid_accuracy,
+    worse_classes,
+)
 from mlstats.quality.dimensions import dimension_rows
+from mlstats.quality.estimate_level import ShareArms, share_indicators, share_table
 from mlstats.quality.evaluation import ESTIMATES, TIMINGS, UNITS, Evaluation
 from mlstats.quality.judged import Judged
-from mlstats.quality.scorecard import as_scorecard, score
+from mlstats.quality.report import RunReport
+from mlstats.quality.scorecard import Plan, as_scorecard, score
 from mlstats.runs import plan_of
 from mlstats.settings import Settings
 from mlstats.split import cluster_ids
@@ -66,9 +74,15 @@ def coded(parts: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def card(parts: Settings, coded: Path) -> pd.DataFrame:
+def shown(parts: Settings, coded: Path) -> RunReport:
+    """Return the report from parts."""
+    return score_table("diaries", SOURCE, coded, TRUTH, parts)
+
+
+@pytest.fixture(scope="module")
+def card(shown: RunReport) -> pd.DataFrame:
     """Return the scorecard from parts."""
-    return score_table("diaries", SOURCE, coded, TRUTH, parts).scorecard
+    return shown.scorecard
 
 
 def whole_table(source: Path) -> pd.DataFrame:
@@ -76,8 +90,10 @@ def whole_table(source: Path) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True)
 
 
-def in_memory(settings: Settings, coded: Path) -> pd.DataFrame:
-    """Score the same with what a run scores with."""
+def units_in_memory(
+    settings: Settings, coded: Path
+) -> tuple[pd.DataFrame, Classification, Plan]:
+    """Return the units as a run would hold them, and what it would score."""
     pilot = load_pilot("diaries", project=settings.project)
     spec = pilot.data.classification
     assert spec is not None
@@ -120,12 +136,18 @@ def in_memory(settings: Settings, coded: Path) -> pd.DataFrame:
     units = pd.concat(arms, ignore_index=True)
     units["candidates"] = np.empty((len(units), 0)).tolist()
     units["scores"] = np.empty((len(units), 0)).tolist()
-    nothing = [pd.DataFrame(columns=list(names)) for names in (ESTIMATES, TIMINGS)]
     plan = replace(
         plan_of(pilot, levels_of(pilot, classification)),
         kinds={"linear": "ml", "index": "traditional"},
         bootstrap=2,
     )
+    return units, classification, plan
+
+
+def in_memory(settings: Settings, coded: Path) -> pd.DataFrame:
+    """Score the same with what a run scores with."""
+    units, classification, plan = units_in_memory(settings, coded)
+    nothing = [pd.DataFrame(columns=list(names)) for names in (ESTIMATES, TIMINGS)]
     beyond = dimension_rows(
         units,
         classification.ancestor,
@@ -140,11 +162,27 @@ def in_memory(settings: Settings, coded: Path) -> pd.DataFrame:
         for name in ("linear", "index")
     }
     both = arm_of["linear"], arm_of["index"]
-    beside = [one.row(method="") for one in compared(*both, margin=0.0)]
+    worse = worse_classes(class_table(*both))
+    beside = [one.row(method="") for one in [*compared(*both, margin=0.0), worse]]
     for row in [hybrid_accuracy(*both, "index"), *beside]:
         beyond.append(row | {"method": "linear", "level": plan.level})
+    shares = shares_of(units, classification, plan)
+    beyond += [row for _, row in share_indicators(shares)]
     first = score(Evaluation(units, *nothing), classification.ancestor, plan)
     return pd.concat([first, as_scorecard(beyond, plan)], ignore_index=True)
+
+
+def shares_of(
+    units: pd.DataFrame, classification: Classification, plan: Plan
+) -> ShareArms:
+    return ShareArms.of(
+        units,
+        classification.ancestor,
+        plan.levels[0],
+        plan.kinds,
+        baseline="index",
+        single=plan.single,
+    )
 
 
 def test_rows_are_those_that_a_run_would_give(
@@ -168,7 +206,51 @@ def test_rows_are_those_that_a_run_would_give(
     )
     told = {"kappa", "brier", "ece_debiased", "error_gap", "not_referred", "accuracy"}
     told |= {"accuracy_difference", "accuracy_hybrid"}
+    told |= {"bias_ratio", "hybrid_bias_ratio"}
     assert told <= set(found.index.get_level_values("indicator"))
+
+
+def test_shares_and_classes_are_those_that_a_run_would_give(
+    parts: Settings, coded: Path, shown: RunReport
+) -> None:
+    units, classification, plan = units_in_memory(parts, coded)
+    arms = ["level", "domain", "variable", "arm"]
+    whole = share_table(shares_of(units, classification, plan), min_cell=10)
+    pd.testing.assert_frame_equal(
+        shown.aggregates.set_index(arms).sort_index(),
+        whole.set_index(arms).sort_index(),
+        rtol=1e-9,
+        atol=1e-11,
+        check_dtype=False,
+    )
+    assert {"truth", "linear", "index", "linear, rest index"} == set(whole["arm"])
+    assert len(set(whole["domain"])) > 2
+    judged = {
+        name: Judged.of(units, name, classification.ancestor, plan.level)
+        for name in ("linear", "index")
+    }
+    classes = shown.tables["Classes"].set_index(["method", "code", "measure"])
+    for name, other in (("linear", judged["index"]), ("index", None)):
+        own = class_table(judged[name], other).set_index(["code", "measure"])
+        pd.testing.assert_frame_equal(
+            classes.loc[name].drop(columns="level"),
+            own,
+            rtol=1e-9,
+            atol=1e-11,
+            check_dtype=False,
+        )
+
+
+def test_the_page_shows_what_would_be_published(
+    parts: Settings, coded: Path, shown: RunReport
+) -> None:
+    folder = report_folder(coded)
+    page = (folder / "scorecard.html").read_text(encoding="utf-8")
+    assert "linear, rest index" in page
+    sheets = pd.read_excel(folder / "scorecard.xlsx", sheet_name=None)
+    assert {"Aggregates", "Classes"} <= set(sheets)
+    kept = pd.read_parquet(folder / "aggregates.parquet")
+    assert len(kept) == len(shown.aggregates)
 
 
 def test_what_a_coded_table_does_not_tell_is_not_measured(card: pd.DataFrame) -> None:

@@ -22,61 +22,13 @@ from mlstats.quality.dimension_sums import DimensionSums
 from mlstats.quality.dimensions import REFITS, dimension_rows
 from mlstats.quality.influence_sums import InfluenceSums
 from mlstats.quality.judged import Judged
-from mlstats.quality.routing import Routing, Step, route, thresholds
 from mlstats.quality.scorecard import Plan, as_scorecard
-from tests.evaluation_example import ancestor, units_of
+from tests.evaluation_example import ancestor
+from tests.evaluation_parts import PLAN, example, in_parts
 
-PLAN = Plan(
-    kinds={"trad": "traditional", "ml": "ml"},
-    baseline="trad",
-    level="full",
-    levels=("1", "full"),
-    routing=Routing((Step("full", 0.9),)),
-    seed=5,
-)
 MARGIN = 0.05
 FACTS = ("method_class", "environment_completeness", *(name for _, name in REFITS))
 KEYS = ["dimension", "indicator", "level", "method", "kind", "domain", "versus"]
-
-
-def example(
-    seed: int,
-    n: int,
-    *,
-    alone: bool = False,
-    silent: bool = False,
-    lone: bool = False,
-    regions: int = 4,
-    known: bool = False,
-) -> pd.DataFrame:
-    units = units_of(n, seed=seed)
-    rng = np.random.default_rng(seed)
-    units["fraction"] = np.where(units["stratum"] == "odd", 0.3, 0.0)
-    units.loc[(rng.uniform(size=n) < 0.05)[units["position"]], "weight"] = 0.0
-    # Few units of the last regions, which are pooled; one of them may be one cluster.
-    odds = 0.5 ** np.arange(regions)
-    region = rng.choice(regions, n, p=odds / odds.sum())[units["position"]]
-    units["domain_region"] = np.char.add("r", region.astype(str)).astype(object)
-    units["domain_all"] = "same"
-    if alone:
-        units["cluster"] = units["unit"]
-    if lone:
-        units.loc[units["cluster"] == "1", "stratum"] = "alone"
-    if silent:
-        units.loc[units["method"] == "trad", "confidence"] = np.nan
-    if known:
-        units["seen"] = True
-    # A method without a code tells no confidence.
-    units.loc[units["prediction"].isna(), "confidence"] = np.nan
-    shown = thresholds(units, ancestor, PLAN.routing, ["trad", "ml"])
-    routes = route(units, shown, ancestor, PLAN.routing)
-    return units.drop(columns=[*routes]).join(routes)
-
-
-def in_parts(units: pd.DataFrame, parts: int, seed: int) -> list[pd.DataFrame]:
-    cluster = pd.factorize(units["stratum"] + "/" + units["cluster"])[0]
-    part = np.random.default_rng(seed).integers(0, parts, cluster.max() + 1)
-    return [rows for _, rows in units.groupby(part[cluster])]
 
 
 def of_whole(units: pd.DataFrame, plan: Plan) -> pd.DataFrame:
@@ -217,3 +169,15 @@ def test_influences_of_other_statistics_are_not_merged() -> None:
     assert one.merge(one).units.tolist() == [6]
     with pytest.raises(MlstatsError, match="different statistics"):
         one.merge(two)
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(0, id="every bin in one cluster: the signal is a rounding"),
+        pytest.param(5, id="all agree: kappa varies by a rounding"),
+    ],
+)
+def test_the_rounding_of_a_small_sample_is_told_alike(seed: int) -> None:
+    units = example(seed, 30, regions=1)
+    agree(of_parts(in_parts(units, 3, seed), PLAN), of_whole(units, PLAN))

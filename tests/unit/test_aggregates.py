@@ -1,4 +1,4 @@
-"""Published figures by arm: values, paired errors, hybrids, small cells."""
+"""Published figures by arm: values, paired errors, small cells."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,6 @@ from mlstats.quality.aggregates import (
     aggregate_differences,
     aggregates,
     compared_aggregates,
-    hybrid,
 )
 from mlstats.quality.design import Design
 
@@ -66,17 +65,6 @@ def test_shares_of_an_arm_add_up_to_one_less_what_is_uncoded() -> None:
     coded = np.array([code is not None for code in lost])
     share = design.weight[coded].sum() / design.weight.sum()
     assert table["value"].sum() == pytest.approx(share)
-
-
-def test_hybrid_takes_ml_where_it_is_automatic() -> None:
-    _, arms = example()
-    route = np.where(np.arange(150) < 60, "automatic", "queue")
-    route[100:] = "audit"
-    found = hybrid(arms["ml"], Arm(arms["trad"].domain), route)
-    assert (found.domain[:60] == arms["ml"].domain[:60]).all()
-    assert (found.domain[60:] == arms["trad"].domain[60:]).all()
-    assert (found.values()[60:] == 1).all()
-    assert (found.values()[:60] == arms["ml"].values()[:60]).all()
 
 
 def test_an_arm_against_itself_differs_by_nothing() -> None:

@@ -115,6 +115,19 @@ def test_many_classes_are_cut_short_and_the_workbook_has_them_all():
     assert len(tables(report)["Aggregates"]) == len(many)
 
 
+def test_classes_without_a_difference_are_listed_and_not_drawn():
+    one = example_aggregates()
+    kept_back = sorted(set(one["variable"]))[:2]
+    few = one["variable"].isin(kept_back)
+    shown = aggregate_section(
+        full_report(aggregates=one.assign(n=one["n"].mask(few, 3)))
+    )
+    assert (shown["drawn"], len(shown["rows"])) == (4, 6)
+    assert not any(f"class {name}<" in shown["plot"] for name in kept_back)
+    page = Page(render_html(full_report(aggregates=one.assign(n=3))))
+    assert "classes that linear moves most" not in page.text
+
+
 @pytest.mark.parametrize(
     "changes",
     [

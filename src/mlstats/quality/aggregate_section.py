@@ -66,6 +66,7 @@ def aggregate_section(report: RunReport) -> dict[str, Any]:
     focus = next((c.arm for c in columns if c.arm == report.focus), columns[-1].arm)
     overall = _by_class(at_top[at_top["domain"] == ""])
     classes = _sorted(overall, focus)
+    drawn = [name for name in classes if _has_mark(overall[name], columns)][:_DRAWN]
     return {
         "level": level_name(level),
         "totals": has_totals,
@@ -76,8 +77,8 @@ def aggregate_section(report: RunReport) -> dict[str, Any]:
             for name in classes[:_SHOWN]
         ],
         "more": max(len(classes) - _SHOWN, 0),
-        "drawn": min(len(classes), _DRAWN),
-        "plot": Markup(_plot(report, overall, classes[:_DRAWN], columns)),
+        "drawn": len(drawn),
+        "plot": Markup(_plot(report, overall, drawn, columns)),
         "domains": _domains(at_top[at_top["domain"] != ""], report, focus),
     }
 
@@ -143,6 +144,12 @@ def _sorted(overall: dict[str, dict[str, dict[str, Any]]], focus: str) -> list[s
         return gap if math.isfinite(gap) else -1.0
 
     return sorted(overall, key=lambda name: (-moved(name), name))
+
+
+def _has_mark(arms: dict[str, dict[str, Any]], columns: list[_Column]) -> bool:
+    """Tell whether a class has a difference to draw under any arm."""
+    rows = [arms[column.arm] for column in columns if column.arm in arms]
+    return any(math.isfinite(number(row["difference"])) for row in rows)
 
 
 def _share(row: dict[str, Any] | None, kind: str) -> tuple[Figure, Figure | None]:

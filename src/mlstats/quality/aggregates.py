@@ -23,7 +23,6 @@ __all__ = [
     "aggregate_differences",
     "aggregates",
     "compared_aggregates",
-    "hybrid",
 ]
 
 Statistic = Literal["total", "mean", "share"]
@@ -52,24 +51,6 @@ class Arm:
         if self.amount is None:
             return np.ones(len(self.domain))
         return np.asarray(self.amount, dtype=float)
-
-
-def hybrid(ml: Arm, traditional: Arm, route: np.ndarray) -> Arm:
-    """Return the arm that would be published: ML where it decides by itself.
-
-    Parameters
-    ----------
-    ml, traditional : Arm
-        The two methods.
-    route : numpy.ndarray of str, shape (n,)
-        Route of each unit; ``automatic`` takes what ML says, any other what the
-        traditional method says.
-    """
-    automatic = np.asarray(route) == "automatic"
-    return Arm(
-        domain=np.where(automatic, ml.domain, traditional.domain),
-        amount=np.where(automatic, ml.values(), traditional.values()),
-    )
 
 
 def aggregates(

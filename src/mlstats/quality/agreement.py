@@ -98,13 +98,14 @@ class AgreementSums:
         """
         one, two, classes = _coded(first, second)
         both = (one >= 0) & (two >= 0)
-        held = np.where(both, weight, 0.0)
+        one, two, held = one[both], two[both], np.asarray(weight[both], dtype=float)
         width = len(classes)
         return cls(
             classes,
-            np.bincount(one[both], held[both], minlength=width),
-            np.bincount(two[both], held[both], minlength=width),
-            float(held @ (one == two)),
+            np.bincount(one, held, minlength=width),
+            np.bincount(two, held, minlength=width),
+            # Summed alike: where all agree it is the weight, to the last digit.
+            float(held[one == two].sum()),
             float(held.sum()),
             int((held > 0).sum()),
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ __all__ = [
     "MeanSquaredError",
     "bias_ratio",
     "coverage_under_bias",
+    "largest_bias_ratio",
     "mean_squared_error",
     "mean_squared_error_difference",
     "squared_bias_difference",
@@ -75,6 +77,44 @@ def bias_ratio(bias: Estimate, sampling_se: float) -> Estimate:
         note=bias.note,
         interval=f"{bias.interval}, folded at zero" if bias.interval else "",
     )
+
+
+def largest_bias_ratio(
+    classes: Sequence[str],
+    bias: np.ndarray,
+    se: np.ndarray,
+    sampling: np.ndarray,
+    df: float,
+    *,
+    n: int,
+) -> Estimate:
+    """Return the bias ratio of the class that has the largest one.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Names, for the note.
+    bias, se, sampling : numpy.ndarray, shape (classes,)
+        Of each class the bias, its standard error, and that of the true figure.
+    df : float
+        Degrees of freedom of the standard errors.
+    n : int
+        Units.
+
+    Returns
+    -------
+    Estimate
+        Its interval holds for all classes together (Bonferroni).
+    """
+    usable = np.flatnonzero((sampling > 0) & np.isfinite(se) & (se > 0))
+    if len(usable) == 0 or df < 1:
+        return absent("not_measured", "no class has a sampling error and a bias", n)
+    ratios = np.abs(bias[usable]) / sampling[usable]
+    at = int(usable[int(ratios.argmax())])
+    joint = 1 - 0.05 / len(usable)
+    found = t_estimate(float(bias[at]), float(se[at]), df, n=n, confidence=joint)
+    note = f"class {classes[at]}, the largest of {len(usable)}; joint interval"
+    return replace(bias_ratio(found, float(sampling[at])), note=note)
 
 
 @dataclass(frozen=True)

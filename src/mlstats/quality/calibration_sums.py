@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from scipy import special
 
 __all__ = ["CalibrationSums"]
+
+# A share of the squared gaps that is smaller is the rounding of none; its root counts.
+_ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +135,8 @@ class CalibrationSums:
 def _added_by_noise(gaps: np.ndarray, spread: np.ndarray) -> float:
     """Return how much larger noisy absolute gaps are on average than true ones."""
     seen = float((gaps**2).sum())
-    signal = max(0.0, 1 - float((spread**2).sum()) / seen) if seen > 0 else 0.0
+    signal = 1 - float((spread**2).sum()) / seen if seen > 0 else 0.0
+    signal = signal if signal > _ROUNDING else 0.0
     noisy = spread > 0
     gap, s = np.sqrt(signal) * gaps[noisy], spread[noisy]
     z = gap / s

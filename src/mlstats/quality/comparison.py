@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +44,7 @@ __all__ = [
     "hybrid_row",
     "list_length",
     "mcnemar_estimate",
+    "recalls_beside",
     "worse_classes",
 ]
 
@@ -211,13 +212,36 @@ def class_table(
         (Benjamini-Hochberg over the classes).
     """
     table = accuracy_by_class(one.design, one.truth, one.code, min_cell=min_cell)
+    if other is None:
+        return recalls_beside(table, None)
+    gap = one.right.astype(float) - other.right
+    return recalls_beside(table, lambda code: one.design.mean(gap, one.truth == code))
+
+
+def recalls_beside(
+    table: pd.DataFrame, gap: Callable[[str], Estimate] | None
+) -> pd.DataFrame:
+    """Set the differences of the recall to another method's beside it.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns code, measure and status.
+    gap : callable, optional
+        Code -> difference of the recall; asked where the recall is measured.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the columns difference, difference_lower, difference_upper and p_adjusted
+        (Benjamini-Hochberg over the classes).
+    """
     columns = ["difference", "difference_lower", "difference_upper", "p_adjusted"]
     table = table.assign(**dict.fromkeys(columns, np.nan))
-    if other is None:
+    if gap is None:
         return table
-    gap = one.right.astype(float) - other.right
     recall = (table["measure"] == "recall") & (table["status"] == "measured")
-    found = [one.design.mean(gap, one.truth == code) for code in table["code"][recall]]
+    found = [gap(code) for code in table["code"][recall]]
     table.loc[recall, "difference"] = [e.value for e in found]
     table.loc[recall, "difference_lower"] = [e.lower for e in found]
     table.loc[recall, "difference_upper"] = [e.upper for e in found]

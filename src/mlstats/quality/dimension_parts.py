@@ -33,16 +33,13 @@ from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.fairness import DomainFigures, domain_indicators
 from mlstats.quality.indicator import Indicator, contrasted
 from mlstats.quality.paired import pairs_of, scored
-from mlstats.quality.ratio_sums import RatioSums
+from mlstats.quality.ratio_estimates import Sampled
 from mlstats.quality.robustness import new_unit_indicators
 from mlstats.quality.scorecard import Plan
-from mlstats.quality.stratified import Strata
 
 __all__ = ["comparison_rows_of_sums", "dimension_rows_of_sums"]
 
 _SIMULATIONS: Final = 1000
-# A standard error that is smaller beside its value is the rounding of a zero.
-_ROUNDING: Final = 1e-13
 
 
 def dimension_rows_of_sums(
@@ -246,16 +243,6 @@ class _Told:
         if self.first.fault:
             return absent("not_measured", self.first.fault, self.first.judged), 0
         n = sums.units[figure][group]
-        moments: RatioSums = sums.means[figure]
-        found = moments.shares(group, self.first.fractions)
-        if len(found.value) == 0 or not np.isfinite(found.value[0]):
-            return absent("not_applicable", "no unit has weight here", n), 0
-        value, se = float(found.value[0]), float(found.se[0])
-        fractions = self.first.fractions
-        drawn = [float(fractions.get(str(name), 0.0)) for name in moments.strata]
-        design = Strata(moments.clusters, np.array(drawn), self.plan.single)
-        if design.refused:
-            se = np.nan
-        elif se <= _ROUNDING * abs(value):
-            se = 0.0
-        return design.told(value, se, found.df, n=n), found.clusters
+        sampled = Sampled(self.first.fractions, self.plan.single)
+        found, clusters = sampled.estimates(sums.means[figure], np.array([n]), group)
+        return found[0], clusters

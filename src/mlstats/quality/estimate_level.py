@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlstats.quality.aggregates import Arm, compared_aggregates, hybrid
-from mlstats.quality.bias import bias_ratio, squared_bias_difference
+from mlstats.quality.aggregates import Arm, compared_aggregates
+from mlstats.quality.bias import largest_bias_ratio, squared_bias_difference
 from mlstats.quality.design import Design, SingleClusterRule
 from mlstats.quality.estimate import Estimate, absent, t_estimate
 from mlstats.quality.indicator import Indicator
@@ -23,7 +23,14 @@ from mlstats.quality.judged import Judged
 from mlstats.quality.misclassification import Audit, corrected_shares
 from mlstats.quality.summaries import UNCODED, Ancestor
 
-__all__ = ["AGGREGATES", "ShareArms", "share_indicators", "share_table"]
+__all__ = [
+    "AGGREGATES",
+    "ShareArms",
+    "coded_arms",
+    "kinds_of",
+    "share_indicators",
+    "share_table",
+]
 
 AGGREGATES = (
     "level", "variable", "domain", "arm", "kind", "value", "se", "lower", "upper",
@@ -90,16 +97,13 @@ class ShareArms:
             for name in kinds
         }
         first = judged[baseline]
-        arms = {"truth": Arm(first.truth)}
-        arms |= {name: Arm(_named(one.code)) for name, one in judged.items()}
-        told = {"truth": "truth", **kinds}
+        coded = coded_arms(judged, baseline)
+        told = kinds_of(kinds, baseline)
         for name, one in judged.items():
-            sure = np.array([code is not None for code in one.decided], dtype=bool)
-            if name != baseline and sure.any():
-                label = hybrid_name(name, baseline)
-                route = np.where(sure, "automatic", "queue")
-                arms[label] = hybrid(Arm(one.decided), arms[baseline], route)
-                told[label] = "hybrid"
+            if name != baseline and pd.isna(one.decided).all():
+                del coded[hybrid_name(name, baseline)]
+        arms = {name: Arm(codes) for name, codes in coded.items()}
+        told = {name: told[name] for name in arms}
         everyone = np.ones(len(first.part), dtype=bool)
         domains = [("", everyone)]
         domains += [(f"{n}: {v}", inside) for n, v, inside in first.each_domain()]
@@ -114,6 +118,38 @@ class ShareArms:
             for name, arm in self.arms.items()
         }
         return held, arms
+
+
+def coded_arms(judged: Mapping[str, Judged], baseline: str) -> dict[str, np.ndarray]:
+    """Return the class of each unit under every arm.
+
+    Parameters
+    ----------
+    judged : mapping of str to Judged
+        Method -> its units; those of the baseline among them.
+    baseline : str
+        Codes what a method leaves, in the hybrid arms.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of object, shape (n,)
+        Truth, the methods, and a hybrid of each that is not the baseline; what is not
+        coded is a class of its own.
+    """
+    arms = {"truth": judged[baseline].truth}
+    arms |= {name: _named(one.code) for name, one in judged.items()}
+    for name, one in judged.items():
+        if name != baseline:
+            sure = ~pd.isna(one.decided)
+            own = np.where(sure, one.decided, arms[baseline])
+            arms[hybrid_name(name, baseline)] = own
+    return arms
+
+
+def kinds_of(kinds: Mapping[str, str], baseline: str) -> dict[str, str]:
+    """Return the kind of every arm of :func:`coded_arms`, from those of the methods."""
+    hybrids = [hybrid_name(name, baseline) for name in kinds if name != baseline]
+    return {"truth": "truth", **kinds, **dict.fromkeys(hybrids, "hybrid")}
 
 
 def hybrid_name(method: str, baseline: str) -> str:
@@ -231,7 +267,7 @@ class _Moments:
     def mse(self) -> Estimate:
         """Return the sum over the classes, in squared percentage points."""
         of_bias = np.diag(self.design.covariance(self.scores))
-        n = len(self.design.weight)
+        n = int((self.design.weight > 0).sum())
         if self.design.fault or self.df < 1 or not np.isfinite(of_bias).all():
             return absent("not_measured", self.design.fault or "no standard error", n)
         squared = float((self.bias**2 - of_bias).sum())
@@ -268,18 +304,8 @@ class _Moments:
         """Return the bias ratio of the class that has the largest one."""
         se = np.sqrt(np.diag(self.design.covariance(self.scores)))
         sampling = np.sqrt(self.truth_variance)
-        usable = np.flatnonzero((sampling > 0) & np.isfinite(se) & (se > 0))
-        n = len(self.design.weight)
-        if len(usable) == 0 or self.df < 1:
-            return absent("not_measured", "no class has a sampling error and a bias", n)
-        ratios = np.abs(self.bias[usable]) / sampling[usable]
-        at = int(usable[int(ratios.argmax())])
-        joint = 1 - 0.05 / len(usable)
-        bias = t_estimate(
-            float(self.bias[at]), float(se[at]), self.df, n=n, confidence=joint
-        )
-        note = f"class {classes[at]}, the largest of {len(usable)}; joint interval"
-        return replace(bias_ratio(bias, float(sampling[at])), note=note)
+        n = int((self.design.weight > 0).sum())
+        return largest_bias_ratio(classes, self.bias, se, sampling, self.df, n=n)
 
 
 # -- corrected for misclassification ------------------------------------------------
