@@ -22,7 +22,6 @@ from mlstats import __version__
 from mlstats.editimpute.block_files import (
     FileBlock,
     RecordFiles,
-    copy_of_text,
     source_files,
 )
 from mlstats.editimpute.block_work import Asked, DrawingFrom, Seen, Treating
@@ -30,6 +29,7 @@ from mlstats.editimpute.consistent import EditConsistent
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.pool_drawing import CellsOf, Drawing, draw_pool
+from mlstats.editimpute.text_copy import copy_of_text
 from mlstats.editimpute.treated_blocks import (
     TABLES,
     BlockStore,
