@@ -137,6 +137,64 @@ def test_donors_and_selection_do_not_depend_on_the_blocks(frame, tmp_path):
     assert donors[0] == donors[1] >= 100
 
 
+@pytest.mark.parametrize("wrong", [[], [3, 250]], ids=["none", "two"])
+def test_records_that_are_right_come_back_as_they_were_in_every_type(tmp_path, wrong):
+    n = 300
+    part = np.arange(n, dtype=float)
+    opt = pa.array(np.where(part % 3 == 0, np.nan, part), from_pandas=False)
+    table = pa.table(
+        {
+            "a": part,
+            "b": pa.array(np.ones(n), mask=np.isin(part, wrong)),
+            "c": part + 1,
+            "opt": opt,
+            "ratio": pa.array(np.where(part % 2 == 0, -0.0, part), pa.float32()),
+            "count": pa.array(part.astype(int), pa.int16()),
+            "kind": pa.array(["x", "y", "z"] * 100).dictionary_encode(),
+            "when": pa.array(part.astype(int) * 10**9 + 1, pa.timestamp("ns", "UTC")),
+            "is new": [True, False] * 150,
+            "price": pa.array(part.astype(int)).cast(pa.decimal128(30, 2)),
+        }
+    )
+    pq.write_table(table, tmp_path / "records.parquet")
+    edits = EditSet.from_texts(
+        ["a + b == c", "opt >= 0"], {"opt": Variable(missing_allowed=True)}
+    )
+    source, out = tmp_path / "records.parquet", tmp_path / "out"
+    found = process_file(source, out, edits, HotDeck(), block_rows=100)
+    assert (found.blocks, found.donors) == (3, n - len(wrong))
+    cells = pd.read_parquet(found.cells)
+    assert cells["row"].tolist() == wrong
+    assert cells["after"].tolist() == ["1.0"] * len(wrong)
+    values = pq.read_table(found.values)
+    expected = table.set_column(1, "b", pa.array(np.ones(n)))
+    expected = expected.set_column(3, "opt", pa.array(opt.to_numpy(), from_pandas=True))
+    expected = expected.set_column(6, "kind", expected["kind"].cast(pa.string()))
+    assert values.equals(expected)
+
+
+class Noted:
+    """Tells nothing of the records, and notes which it is shown."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, frame):
+        self.seen.append(list(frame.index))
+        return pd.DataFrame({"a": [False] * len(frame)}, index=frame.index)
+
+
+def test_only_records_that_may_be_changed_are_read_to_be_treated(frame, tmp_path):
+    source, noted = tmp_path / "records.parquet", Noted()
+    frame.to_parquet(source, index=False)
+    how = {"unit": "id", "structural": noted, "block_rows": 300}
+    process_file(source, tmp_path / "out", EDITS, HotDeck(), **how)
+    whole, rest = noted.seen[:4], noted.seen[4:]
+    assert sum(whole, []) == frame["id"].tolist()
+    right = frame.notna().all(axis=1) & (review(frame, EDITS).by_record == 0)
+    assert sum(rest, []) == frame["id"][~right].tolist()
+
+
 def test_models_name_a_donor_of_the_pool(frame, tmp_path):
     source = tmp_path / "records.parquet"
     frame["count"] = frame["count"].where(np.arange(1_000) % 5 > 0)

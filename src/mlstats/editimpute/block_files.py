@@ -1,8 +1,8 @@
 """Blocks of a Parquet or delimited file, or of a folder of them, as records and back.
 
 A block is told by the files and rows it lies in, so that a worker can read it by
-itself. Delimited text has no places to begin at; it is first copied, in one stream,
-to Parquet with every value as the text that it was.
+itself. Delimited text has no places to begin at: it is copied to Parquet before, by
+:mod:`mlstats.editimpute.text_copy`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from mlstats.delimited import HEAD, read_header
 from mlstats.errors import ConfigError, ContractError, SourceError, nearest
 from mlstats.object_store import is_remote, opened
 from mlstats.parquet_folders import parquet_files
-from mlstats.table import column_names
 
 __all__ = [
     "FileBlock",
     "Reading",
     "RecordFiles",
-    "copy_of_text",
+    "check_named",
     "source_files",
 ]
 
-_COPIED_ROWS = 65_536
+Places = npt.NDArray[np.int64]
+
+# Rows of a batch that is read or, of text, written.
+COPIED_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -112,30 +114,77 @@ class Reading:
 
     def frame(self, block: FileBlock) -> pd.DataFrame:
         """Return the records of a block, labelled."""
+        return self.labelled(self.records(block), block, np.arange(block.rows))
+
+    def records(self, block: FileBlock) -> Any:
+        """Return the records of a block as they are in the source, a pyarrow.Table."""
         import pyarrow as pa
 
-        parts = [self._piece(*piece) for piece in block.pieces]
-        frame = self._frame(pa.concat_tables(parts))
+        return pa.concat_tables([self._piece(*piece) for piece in block.pieces])
+
+    def labelled(self, records: Any, block: FileBlock, rows: Places) -> pd.DataFrame:
+        """Return some of the records of a block, labelled.
+
+        Parameters
+        ----------
+        records : pyarrow.Table
+            Those of the block.
+        block : FileBlock
+            Where they lie.
+        rows : ndarray of int
+            Which of them.
+        """
+        import pyarrow.compute as pc
+
+        some = records if len(rows) == len(records) else records.take(rows)
+        frame = self._frame(some)
         if self.unit is None:
-            frame.index = pd.RangeIndex(block.start, block.start + len(frame))
+            frame.index = pd.Index(block.start + rows)
             return frame
-        frame.index = pd.Index(frame[self.unit].to_numpy(dtype=object))
-        if frame[self.unit].isna().any():
+        frame.index = pd.Index(frame[self.unit].to_numpy(dtype=object), dtype=object)
+        if pc.any(some.column(self.unit).is_null(nan_is_null=True)).as_py():
             raise ContractError(f"A record has no label in {self.unit!r}")
         return frame
 
-    def table(self, values: pd.DataFrame) -> Any:
-        """Return treated records as a table with the columns of the target."""
+    def table(self, records: Any, rows: Places, values: pd.DataFrame) -> Any:
+        """Return the records of a block as a table with the columns of the target.
+
+        Parameters
+        ----------
+        records : pyarrow.Table
+            As they are in the source.
+        rows : ndarray of int
+            Those that were treated.
+        values : DataFrame
+            Their values after treatment.
+        """
         import pyarrow as pa
 
-        schema = self._target()
-        columns = []
+        order = np.arange(len(records))
+        order[rows] = np.arange(len(records), len(records) + len(rows))
+        schema, columns = self._target(), []
         for name, kind in zip(schema.names, schema.types, strict=True):
+            before = self._untreated(records.column(name), name, kind)
             column = values[name]
             if name in self.numeric:
                 column = pd.to_numeric(column, errors="coerce").astype(float)
-            columns.append(pa.Array.from_pandas(column, type=kind))
+            after = pa.Array.from_pandas(column, type=kind)
+            both = pa.chunked_array([*before.chunks, after], type=kind)
+            columns.append(both.take(order) if len(rows) else before)
         return pa.Table.from_arrays(columns, schema=schema)
+
+    def _untreated(self, column: Any, name: str, kind: Any) -> Any:
+        """Return a column of the source as one of the target."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if name in self.numeric:
+            numbers = pd.to_numeric(self._numbers(column), errors="coerce")
+            made = pa.array(numbers.astype(float), kind, from_pandas=True)
+            return pa.chunked_array([made])
+        if pa.types.is_floating(kind):
+            return pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+        return column.cast(kind)
 
     def _target(self) -> Any:
         import pyarrow as pa
@@ -162,7 +211,7 @@ class Reading:
                 at += size
             at = wanted[0][1]
             groups = [group for group, _ in wanted]
-            size = min(rows, _COPIED_ROWS)
+            size = min(rows, COPIED_ROWS)
             for batch in file.iter_batches(size, groups, use_threads=False):
                 low, high = max(first - at, 0), min(first + rows - at, len(batch))
                 if low < high:
@@ -249,7 +298,7 @@ class RecordFiles:
             with _parquet(path) as file:
                 schemas.append(file.schema_arrow.remove_metadata())
                 sizes.append((path, int(file.metadata.num_rows)))
-            _check(schemas[-1].names, unit, numeric, path)
+            check_named(schemas[-1].names, unit, numeric, path)
             if set(schemas[-1].names) != set(schemas[0].names):
                 raise SourceError(
                     "A partition has other columns than the first", where=path
@@ -286,68 +335,16 @@ class RecordFiles:
         return sum(size for _, size in self.sizes)
 
 
-def copy_of_text(
-    source: str,
-    target: Path,
-    separator: str | None,
-    encoding: str,
-    unit: str | None,
-    numeric: Collection[str],
+def check_named(
+    names: list[str], unit: str | None, numeric: Collection[str], where: str
 ) -> None:
-    """Copy delimited text to Parquet, every value as its text, in one stream.
+    """Stop where a column that is named is not there.
 
     Raises
     ------
-    SourceError
-        Where the text cannot be read as a table.
     ConfigError
-        Where a column that is named is not there.
+        Telling the nearest name.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with opened(source) as file:
-        head = file.read(HEAD).decode(encoding, "ignore").removeprefix("\ufeff")
-    separator, header, _ = read_header(
-        head.encode(), separator, source, complete=len(head) < HEAD
-    )
-    column_names(header, source, [])  # none may occur twice
-    _check(header, unit, numeric, source)
-    try:
-        with (
-            opened(source) as file,
-            _text_reader(file, separator, encoding, header) as reader,
-            pq.ParquetWriter(target, reader.schema) as writer,
-        ):
-            for batch in reader:
-                writer.write_batch(batch, _COPIED_ROWS)
-    except pa.ArrowException:
-        # Its message quotes the record, so it is not passed on.
-        raise SourceError("The file cannot be read as a table", where=source) from None
-
-
-def _text_reader(source: Any, separator: str, encoding: str, names: list[str]) -> Any:
-    import pyarrow as pa
-    import pyarrow.csv as csv
-
-    return csv.open_csv(
-        source,
-        read_options=csv.ReadOptions(
-            use_threads=False, encoding=encoding, block_size=1 << 24
-        ),
-        parse_options=csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
-
-
-def _check(
-    names: list[str], unit: str | None, numeric: Collection[str], where: str
-) -> None:
     for name in [*numeric, *([unit] if unit else [])]:
         if name not in names:
             raise ConfigError(

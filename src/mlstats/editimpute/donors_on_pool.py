@@ -112,7 +112,7 @@ class NearestOnPool:
             waiting = np.flatnonzero(asked.cells.any(axis=1) & (asked.donors < 0))
             if not len(waiting):
                 break
-            number = classes.of(frame.iloc[waiting])
+            number = classes.of(frame[classes.by].iloc[waiting])
             asked.reasons[waiting[number < 0]] = "the class has no donors"
             for one in np.unique(number[number >= 0]):
                 asked.find(depth, int(one), waiting[number == one])
@@ -185,6 +185,18 @@ class _Asked:
         self.data[cells[:, places]] = np.nan
         after = on.how.post_edits
         self.post = None if after is None else PostEdits(after, frame, cells, on.pool)
+        self.kinds: list[tuple[Bools, Bools]] = []
+        self.keys = np.full(len(frame), -1)
+        self._tell_kinds()
+
+    def _tell_kinds(self) -> None:
+        """Tell which donors and fields each recipient has, once for all classes."""
+        rows = np.flatnonzero(self.cells.any(axis=1))
+        used = self.on.how._used(self.frame, self.cells, rows, self.on.fields)
+        for at, able in able_donors(self.on.gaps, self.cells[rows]):
+            kinds, number = np.unique(used[at], axis=0, return_inverse=True)
+            self.keys[rows[at]] = len(self.kinds) + number.reshape(-1)
+            self.kinds += [(able, fields) for fields in kinds]
 
     def find(self, depth: int, one: int, rows: Ints) -> None:
         """Find the donors of recipients of a class."""
@@ -196,14 +208,12 @@ class _Asked:
                 else "the class has no donors"
             )
             return
-        part = self.frame.iloc[rows]
-        used = how._used(part, self.cells[rows], np.arange(len(rows)), self.on.fields)
-        for at, able in able_donors(self.on.gaps, self.cells[rows]):
-            kinds, number = np.unique(used[at], axis=0, return_inverse=True)
-            for i, fields in enumerate(kinds):
-                who = rows[at[number.reshape(-1) == i]]
-                near = self._near(depth, one, who, fields, able)
-                self.donors[who] = first_passing(self._passes, who, near)
+        keys = self.keys[rows]
+        for key in np.unique(keys):
+            who = rows[keys == key]
+            able, fields = self.kinds[key]
+            near = self._near(depth, one, who, fields, able)
+            self.donors[who] = first_passing(self._passes, who, near)
         self.reasons[rows] = "no donor passes within the tries"
 
     def _near(self, depth: int, one: int, who: Ints, fields: Bools, able: Bools) -> Any:

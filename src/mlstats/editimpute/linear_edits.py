@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -167,6 +168,11 @@ class LinearEdits:
         general : numpy.ndarray of int
             Places of the edits that are no bounds.
         """
+        return self._limits
+
+    @cached_property
+    def _limits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        # Asked for each pattern of free cells, of which a file has thousands.
         lower = np.full(len(self.variables), -np.inf)
         upper = np.full(len(self.variables), np.inf)
         single = ((self.A != 0).sum(axis=1) == 1) & ~self.equality
@@ -178,7 +184,10 @@ class LinearEdits:
             else:
                 lower[j] = max(lower[j], limit)
         # Adding zero turns the -0.0 of 0 / -1 into 0.0.
-        return lower + 0.0, upper + 0.0, np.flatnonzero(~single)
+        found = lower + 0.0, upper + 0.0, np.flatnonzero(~single)
+        for array in found:
+            array.flags.writeable = False
+        return found
 
     def _known(self, values: np.ndarray) -> np.ndarray:
         missing = ~np.isfinite(values)

@@ -13,7 +13,7 @@ import pandas as pd
 from mlstats.editimpute.chosen_cells import asked_cells
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.pool import FilledUp
-from mlstats.editimpute.processing import columns_asked
+from mlstats.editimpute.processing import absent_cells, columns_asked
 from mlstats.editimpute.status import PASS, review
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ConfigError, ContractError, nearest
@@ -50,12 +50,19 @@ class Drawn:
         Of the labels of all records.
     asked : frozenset of str
         Columns of which a cell may be selected.
+    able : bytes
+        A bit for each record (of :func:`numpy.packbits`): whether it passes, lacks
+        nothing and has no cell in the mask. Treatment changes nothing in it.
+    statuses : DataFrame or None
+        status, records: of all records before treatment; None without edits.
     """
 
     donors: pd.DataFrame
     numbers: npt.NDArray[np.float64]
     hashes: npt.NDArray[np.uint64]
     asked: frozenset[str]
+    able: bytes
+    statuses: pd.DataFrame | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,41 +101,52 @@ class Drawing:
                 )
         structural = self.structural and self.structural(frame)
         mask = self.mask and self.mask(frame)
+        found = None if self.edits is None else review(frame, self.edits)
+        absent = absent_cells(frame, structural)
+        able = self._lacks_nothing(absent) & ~_selected(frame, mask)
+        if found is not None:
+            able &= found.by_record == PASS
         draws = UnitDraws.of(frame.index, self.seed)
-        able = np.flatnonzero(
-            self._complete(frame, structural) & ~_selected(frame, mask)
+        places = np.flatnonzero(able)
+        numbers = draws.numbers("donors")[places]
+        kept = self.least(frame[list(self.by)].iloc[places], numbers)
+        return Drawn(
+            # A record that passes has no text in a number, even where its block has.
+            frame.iloc[places[kept]].astype(dict.fromkeys(self.reading.numeric, float)),
+            numbers[kept],
+            draws.keys,
+            frozenset(columns_asked(absent, self.edits, mask)),
+            np.packbits(able).tobytes(),
+            None if found is None else found.record_statistics(),
         )
-        numbers = draws.numbers("donors")[able]
-        # A record that passes has no text in a number, even where its block has.
-        donors = frame.iloc[able].astype(dict.fromkeys(self.reading.numeric, float))
-        kept = self.least(donors, numbers)
-        asked = frozenset(columns_asked(frame, self.edits, mask, structural))
-        return Drawn(donors[kept], numbers[kept], draws.keys, asked)
 
     def least(
-        self, donors: pd.DataFrame, numbers: npt.NDArray[np.float64]
+        self, classes: pd.DataFrame, numbers: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.bool_]:
-        """Tell which have the smallest numbers, overall or in their class."""
-        kept = numbers.argsort().argsort() < self.rows
-        if self.by:
-            classes = donors.groupby(list(self.by), dropna=False, sort=False).ngroup()
-            ranks = pd.Series(numbers).groupby(classes.to_numpy())
-            kept |= ranks.rank().to_numpy() <= self.class_rows
-        return np.asarray(kept)
+        """Tell which have the smallest numbers, overall or in their class.
 
-    def _complete(
-        self, frame: pd.DataFrame, structural: pd.DataFrame | None
-    ) -> npt.NDArray[np.bool_]:
-        absent = frame.isna()
-        if structural is not None:
-            absent &= ~structural.reindex(columns=frame.columns, fill_value=False)
+        Parameters
+        ----------
+        classes : DataFrame, shape (n, columns that make the classes)
+            Of the donors.
+        numbers : ndarray of float, shape (n,)
+            That they have drawn.
+        """
+        if len(numbers) <= self.rows:
+            return np.ones(len(numbers), dtype=bool)
+        kept = np.zeros(len(numbers), dtype=bool)
+        kept[np.argpartition(numbers, self.rows)[: self.rows]] = True
+        if self.by:
+            number = classes.groupby(list(self.by), dropna=False, sort=False).ngroup()
+            ranks = pd.Series(numbers).groupby(number.to_numpy()).rank()
+            kept |= ranks.to_numpy() <= self.class_rows
+        return kept
+
+    def _lacks_nothing(self, absent: pd.DataFrame) -> npt.NDArray[np.bool_]:
         if self.edits is not None:
             allowed = list(self.edits.missing_allowed)
             absent = absent.drop(columns=allowed, errors="ignore")
-        complete = ~absent.to_numpy().any(axis=1)
-        if self.edits is not None:
-            complete &= review(frame, self.edits).by_record == PASS
-        return np.asarray(complete)
+        return np.asarray(~absent.to_numpy().any(axis=1))
 
 
 def _selected(frame: pd.DataFrame, mask: pd.DataFrame | None) -> npt.NDArray[np.bool_]:
@@ -155,16 +173,20 @@ def draw_pool(drawing: Drawing, parts: Iterable[Drawn]) -> Donors:
         Where there are no records, or a label is there twice.
     """
     pool: pd.DataFrame | None = None
+    by = list(drawing.by)
     numbers = np.zeros(0)
     hashes: list[npt.NDArray[np.uint64]] = []
     asked: set[str] = set()
     for part in parts:
         hashes.append(part.hashes)
         asked |= part.asked
-        both = part.donors if pool is None else pd.concat([pool, part.donors])
+        held = part.donors.iloc[:0] if pool is None else pool
         numbers = np.concatenate([numbers, part.numbers])
-        kept = drawing.least(both, numbers)
-        pool, numbers = both[kept], numbers[kept]
+        classes = pd.concat([held[by], part.donors[by]])
+        kept = drawing.least(classes, numbers)
+        n = len(held)
+        pool = pd.concat([held[kept[:n]], part.donors[kept[n:]]])
+        numbers = numbers[kept]
     if pool is None:
         raise ContractError("The file has no records")
     every = np.concatenate(hashes)

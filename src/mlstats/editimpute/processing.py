@@ -26,7 +26,13 @@ from mlstats.editimpute.treatment import picked, set_edits_after
 from mlstats.editimpute.unit_draws import UnitDraws
 from mlstats.errors import ContractError
 
-__all__ = ["PROVENANCE_COLUMNS", "Processed", "columns_asked", "process"]
+__all__ = [
+    "PROVENANCE_COLUMNS",
+    "Processed",
+    "absent_cells",
+    "columns_asked",
+    "process",
+]
 
 PROVENANCE_COLUMNS = (
     "unit",
@@ -150,7 +156,7 @@ def process(
     if donors is not None:
         how = replace(how, draws=UnitDraws.of(frame.index, seed))
     if isinstance(donors, pd.DataFrame):
-        asked = columns_asked(frame, known, mask, structural)
+        asked = columns_asked(absent_cells(frame, structural), known, mask)
         donors = Pool.of(donors, imputer, seed=seed, asked=asked)
     fails = np.zeros(len(frame), dtype=bool)
     if before is not None:
@@ -181,17 +187,30 @@ def _clean(frame: pd.DataFrame, before: Review, cells: pd.DataFrame) -> pd.DataF
     return frame[np.asarray(before.by_record == PASS) & ~selected]
 
 
+def absent_cells(frame: pd.DataFrame, structural: pd.DataFrame | None) -> pd.DataFrame:
+    """Return the cells that are missing where something can be.
+
+    Parameters
+    ----------
+    frame, structural
+        As in :func:`process`.
+    """
+    absent = frame.isna()
+    if structural is not None:
+        absent &= ~structural.reindex(columns=frame.columns, fill_value=False)
+    return absent
+
+
 def columns_asked(
-    frame: pd.DataFrame,
-    edits: EditSet | None,
-    mask: pd.DataFrame | None,
-    structural: pd.DataFrame | None,
+    absent: pd.DataFrame, edits: EditSet | None, mask: pd.DataFrame | None
 ) -> list[str]:
     """Return the columns of which a cell may be selected, in the order of the data.
 
     Parameters
     ----------
-    frame, edits, mask, structural
+    absent : DataFrame of bool
+        From :func:`absent_cells`.
+    edits, mask
         As in :func:`process`.
     """
     named: set[str] = set()
@@ -199,11 +218,8 @@ def columns_asked(
         named = {*edits.hard().numeric, *edits.hard().categorical}
     if mask is not None:
         named |= {str(name) for name in mask.columns}
-    absent = frame.isna()
-    if structural is not None:
-        absent &= ~structural.reindex(columns=frame.columns, fill_value=False)
     named |= set(absent.columns[absent.any(axis=0)])
-    return [str(name) for name in frame.columns if name in named]
+    return [str(name) for name in absent.columns if name in named]
 
 
 @dataclass(frozen=True, eq=False)

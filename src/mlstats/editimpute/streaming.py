@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,24 +21,23 @@ import pandas as pd
 from mlstats import __version__
 from mlstats.editimpute.block_files import (
     FileBlock,
-    Reading,
     RecordFiles,
-    copy_of_text,
     source_files,
 )
+from mlstats.editimpute.block_work import Asked, DrawingFrom, Seen, Treating
 from mlstats.editimpute.consistent import EditConsistent
 from mlstats.editimpute.edits import EditSet
 from mlstats.editimpute.pool import Pool
 from mlstats.editimpute.pool_drawing import CellsOf, Drawing, draw_pool
-from mlstats.editimpute.processing import process
+from mlstats.editimpute.text_copy import copy_of_text
 from mlstats.editimpute.treated_blocks import (
+    TABLES,
     BlockStore,
     RowWriter,
     identity,
-    packed,
     unpacked,
 )
-from mlstats.errors import ConfigError, MlstatsError, RefusedError
+from mlstats.errors import ConfigError, RefusedError
 from mlstats.object_store import FileState, check_unchanged, is_remote, state_of
 from mlstats.scale import map_blocks, progress
 from mlstats.writing import sole_writer, write_atomic
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["ProcessedFile", "process_file"]
 
 _RESULTS: Final = ("values.parquet", "cells.parquet")
+_DONE: Final = "treated"
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,70 +81,6 @@ class ProcessedFile:
     review: pd.DataFrame
     counts: pd.DataFrame
     edits: pd.DataFrame
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What was asked for, but where the records lie."""
-
-    edits: EditSet | None
-    imputer: Any
-    mask: CellsOf | None
-    structural: CellsOf | None
-    weights: Mapping[str, float] | None
-    limit: float | None
-    seed: int
-    period: str | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Treating:
-    """The treatment of a block: where it lies -> its tables as bytes."""
-
-    reading: Reading
-    asked: _Asked
-    pool: Pool
-
-    def __call__(self, block: FileBlock) -> tuple[int, bytes]:
-        import pyarrow as pa
-
-        asked = self.asked
-        frame = self.reading.frame(block)
-        found = process(
-            frame,
-            asked.edits,
-            asked.imputer,
-            mask=asked.mask and asked.mask(frame),
-            structural=asked.structural and asked.structural(frame),
-            weights=asked.weights,
-            limit=asked.limit,
-            seed=asked.seed,
-            period=asked.period,
-            donors=self.pool,
-        )
-        try:
-            values = self.reading.table(found.values)
-        except pa.ArrowInvalid:
-            # Its message quotes the value, so it is not passed on.
-            raise MlstatsError("A treated block does not fit the columns") from None
-        return block.number, packed(found, values, block.start)
-
-
-@dataclass
-class _Sums:
-    """Counts of the blocks, added up."""
-
-    parts: dict[str, list[pd.DataFrame]] = field(default_factory=dict)
-
-    def add(self, tables: Mapping[str, Any]) -> None:
-        for name in ("counts", "edits", "review"):
-            self.parts.setdefault(name, []).append(tables[name].to_pandas())
-
-    def total(self, name: str, by: list[str], what: str) -> pd.DataFrame:
-        parts = [part for part in self.parts.get(name, []) if len(part)]
-        if not parts:
-            return pd.DataFrame(columns=[*by, what])
-        return pd.concat(parts).groupby(by, sort=False)[what].sum().reset_index()
 
 
 def process_file(
@@ -202,8 +139,9 @@ def process_file(
     separator, decimal, encoding : str
         Of delimited text; the separator is recognised if left out.
     mask, structural : callable, optional
-        Block -> cells, as in :func:`~mlstats.editimpute.processing.process`. What is
-        said of a record must not depend on the others of its block.
+        Block, or some of its records -> cells, as in
+        :func:`~mlstats.editimpute.processing.process`. What is said of a record must
+        not depend on the others.
     seed : int, default=0
         Of the donors, of ties and of the imputer.
     workers : int or Scale, default=1
@@ -232,48 +170,186 @@ def process_file(
     Notes
     -----
     Beside its block a worker holds the donors and the models; the caller holds 8 bytes
-    for each record, the donors, and two blocks for each worker at most. Finished
+    and a bit for each record, the donors, and two blocks for each worker at most. The
+    bit is of the first reading: records that pass, lack nothing and have no cell in the
+    mask are as they were, and only the others are treated in the second. Finished
     blocks lie in a hidden folder beside the target until all are there: a run that was
     killed goes on where it was when it is called with the same arguments and the same
     source (path, size and time of change), and otherwise begins anew.
     """
     if block_rows < 1:
         raise ConfigError(f"A block of {block_rows} rows is none")
-    target, files = Path(target), source_files(str(source))
+    target = Path(target)
     _refuse_source(str(source), target)
-    numbers = sorted({*numeric, *(edits.numeric if edits is not None else ())})
     if edits is not None and not isinstance(imputer, EditConsistent):
         imputer = EditConsistent(imputer, edits.at(period))
-    asked = _Asked(edits, imputer, mask, structural, weights, limit, seed, period)
-    how = (unit, block_rows, pool_rows, tuple(by), class_rows, numbers)
-    text = (separator, decimal, encoding)
-    states = {path: state_of(path) for path in files}
+    asked = Asked(edits, imputer, mask, structural, weights, limit, seed, period)
+    numbers = sorted({*numeric, *(edits.numeric if edits is not None else ())})
+    given = _Given(str(source), unit, numbers, separator, decimal, encoding)
+    donors = _DonorsAsked(pool_rows, tuple(by), class_rows)
+    states = {path: state_of(path) for path in source_files(given.source)}
     beside = target.absolute()
     folder = beside.with_name(f".{beside.name}.blocks")
     with sole_writer(beside):
-        key = identity(__version__, [*states.values()], how, text, asked)
-        store = BlockStore(folder, key)
-        if not files[0].lower().endswith(".parquet"):
-            files = [
-                _copied(files[0], store.folder, separator, encoding, unit, numbers)
-            ]
-        records = RecordFiles.open(files, unit, numbers, decimal)
-        drawing = Drawing(
-            records.reading,
-            None if edits is None else edits.at(period),
-            mask,
-            structural,
-            seed,
-            pool_rows,
-            tuple(by),
-            class_rows,
-        )
-        found = _treated(
-            records, store, asked, drawing, block_rows, workers, target, states
-        )
+        how = (block_rows, asked, given, donors, TABLES)
+        store = BlockStore(folder, identity(__version__, [*states.values()], how))
+        records = given.records(states, store.folder)
+        work = _Work(records, [*records.blocks(block_rows)], store, workers, states)
+        pool, seen = work.pool(asked, donors)
+        computed = work.treat(asked, pool, seen)
+        check_unchanged(states, _DONE)
+        found = work.written(target, len(pool.donors), computed, seen)
         # While no other run can have begun to fill it.
         shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """Where the records lie, and how they are read."""
+
+    source: str
+    unit: str | None
+    numeric: list[str]
+    separator: str | None
+    decimal: str
+    encoding: str
+
+    def records(self, states: Mapping[str, FileState], folder: Path) -> RecordFiles:
+        """Open the files; of delimited text a copy, of this run or of a killed one."""
+        files = [*states]
+        if not files[0].lower().endswith(".parquet"):
+            copy, text = folder / "records.parquet", files[0]
+            if not copy.exists():
+                write_atomic(copy, partial(self._copy, text, states))
+            files = [str(copy)]
+        return RecordFiles.open(files, self.unit, self.numeric, self.decimal)
+
+    def _copy(self, text: str, states: Mapping[str, FileState], hidden: Path) -> None:
+        copy_of_text(
+            text, hidden, self.separator, self.encoding, self.unit, self.numeric
+        )
+        check_unchanged(states, _DONE)
+
+
+@dataclass(frozen=True, eq=False)
+class _DonorsAsked:
+    """How many donors are drawn, and within which classes."""
+
+    rows: int
+    by: tuple[str, ...]
+    class_rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """The records of a file, in blocks, and where finished blocks lie."""
+
+    records: RecordFiles
+    blocks: list[FileBlock]
+    store: BlockStore
+    workers: int | Scale
+    states: Mapping[str, FileState]  # of the source, before it was read
+
+    def pool(self, asked: Asked, donors: _DonorsAsked) -> tuple[Pool, Seen]:
+        """Draw donors from all blocks; return them with what was seen."""
+        drawing = Drawing(
+            self.records.reading,
+            None if asked.edits is None else asked.edits.at(asked.period),
+            asked.mask,
+            asked.structural,
+            asked.seed,
+            donors.rows,
+            donors.by,
+            donors.class_rows,
+        )
+        seen = Seen()
+        found = self._mapped(DrawingFrom(drawing), self.blocks, "Drawing donors")
+        held, columns, filled = draw_pool(drawing, seen.kept(found))
+        check_unchanged(self.states, _DONE)
+        pool = Pool.of(
+            held, asked.imputer, seed=asked.seed, asked=columns, filled=filled
+        )
+        if pool.imputer is None and len(self.blocks) > 1:
+            raise ConfigError(
+                "The imputer treats all recipients of a file together, not by block",
+                expected="one with fitted(donors, ...), such as NearestDonor, HotDeck",
+                hint="raise block_rows to the records of the file, or call process",
+            )
+        return pool, seen
+
+    def treat(self, asked: Asked, pool: Pool, seen: Seen) -> int:
+        """Treat the blocks that are not finished; return how many they were."""
+        missing = [
+            (block, seen.able[block.number])
+            for block in self.blocks
+            if block.number not in self.store.numbers
+        ]
+        treating = Treating(self.records.reading, asked, pool)
+        for number, content in self._mapped(treating, missing, "Treating the file"):
+            # Whatever comes after, what is finished is of the records that were there.
+            read = {path for path, *_ in self.blocks[number].pieces}
+            still = {path: self.states[path] for path in read & self.states.keys()}
+            check_unchanged(still, _DONE)
+            self.store.add(number, content)
+        return len(missing)
+
+    def written(
+        self, target: Path, donors: int, computed: int, seen: Seen
+    ) -> ProcessedFile:
+        """Write the finished blocks in their order; both files are there or none."""
+        values, cells = (target / name for name in _RESULTS)
+        parts: dict[str, list[pd.DataFrame]] = {"review": seen.statuses}
+        write_atomic(
+            values,
+            lambda one: write_atomic(
+                cells, lambda other: self._write(parts, one, other)
+            ),
+        )
+        by_cell = ["variable", "selection", "status", "method", "reason"]
+        failing = _total(parts, "edits", ["edit", "reason"], "records")
+        return ProcessedFile(
+            values,
+            cells,
+            records=self.records.records,
+            donors=donors,
+            blocks=len(self.blocks),
+            computed=computed,
+            review=_total(parts, "review", ["status"], "records"),
+            counts=_total(parts, "counts", by_cell, "cells"),
+            edits=failing[["edit", "records", "reason"]],
+        )
+
+    def _write(
+        self, parts: dict[str, list[pd.DataFrame]], values: Path, cells: Path
+    ) -> None:
+        writers = {"values": RowWriter(values), "cells": RowWriter(cells)}
+        try:
+            for number in range(len(self.blocks)):
+                tables = unpacked(self.store.read(number))
+                for name, writer in writers.items():
+                    writer.write(tables[name])
+                for name in ("counts", "edits"):
+                    parts.setdefault(name, []).append(tables[name].to_pandas())
+        finally:
+            for writer in writers.values():
+                writer.close()
+
+    def _mapped(
+        self, work: Callable[[Any], Any], blocks: Sequence[Any], title: str
+    ) -> Iterable[Any]:
+        done = map_blocks(work, blocks, workers=self.workers, ordered=False)
+        return progress(done, len(blocks), title)
+
+
+def _total(
+    parts: Mapping[str, list[pd.DataFrame]], name: str, by: list[str], what: str
+) -> pd.DataFrame:
+    """Return the counts of the blocks, added up."""
+    some = [part for part in parts.get(name, []) if len(part)]
+    if not some:
+        return pd.DataFrame(columns=[*by, what])
+    return pd.concat(some).groupby(by, sort=False)[what].sum().reset_index()
 
 
 def _refuse_source(source: str, target: Path) -> None:
@@ -286,99 +362,3 @@ def _refuse_source(source: str, target: Path) -> None:
             where=str(target),
             expected="a folder beside the source, or elsewhere",
         )
-
-
-def _refuse_changed(states: Mapping[str, FileState]) -> None:
-    check_unchanged(states, "treated")
-
-
-def _copied(
-    text: str,
-    folder: Path,
-    separator: str | None,
-    encoding: str,
-    unit: str | None,
-    numeric: Collection[str],
-) -> str:
-    """Return the copy of delimited text as Parquet, of this run or of a killed one."""
-    copy = folder / "records.parquet"
-    if not copy.exists():
-        write_atomic(
-            copy,
-            lambda hidden: copy_of_text(
-                text, hidden, separator, encoding, unit, numeric
-            ),
-        )
-    return str(copy)
-
-
-def _treated(
-    records: RecordFiles,
-    store: BlockStore,
-    asked: _Asked,
-    drawing: Drawing,
-    block_rows: int,
-    workers: int | Scale,
-    target: Path,
-    states: Mapping[str, FileState],
-) -> ProcessedFile:
-    blocks = list(records.blocks(block_rows))
-    parts = _mapped(drawing, blocks, workers, "Drawing donors")
-    donors, columns, filled = draw_pool(drawing, parts)
-    pool = Pool.of(donors, asked.imputer, seed=asked.seed, asked=columns, filled=filled)
-    if pool.imputer is None and len(blocks) > 1:
-        raise ConfigError(
-            "The imputer treats all recipients of a file together, not block by block",
-            expected="one with fitted(donors, ...), such as NearestDonor or HotDeck",
-            hint="raise block_rows to the records of the file, or call process",
-        )
-    treating = _Treating(records.reading, asked, pool)
-    missing = [block for block in blocks if block.number not in store.numbers]
-    for number, content in _mapped(treating, missing, workers, "Treating the file"):
-        store.add(number, content)
-    _refuse_changed(states)
-    sums = _Sums()
-    files = target / _RESULTS[0], target / _RESULTS[1]
-    write_atomic(
-        files[0],
-        lambda values: write_atomic(
-            files[1], lambda cells: _written(store, len(blocks), sums, values, cells)
-        ),
-    )
-    by_cell = ["variable", "selection", "status", "method", "reason"]
-    failing = sums.total("edits", ["edit", "reason"], "records")
-    return ProcessedFile(
-        *files,
-        records=records.records,
-        donors=len(donors),
-        blocks=len(blocks),
-        computed=len(missing),
-        review=sums.total("review", ["status"], "records"),
-        counts=sums.total("counts", by_cell, "cells"),
-        edits=failing[["edit", "records", "reason"]],
-    )
-
-
-def _mapped(
-    work: Callable[[FileBlock], Any],
-    blocks: Sequence[FileBlock],
-    workers: int | Scale,
-    title: str,
-) -> Iterable[Any]:
-    done = map_blocks(work, blocks, workers=workers, ordered=False)
-    return progress(done, len(blocks), title)
-
-
-def _written(
-    store: BlockStore, blocks: int, sums: _Sums, values: Path, cells: Path
-) -> None:
-    writers = {"values": RowWriter(values), "cells": RowWriter(cells)}
-    try:
-        for number in range(blocks):
-            tables = unpacked(store.read(number))
-            for name, writer in writers.items():
-                writer.write(tables[name])
-            sums.add(tables)
-    finally:
-        for writer in writers.values():
-            writer.close()

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from mlstats.editimpute.processing import PROVENANCE_COLUMNS, Processed
@@ -32,32 +33,29 @@ from mlstats.object_store import reaching
 
 __all__ = ["TABLES", "BlockStore", "RowWriter", "identity", "packed", "unpacked"]
 
-TABLES = ("values", "cells", "counts", "edits", "review")
+TABLES = ("values", "cells", "counts", "edits")
 # Rows of a row group of the result; blocks of any size end up in the same.
 GROUP_ROWS = 65_536
 _HEAD = struct.Struct("<IQ")
 
 
-def packed(found: Processed, values: Any, start: int) -> bytes:
+def packed(found: Processed, values: Any, places: npt.NDArray[np.int64]) -> bytes:
     """Return a treated block as bytes.
 
     Parameters
     ----------
     found : Processed
-        The block.
+        Its records that were treated.
     values : pyarrow.Table
-        Its records.
-    start : int
-        Place of its first record in the source.
+        All of its records.
+    places : ndarray of int
+        Of the records that were treated, in the source.
     """
     import pyarrow as pa
 
-    counted = found.review and found.review.record_statistics()
-    frames = {"counts": found.counts, "edits": found.edits, "review": counted}
-    tables = {"values": values, "cells": _text_cells(found, start)}
-    for name, frame in frames.items():
-        told = pd.DataFrame() if frame is None else frame
-        tables[name] = pa.Table.from_pandas(told, preserve_index=False)
+    tables = {"values": values, "cells": _text_cells(found, places)}
+    for name, frame in (("counts", found.counts), ("edits", found.edits)):
+        tables[name] = pa.Table.from_pandas(frame, preserve_index=False)
     parts = [_stream(tables[name]) for name in TABLES]
     return b"".join(struct.pack("<Q", len(part)) + part for part in parts)
 
@@ -86,12 +84,12 @@ def _stream(table: Any) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _text_cells(found: Processed, start: int) -> Any:
+def _text_cells(found: Processed, places: npt.NDArray[np.int64]) -> Any:
     """Return the provenance of a block as a table of texts."""
     import pyarrow as pa
 
     cells = found.cells
-    place = found.values.index.get_indexer(pd.Index(cells["unit"])) + start
+    place = places[found.values.index.get_indexer(pd.Index(cells["unit"]))]
     texts = (_texts(cells[name]) for name in PROVENANCE_COLUMNS)
     columns = [pa.array(place.astype(np.int64)), *texts]
     return pa.Table.from_arrays(columns, names=["row", *PROVENANCE_COLUMNS])
@@ -100,10 +98,19 @@ def _text_cells(found: Processed, start: int) -> Any:
 def _texts(column: pd.Series) -> Any:
     import pyarrow as pa
 
+    if isinstance(column.dtype, pd.StringDtype):
+        return pa.chunked_array([column.array], pa.string())
     values = column.to_numpy(dtype=object)
     if pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty"):
         return pa.array(values, pa.string(), from_pandas=True)
-    return pa.array([_text(value) for value in values.tolist()], pa.string())
+    # Nearly all are numbers: a call for each of them would take as long again.
+    told = [
+        (repr(value) if value == value else None)
+        if type(value) is float
+        else _text(value)
+        for value in values.tolist()
+    ]
+    return pa.array(told, pa.string())
 
 
 def _text(value: Any) -> str | None:
