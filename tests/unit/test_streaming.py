@@ -447,6 +447,35 @@ def test_a_source_that_is_changed_meanwhile_is_told(frame, tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("call", [1, 2, 8, 9])  # of the mask, in seven blocks
+def test_nothing_of_a_changed_source_is_kept_for_one_that_was_put_back(
+    frame, tmp_path, call
+):
+    source, out = tmp_path / "records.parquet", tmp_path / "out"
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    frame.to_parquet(source, index=False)
+    content, written = source.read_bytes(), source.stat().st_mtime_ns
+
+    def mask(block):
+        count = len(list(calls.iterdir())) + 1
+        (calls / str(count)).touch()
+        if count == call:
+            frame.assign(a=1.0).to_parquet(source, index=False)
+        return block[["a"]].isna() & False
+
+    def treat(target):
+        how = {"mask": mask, "block_rows": -(-len(frame) // 7)}
+        return process_file(source, target, EDITS, HotDeck(), **how)
+
+    with pytest.raises(SourceError, match="changed while it was treated"):
+        treat(out)
+    source.write_bytes(content)
+    os.utime(source, ns=(written, written))
+    found, wanted = treat(out), treat(tmp_path / "other")
+    assert found.values.read_bytes() == wanted.values.read_bytes()
+
+
 def test_a_full_disk_is_told_where_blocks_are_kept(frame, tmp_path, monkeypatch):
     source = tmp_path / "records.parquet"
     frame.to_parquet(source, index=False)
