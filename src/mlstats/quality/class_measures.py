@@ -29,7 +29,6 @@ __all__ = ["ClassMeasures"]
 
 _MEASURES: Final = ("precision", "recall", "f1")
 _GAP: Final = "gap"  # recall less that of the baseline
-_NONE: Final = np.array([""])
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,13 +156,11 @@ class _Added:
         """Add the share of right units, less another's, by the class of each row."""
         clusters, weight = self.arms.clusters, self.arms.weight[rows]
         group = labelled(pd.Series(codes, dtype=object))
-        self.sums[measure] = RatioSums.of(
+        self.sums[measure] = RatioSums.of_one(
             replace(clusters, number=clusters.number[rows]),
             weight,
-            np.zeros(len(rows), dtype=int),
-            _NONE,
+            weight * right[rows],
             group=group,
-            added=weight * right[rows],
             taken=None if other is None else weight * other[rows],
         )
         self.units[measure] = _units(group, weight)

@@ -11,7 +11,7 @@ import numpy as np
 from mlstats.quality.design import SingleClusterRule
 from mlstats.quality.estimate import Estimate, absent
 from mlstats.quality.ratio_sums import RatioSums
-from mlstats.quality.stratified import Strata
+from mlstats.quality.stratified import Strata, drawn_shares
 
 __all__ = ["NO_WEIGHT", "Sampled"]
 
@@ -57,8 +57,8 @@ class Sampled:
             With weight in the group.
         """
         found = sums.shares(group, self.fractions)
-        drawn = [float(self.fractions.get(str(name), 0.0)) for name in sums.strata]
-        strata = Strata(sums.clusters, np.array(drawn), self.single)
+        drawn = drawn_shares(self.fractions, sums.strata)
+        strata = Strata(sums.clusters, drawn, self.single)
         told = []
         for value, se, units in zip(found.value, found.se, n, strict=True):
             if not np.isfinite(value):
