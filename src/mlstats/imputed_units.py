@@ -174,11 +174,12 @@ def flags_of(
     -------
     pandas.DataFrame
         A row per method, case and reported value with a known truth: method,
-        replicate, unit, cluster, stratum, variable, error, flagged, weight and impact
-        (by how much a reported number is off, missing for a category); no row where
-        the pilot knows of no error.
+        replicate, unit, position, cluster, stratum, variable, error, flagged, weight
+        and impact (by how much a reported number is off, missing for a category); no
+        row where the pilot knows of no error.
     """
-    about = _about(pilot, records, key)[["unit", "cluster", "stratum", "weight"]]
+    about = _about(pilot, records, key)
+    about = about[["unit", "position", "cluster", "stratum", "weight"]]
     kinds = variable_kinds(pilot, records)
     parts = []
     for place, case in enumerate(cases(pilot, records)):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,3 +117,15 @@ def test_other_errors_under_another_method_are_refused():
         detection_rows(flags.drop(index=at))
     with pytest.raises(ContractError, match="lack impact"):
         detection_rows(flags.drop(columns="impact"))
+
+
+def test_a_project_that_hashes_under_another_key_has_the_same_errors():
+    flags = flags_of()
+    flags["position"] = flags["unit"].str[1:].astype(int)
+    rows = detection_rows(flags)
+    hashed = {
+        name: [hashlib.sha256(label.encode()).hexdigest() for label in flags[name]]
+        for name in ("unit", "cluster")
+    }
+    assert repr(detection_rows(flags.assign(**hashed))) == repr(rows)
+    assert any(row["se"] > 0 for row in rows)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,19 @@ def test_order_of_the_rows_does_not_matter(units, rows):
     columns = ["value", "se", "lower", "difference_se"]
     one_way, other = (t.set_index(keys)[columns].sort_index() for t in (rows, again))
     pd.testing.assert_frame_equal(one_way, other)
+
+
+def test_a_project_that_hashes_under_another_key_has_the_same_errors(units):
+    placed = units.assign(position=units["unit"].str[1:].astype(int))
+    first = rows_of(placed, totals=totals_of(file_of()))
+    hashed = {name: placed[name].map(other_label) for name in ("unit", "cluster")}
+    again = rows_of(placed.assign(**hashed), totals=totals_of(file_of()))
+    pd.testing.assert_frame_equal(first, again, check_exact=True)
+    assert (first["se"] > 0).any()
+
+
+def other_label(label: str) -> str:
+    return hashlib.sha256(f"another key {label}".encode()).hexdigest()
 
 
 def test_no_masks_but_one_and_few_clusters(units):

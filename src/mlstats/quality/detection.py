@@ -16,7 +16,7 @@ import pandas as pd
 from mlstats.errors import ContractError
 from mlstats.quality.imputed_cells import aligned
 from mlstats.quality.indicator import Indicator
-from mlstats.quality.replication import Replicates, estimated, paired
+from mlstats.quality.replication import Replicates, estimated, numbered_by_place, paired
 
 __all__ = ["FLAG_COLUMNS", "detection_rows"]
 
@@ -46,8 +46,8 @@ def detection_rows(
     flags : pandas.DataFrame
         A row per method, mask of errors (replicate), unit and variable, the same cells
         with the same errors under every method: columns :data:`FLAG_COLUMNS` and
-        perhaps stratum. ``impact`` is by how much the value is off (its sign does not
-        count, 0 where it is right).
+        perhaps stratum and position. ``impact`` is by how much the value is off (its
+        sign does not count, 0 where it is right).
     kinds : mapping, optional
         Method -> traditional or ml.
     baseline : str, optional
@@ -106,7 +106,7 @@ class _Flags:
         cells = Replicates.of(
             np.ones(len(part)),
             part["replicate"].to_numpy(),
-            part["cluster"].to_numpy(dtype=object),
+            numbered_by_place(part["cluster"], part),
             part["stratum"].to_numpy(dtype=object) if "stratum" in part else None,
             seed=seed,
         )

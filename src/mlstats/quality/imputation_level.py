@@ -60,7 +60,7 @@ Pairs = Sequence[tuple[str, str]]
 _BY_DOMAIN: Final = ("nrmse", "mean_bias", "accuracy")
 _READ: Final = frozenset(
     {"method", "replicate", "unit", "cluster", "stratum", "variable", "prediction"}
-    | {"truth", "weight"}
+    | {"truth", "weight", "position"}
 )
 
 

@@ -11,12 +11,12 @@ import pandas as pd
 
 from mlstats.errors import ConfigError, ContractError, nearest
 from mlstats.method import as_codes
-from mlstats.quality.replication import Replicates
+from mlstats.quality.replication import Replicates, numbered_by_place
 
 __all__ = ["ImputedVariable", "Scale", "aligned", "imputed_variables"]
 
 Scale = Literal["numeric", "categorical", "ordinal"]
-_KEYS: Final = ("variable", "replicate", "unit")
+_KEYS: Final = ("variable", "replicate")
 _WHERE: Final = "units of the evaluation"
 
 
@@ -84,7 +84,8 @@ def imputed_variables(
     ----------
     units : pandas.DataFrame
         Columns method, replicate, unit, cluster, stratum, variable, prediction, truth,
-        weight and any ``domain_NAME``.
+        weight and any ``domain_NAME``; with ``position``, the place of the unit in the
+        data, the groups of clusters are the same in every project.
     scales : mapping
         Variable -> numeric, categorical or ordinal.
     orders : mapping
@@ -156,6 +157,7 @@ def aligned(table: pd.DataFrame, where: str = _WHERE) -> dict[str, pd.DataFrame]
         Where there are none, a cell stands twice, or the methods' cells differ.
     """
     keys = [pd.factorize(table[key], sort=True)[0] for key in _KEYS]
+    keys.append(numbered_by_place(table["unit"], table))
     sizes = [int(key.max(initial=0)) + 1 for key in keys]
     place = (keys[0] * sizes[1] + keys[1]) * sizes[2] + keys[2]
     method, names = pd.factorize(table["method"])
@@ -207,7 +209,7 @@ def _variable(
     cells = Replicates.of(
         first["weight"].to_numpy(dtype=float),
         first["replicate"].to_numpy(),
-        first["cluster"].to_numpy(dtype=object),
+        numbered_by_place(first["cluster"], first),
         first["stratum"].to_numpy(dtype=object) if "stratum" in first else None,
         seed=seed,
     )

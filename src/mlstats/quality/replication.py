@@ -20,6 +20,7 @@ __all__ = [
     "LEAST_CLUSTERS",
     "Replicates",
     "estimated",
+    "numbered_by_place",
     "masks_error",
     "paired",
 ]
@@ -158,6 +159,32 @@ class Replicates:
         if self.groups:
             weights[self.group[cells] + 1, np.arange(len(cells))] = 0.0
         return weights
+
+
+def numbered_by_place(labels: pd.Series, table: pd.DataFrame) -> np.ndarray:
+    """Return a number for each label that depends on the data alone.
+
+    Parameters
+    ----------
+    labels : pandas.Series, shape (n,)
+        Of units or clusters. Each project hashes them under a key of its own, so that
+        an order of the labels would be another one in every project.
+    table : pandas.DataFrame, shape (n, ...)
+        The same rows. Where it has a column ``position``, a label counts by its first
+        place in the data, else by its name.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
+    """
+    if "position" not in table:
+        return np.asarray(pd.factorize(labels, sort=True, use_na_sentinel=False)[0])
+    number, names = pd.factorize(labels, use_na_sentinel=False)
+    first = np.full(len(names), np.iinfo(np.int64).max)
+    np.minimum.at(first, number, table["position"].to_numpy(dtype=np.int64))
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[np.argsort(first, kind="stable")] = np.arange(len(names))
+    return rank[number]
 
 
 def _numbered(labels: np.ndarray) -> tuple[np.ndarray, int]:
