@@ -285,7 +285,8 @@ def _search(at_desk: Desk, visit: Visit) -> None:
     page = visit.page
     visit.press("/")
     page.keyboard.type("01.1.4")
-    page.locator("#found-2").wait_for()
+    # The list of "01.1" stands until the answer for all that was typed has come.
+    page.locator("#found[aria-busy=false] #found-2").wait_for()
     codes = page.locator("#found .code").all_inner_texts()
     assert all(code.startswith("01.1.4") for code in codes)
     visit.press("ArrowDown", "ArrowDown", "ArrowUp")
@@ -303,6 +304,37 @@ def _search(at_desk: Desk, visit: Visit) -> None:
     visit.press("Escape")
     assert page.locator("#found li").count() == 0
     assert page.evaluate("document.activeElement.id") == "unit"
+
+
+def test_codes_found_for_other_words_are_shown_as_being_looked_for(
+    server: tuple[Server, Desk], browser: Any
+) -> None:
+    visit = Visit(browser, server[0].address)
+    page = visit.page
+    visit.press("/")
+    page.keyboard.type("01.1")
+    page.locator("#found[aria-busy=false] #found-2").wait_for()
+    held: list[Any] = []
+    page.route("**/search", lambda route: held.append(route))
+    page.keyboard.type(".")
+    busy = page.locator("#found[aria-busy=true]")
+    busy.locator("#found-2").wait_for()  # the list of "01.1" is still there
+    unit, before = visit.text, reviews(server[1])
+    visit.press("Enter")  # nothing has been found for "01.1." so far
+    assert visit.text == unit
+    assert len(reviews(server[1])) == len(before)
+    end = time.monotonic() + 30
+    while not held and time.monotonic() < end:
+        page.wait_for_timeout(10)
+    (route,) = held
+    route.abort()
+    page.unroute("**/search")
+    page.locator("#said.bad", has_text="does not answer").wait_for()
+    assert busy.count() == 0
+    assert page.locator("#found li").count() == 0
+    page.keyboard.type("4.5")
+    page.locator("#found[aria-busy=false] .code", has_text="01.1.4.5").wait_for()
+    visit.press("Escape")
 
 
 def test_nothing_is_wider_than_the_window_at_any_zoom(

@@ -137,6 +137,7 @@ function close() {
 
 function list() {
   at("none").hidden = true;
+  at("found").setAttribute("aria-busy", "false");
   at("found").replaceChildren(...found.map((one, place) => {
     const item = make("li");
     item.id = `found-${place}`;
@@ -167,6 +168,7 @@ async function look() {
   const words = at("words").value;
   found = []; // Enter must not choose from what was found for other words
   entered = false;
+  at("found").setAttribute("aria-busy", "true"); // it still shows what other words found
   try {
     const told = words.trim() ? await ask("/search", { words }) : [];
     if (turn !== asking) return;
@@ -176,7 +178,9 @@ async function look() {
     // Who types a whole code has chosen it; anything else has to be seen first.
     if (entered && found.length && found[0].code === words.trim()) give(found[0]);
   } catch (error) {
-    if (turn === asking) say(error.message, true);
+    if (turn !== asking) return;
+    list();
+    say(error.message, true);
   }
 }
 
