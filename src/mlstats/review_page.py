@@ -107,9 +107,8 @@ def serve_page(
         if told["elsewhere"]:
             tell(f"{told['elsewhere']} units are in files and on pages of others")
         tell(f"{address(listener)}/#{secret}")
-        tell("Ctrl-C stops it; what was coded is kept")
         try:
-            run(app, listener)
+            run(app, listener, lambda: tell("Ctrl-C stops it; what was coded is kept"))
         finally:
             desk.close()
         tell("stopped")

@@ -77,11 +77,10 @@ def serve(
         if watch.current.note:
             tell(f"note: {watch.current.note}")
         tell(address(listener))
-        tell("Ctrl-C stops it")
         gc.collect()
         sys.setswitchinterval(_SWITCH)
         gc.freeze()  # the model is no garbage: it need not be looked through again
-        run(app, listener)
+        run(app, listener, lambda: tell("Ctrl-C stops it"))
         tell("stopped")
 
 

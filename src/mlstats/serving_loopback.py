@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -66,8 +67,18 @@ def address(listener: socket.socket) -> str:
     return f"http://{LOOPBACK}:{listener.getsockname()[1]}"
 
 
-def run(app: ASGIApp, listener: socket.socket) -> None:
-    """Answer until SIGTERM or Ctrl-C; what was begun by then is answered."""
+def run(app: ASGIApp, listener: socket.socket, tell: Callable[[], None]) -> None:
+    """Answer until SIGTERM or Ctrl-C; what was begun by then is answered.
+
+    Parameters
+    ----------
+    app : ASGI application
+        What answers.
+    listener : socket.socket
+        Of :func:`listening`.
+    tell : callable
+        Is called as soon as a signal ends the server in order.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -79,15 +90,24 @@ def run(app: ASGIApp, listener: socket.socket) -> None:
         limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=int(_END),
     )
-    with _ending():
-        uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    with _ending(server):
+        tell()
+        server.run(sockets=[listener])
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
-    """Let a signal end the server and not, a second time, the command."""
+def _ending(server: uvicorn.Server) -> Iterator[None]:
+    """Let a signal end the server and not, a second time, the command.
+
+    So does one that comes before the server itself takes signals.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        server.should_exit = True
+
     names = (signal.SIGINT, signal.SIGTERM)
-    before = {name: signal.signal(name, signal.SIG_IGN) for name in names}
+    before = {name: signal.signal(name, end) for name in names}
     try:
         yield
     finally:
