@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["find", "publishable"]
+__all__ = ["content", "find", "publishable"]
+
+_OF_DATABASES = ("-wal", "-shm", "-journal")  # they come and go while one is used
 
 
 def publishable(project: Path, inputs: set[Path]) -> list[Path]:
@@ -36,10 +38,20 @@ def find(words: list[str], files: list[Path]) -> list[tuple[str, str]]:
     wanted = [word.lower() for word in words]
     found = []
     for path in files:
-        for name, content in _unpacked(path.name, path.read_bytes(), path):
-            text = _as_text(content)
+        for name, data in _unpacked(path.name, content(path), path):
+            text = _as_text(data)
             found += [(word, f"{path}:{name}") for word in wanted if word in text]
     return found
+
+
+def content(path: Path) -> bytes:
+    """Return what a file holds that may belong to a server at work."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if not path.name.endswith(_OF_DATABASES):
+            raise
+        return b""
 
 
 def _unpacked(name: str, data: bytes, path: Path) -> Iterator[tuple[str, bytes]]:
@@ -57,12 +69,13 @@ def _unpacked(name: str, data: bytes, path: Path) -> Iterator[tuple[str, bytes]]
 
 
 def _dump(path: Path) -> str:
-    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as database:
+    address = f"{path.as_uri()}?mode=ro"
+    with sqlite3.connect(address, uri=True, timeout=60) as database:
         return "\n".join(database.iterdump())
 
 
-def _as_text(content: bytes) -> str:
+def _as_text(data: bytes) -> str:
     # Both readings: words written as UTF-16 are seen as well.
-    utf8 = content.decode("utf-8", "ignore")
-    utf16 = content.decode("utf-16-le", "ignore")
+    utf8 = data.decode("utf-8", "ignore")
+    utf16 = data.decode("utf-16-le", "ignore")
     return f"{utf8}\n{utf16}".lower()

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mlstats.production_log import Attempt, ProductionLog
 from mlstats.settings import Settings, load_settings
+from tests.ports import free_port
 
-__all__ = ["REPOSITORY", "Office", "serving", "surroundings"]
+__all__ = ["REPOSITORY", "Office", "left_of", "listening", "serving", "surroundings"]
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -52,7 +53,7 @@ class Office:
     def attempts(self, pilot: str = "diary") -> list[Attempt]:
         return ProductionLog(self.settings.database).read(pilot)
 
-    def await_(self, wanted: Callable[[], Any], seconds: float = 90) -> Any:
+    def await_(self, wanted: Callable[[], Any], seconds: float = 300) -> Any:
         end = time.monotonic() + seconds
         while not (found := wanted()):
             assert time.monotonic() < end, self.logs()
@@ -85,7 +86,7 @@ class Office:
             found.id, state=Scheduled(scheduled_time=time), parameters=parameters
         ).id
 
-    def ended(self, client: Any, run: Any, seconds: float = 90) -> Any:
+    def ended(self, client: Any, run: Any, seconds: float = 300) -> Any:
         """Wait for a run to end and return it."""
 
         def final() -> Any:
@@ -93,6 +94,24 @@ class Office:
             return found if found.state.is_final() else None
 
         return self.await_(final, seconds)
+
+
+def listening(process: subprocess.Popen[str]) -> list[str]:
+    """Return the address of each socket on which what a process started listens."""
+    found = []
+    for each in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            found += [
+                one.laddr.ip
+                for one in each.net_connections("inet")
+                if one.status == psutil.CONN_LISTEN
+            ]
+    return found
+
+
+def left_of(family: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Return those that have not ended; a busy system may be slow to bury them."""
+    return psutil.wait_procs(family, timeout=10)[1]  # type: ignore[no-any-return]
 
 
 def surroundings(project: Path) -> dict[str, str]:
@@ -110,13 +129,6 @@ def surroundings(project: Path) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
         "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "1",
     }
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,8 +26,11 @@ from mlstats.tracking import connected
 from tests.flows.conftest import diaries
 from tests.flows.promoting import ADA, MEI, WHY, desk
 from tests.flows.test_promotion import call
+from tests.ports import free_port
 
-WAIT = 120  # seconds that a busy machine may take to start a server
+pytestmark = pytest.mark.xdist_group("mlflow")
+
+WAIT = 180  # seconds that a busy machine may take to start a server
 PILOT = """
 pilot: canary
 theme: coding
@@ -107,10 +109,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    made = Server(tmp_path_factory.mktemp("server"), port)
+    made = Server(tmp_path_factory.mktemp("server"), free_port())
     made.start()
     yield made
     made.stop()

@@ -15,7 +15,7 @@ from tests.decision_example import kill_in_the_middle, next_idea, write_together
 from tests.postgresql_cluster import cluster, needs_postgresql
 from tests.unit.test_production_log import DONE, FAILED
 
-pytestmark = needs_postgresql
+pytestmark = [needs_postgresql, pytest.mark.xdist_group("pg")]
 
 
 @pytest.fixture(scope="module")

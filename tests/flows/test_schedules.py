@@ -21,7 +21,14 @@ from mlstats.errors import ConfigError, MethodError, UsageError
 from mlstats.production_log import Attempt, ProductionLog
 from mlstats.releases import ReleaseStore
 from pipelines import scheduled
-from tests.flows.real_servers import REPOSITORY, Office, serving
+from tests.flows.canary import content
+from tests.flows.real_servers import (
+    REPOSITORY,
+    Office,
+    left_of,
+    listening,
+    serving,
+)
 from tests.flows.stand_in import RECORD
 from tests.unit.test_schedule import PILOT
 
@@ -126,14 +133,9 @@ def test_up_tells_where_the_servers_are(office: Office) -> None:
     assert set(office.addresses) == {"PREFECT_API_URL", "MLSTATS_TRACKING_URI"}
     for address in office.addresses.values():
         assert address.startswith("http://127.0.0.1:")
-    listening = [
-        c.laddr.ip
-        for p in psutil.Process(office.process.pid).children(recursive=True)
-        for c in p.net_connections("inet")
-        if c.status == psutil.CONN_LISTEN
-    ]
-    assert len(listening) >= 2
-    assert set(listening) == {"127.0.0.1"}
+    found = listening(office.process)
+    assert len(found) >= 2
+    assert set(found) == {"127.0.0.1"}
     assert (office.project / ".mlstats/servers/prefect/prefect.db").exists()
     assert not (office.project.parent / ".prefect").exists()
 
@@ -317,7 +319,7 @@ def test_nothing_of_a_record_reaches_server_log_or_call(
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
     assert len(files) > 5
     for path in files:
-        assert word.encode() not in path.read_bytes(), path
+        assert word.encode() not in content(path), path
 
 
 def test_back_fill_plans_past_periods_and_a_late_run_calls_the_office(
@@ -566,7 +568,7 @@ def test_up_stops_a_flow_in_the_middle_of_a_period_too(tmp_path: Path) -> None:
         office.process.send_signal(signal.SIGTERM)
         out, _ = office.process.communicate(timeout=120)
         assert office.process.returncode == 0, out
-        assert psutil.wait_procs(family, timeout=1)[1] == []
+        assert left_of(family) == []
     assert ReleaseStore(office.settings.releases).current("diary", "2019-01") is None
 
 
@@ -576,8 +578,7 @@ def test_up_stops_all_and_leaves_no_process(office: Office) -> None:
     office.process.send_signal(signal.SIGINT)
     out, _ = office.process.communicate(timeout=120)
     assert office.process.returncode == 0, out
-    _, left = psutil.wait_procs(family, timeout=1)
-    assert left == []
+    assert left_of(family) == []
     assert not (office.project / ".mlstats/servers/running.json").exists()
 
 
@@ -608,14 +609,14 @@ def test_what_a_killed_up_left_is_stopped_and_a_dead_server_ends_all(
     killed.communicate()
     assert any(each.is_running() for each in left)
     second = start()
-    assert not any(each.is_running() for each in left)
+    assert left_of(left) == []
     family = psutil.Process(second.pid).children(recursive=True)
     told = json.loads((office.project / ".mlstats/servers/running.json").read_text())
     psutil.Process(int(list(told["processes"])[1])).kill()
     out, _ = second.communicate(timeout=120)
     assert second.returncode == 4, out
     assert "mlflow has ended by itself" in out
-    assert psutil.wait_procs(family, timeout=1)[1] == []
+    assert left_of(family) == []
 
 
 @pytest.mark.soak

@@ -31,9 +31,11 @@ from mlstats.registry import read_registry
 from mlstats.releases import ReleaseStore
 from mlstats.review_files import folder_of
 from mlstats.settings import Settings, load_settings
+from tests.flows.canary import content
 from tests.flows.promoting import ADA, MEI, WHY, desk
-from tests.flows.real_servers import free_port, serving
+from tests.flows.real_servers import serving
 from tests.flows.test_mlflow_server import copied, run_pilot, write_pilot
+from tests.ports import free_port
 from tests.postgresql_cluster import cluster, needs_postgresql, new_database
 from tests.production_example import appoint
 from tests.production_example import office as producing
@@ -110,10 +112,10 @@ def mlflow_server(folder: Path, store: str, auth: str) -> Iterator[tuple[str, in
         )
     uri = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(WAIT * 5):
+        end = time.monotonic() + WAIT
+        while not healthy(uri):
             assert process.poll() is None, (folder / "server.log").read_text()
-            if healthy(uri):
-                break
+            assert time.monotonic() < end, (folder / "server.log").read_text()
             time.sleep(0.2)
         yield uri, process.pid
     finally:
@@ -242,7 +244,7 @@ def shown(project: Path, team: Team) -> list[str]:
     found = [
         str(path)
         for path in files
-        if b"Hush" in path.read_bytes() and path.name != "auth.ini"
+        if b"Hush" in content(path) and path.name != "auth.ini"
     ]
     mine = psutil.Process()
     family = [mine, psutil.Process(team.pid), *mine.children(recursive=True)]
