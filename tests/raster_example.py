@@ -1,9 +1,10 @@
-"""Small rasters made for tests, and a slow map of one that can be killed."""
+"""Small rasters made for tests, and a slow map of one that is killed halfway."""
 
 from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,17 +50,40 @@ def slow_sums(block: Block):
     return block.values.sum(0)
 
 
+@dataclass(frozen=True)
+class HeldSums:
+    """The slow sums, where blocks from a row on wait until they are let go.
+
+    So a test that kills what maps them does it in the middle, however late it comes.
+    """
+
+    folder: Path
+
+    def let_go(self, row: int) -> None:
+        """Let blocks above a row go."""
+        new = self.folder / "until.new"
+        new.write_text(str(row))
+        new.replace(self.folder / "until")  # read whole, or as it was
+
+    def __call__(self, block: Block):
+        end = time.monotonic() + 300
+        while block.window.row >= int((self.folder / "until").read_text()):
+            assert time.monotonic() < end  # nobody waits for a test that has failed
+            time.sleep(0.005)
+        return slow_sums(block)
+
+
 def negative(block: Block):
     return (7 - block.values[0]).astype("uint8")
 
 
 if __name__ == "__main__":
     # A worker of a cluster imports the function from its module, which this is not.
-    from tests.raster_example import slow_sums
+    from tests.raster_example import HeldSums
 
     folder, workers = Path(sys.argv[1]), sys.argv[2]
     done = map_raster(
-        slow_sums,
+        HeldSums(folder),
         folder / "in.tif",
         folder / "out.tif",
         bands="sum",

@@ -25,7 +25,7 @@ from mlstats.scene_scoring import applicability
 from mlstats.settings import load_settings
 from tests.conftest import REPOSITORY
 from tests.dask_cluster import dask_cluster
-from tests.raster_example import slow_sums, write_raster
+from tests.raster_example import HeldSums, slow_sums, write_raster
 from tests.scene_example import make_landscape, scene_pilot
 
 pytestmark = pytest.mark.xdist_group("dask")
@@ -131,13 +131,15 @@ def test_a_pilot_makes_the_same_maps(tmp_path, cluster, monkeypatch):
 
 def test_a_killed_worker_costs_its_block_only(scene, cluster):
     map_raster(slow_sums, "in.tif", "undisturbed.tif", **SLOW)
-    extra = cluster.start_worker()
+    extra, held = cluster.start_worker(), HeldSums(scene)
+    held.let_go(SIDE // 2)
     command = [sys.executable, "-m", "tests.raster_example", str(scene)]
     with subprocess.Popen(
         [*command, cluster.address], cwd=REPOSITORY, stdout=subprocess.PIPE
     ) as run:
         _wait_for_blocks(scene, run)
         extra.send_signal(signal.SIGKILL)
+        held.let_go(SIDE)
         computed, blocks = map(int, run.communicate()[0].split())
     assert run.returncode == 0
     assert computed == blocks
@@ -152,10 +154,13 @@ def test_a_killed_run_goes_on_where_it_was(scene, cluster, again):
     """On the cluster or without it: finished blocks are those of either."""
     map_raster(slow_sums, "in.tif", "undisturbed.tif", **SLOW)
     command = [sys.executable, "-m", "tests.raster_example", str(scene)]
+    held = HeldSums(scene)
+    held.let_go(SIDE // 2)
     run = subprocess.Popen([*command, cluster.address], cwd=REPOSITORY)
     _wait_for_blocks(scene, run)
     run.send_signal(signal.SIGKILL)
     run.wait()
+    held.let_go(SIDE)
     assert not (scene / "out.tif").exists()
     last = subprocess.run(
         [*command, cluster.address if again == "cluster" else "1"],

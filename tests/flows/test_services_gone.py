@@ -8,8 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlstats.decision_log import DecisionLog
@@ -20,6 +22,7 @@ from mlstats.production_log import ProductionLog
 from mlstats.releases import ReleaseStore
 from mlstats.settings import Settings, load_settings
 from tests.flows.real_servers import surroundings
+from tests.ports import free_port
 from tests.postgresql_cluster import cluster, needs_postgresql
 from tests.production_example import Office, appoint, office
 
@@ -40,9 +43,7 @@ class PrefectServer:
     """A Prefect server on a port of its own that can be killed and started again."""
 
     def __init__(self, home: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         self.home = home
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -62,7 +63,7 @@ class PrefectServer:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        end = time.monotonic() + 120
+        end = time.monotonic() + 180
         while not self._listens():
             assert self.process.poll() is None
             assert time.monotonic() < end
@@ -85,7 +86,7 @@ class PrefectServer:
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=120)
 
 
 @pytest.fixture
@@ -122,6 +123,17 @@ def at_work(settings: Settings, period: str, process: subprocess.Popen[str]) -> 
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+@contextmanager
+def suspended(run: subprocess.Popen[str]) -> Iterator[None]:
+    """Let a run stand still meanwhile, so that what goes then goes in its middle."""
+    process = psutil.Process(run.pid)
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
 
 
 def whole(settings: Settings, *periods: str) -> None:
@@ -185,12 +197,15 @@ def test_before_any_decision_a_missing_mlflow_server_is_told(
 # -- the database ----------------------------------------------------------------------
 
 
-def hold(settings: Settings) -> subprocess.Popen[str]:
-    """Let another process hold the database for itself."""
+def hold(settings: Settings) -> subprocess.Popen[str] | None:
+    """Let another process hold the database for itself; None where somebody reads."""
     code = """
 import sqlite3, sys
-held = sqlite3.connect(sys.argv[1], isolation_level=None)
-held.execute("BEGIN EXCLUSIVE")
+held = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=1)
+try:
+    held.execute("BEGIN EXCLUSIVE")
+except sqlite3.OperationalError:
+    sys.exit()
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -202,12 +217,27 @@ sys.stdin.read()
         text=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
+    if process.stdout.readline() == "held\n":
+        return process
+    let_go(process)
+    return None
+
+
+def hold_in_the_middle(
+    settings: Settings, run: subprocess.Popen[str]
+) -> subprocess.Popen[str]:
+    """Hold the database before a run that is at work goes on."""
+    while True:
+        with suspended(run):
+            holder = hold(settings)
+        if holder is not None:
+            return holder
+        assert run.poll() is None, run.communicate()
+        time.sleep(0.02)  # it stood still while it read
 
 
 def let_go(process: subprocess.Popen[str]) -> None:
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
 
 def impatient(settings: Settings) -> str:
@@ -222,6 +252,7 @@ def test_a_locked_database_is_told_and_nothing_is_lost(
     settings = load_settings(project=champion.project)
     produce("diaries", FIRST, settings)
     holder = hold(champion)
+    assert holder is not None
     try:
         with pytest.raises(ServiceError) as caught:
             produce("diaries", NEXT, settings)
@@ -244,7 +275,7 @@ def test_a_database_locked_later_loses_no_release(
     address = impatient(champion)
     run = begin(champion, NEXT, prefect, MLSTATS_DATABASE_URL=address)
     at_work(champion, NEXT, run)
-    holder = hold(champion)
+    holder = hold_in_the_middle(champion, run)
     try:
         _, said = run.communicate(timeout=120)
     finally:
@@ -281,7 +312,8 @@ def test_postgresql_that_goes_in_the_middle_of_a_period(
 
         run = begin(settings, NEXT, prefect, **more)
         at_work(settings, NEXT, run)
-        server.stop()
+        with suspended(run):
+            server.stop()
         _, said = run.communicate(timeout=120)
         assert run.returncode == 4, said
         assert "does not answer" in said
@@ -329,7 +361,8 @@ def test_a_prefect_server_killed_in_the_middle_of_a_period(
     try:
         run = begin(champion, NEXT, server)
         at_work(champion, NEXT, run)
-        server.kill()
+        with suspended(run):
+            server.kill()
         out, said = run.communicate(timeout=300)
         assert run.returncode == 4, out + said
         assert "Prefect did not run the flow to its end" in said

@@ -19,10 +19,11 @@ from mlstats.imagery import CloudMask, Image, Stack, Window, map_raster, raster_
 from mlstats.imagery.block_log import BlockLog
 from mlstats.writing import sole_writer
 from tests.conftest import REPOSITORY
-from tests.raster_example import read_raster, slow_sums, write_raster
+from tests.raster_example import HeldSums, read_raster, slow_sums, write_raster
 
 RNG = np.random.default_rng(3)
-VALUES = RNG.integers(0, 200, (3, 150, 130)).astype("uint8")
+SIDES = (150, 130)
+VALUES = RNG.integers(0, 200, (3, *SIDES)).astype("uint8")
 
 
 # Functions of the map stand at the top of the module: processes import them.
@@ -186,9 +187,11 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     undisturbed = tmp_path / "undisturbed.tif"
     map_raster(slow_sums, source, undisturbed, bands="sum", dtype="float32", block=16)
     command = [sys.executable, "-m", "tests.raster_example", str(tmp_path), "1"]
-    log = tmp_path / ".out.tif.blocks" / "log"
-    # All three waits are shorter than the work, ninety times a hundredth of a second.
-    for wait in np.random.default_rng().uniform(0.02, 0.25, 3):
+    log, held = tmp_path / ".out.tif.blocks" / "log", HeldSums(tmp_path)
+    # Ever more may be done, of blocks that take a hundredth of a second each.
+    waits = np.random.default_rng(6).uniform(0.02, 0.25, 3)
+    for row, wait in zip((48, 80, 112), waits, strict=True):
+        held.let_go(row)
         process = subprocess.Popen(command, cwd=REPOSITORY)
         before = log.stat().st_size if log.exists() else 0
         while not log.exists() or log.stat().st_size <= before:
@@ -201,6 +204,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     # A kill in the middle of a record leaves part of it at the end.
     with log.open("rb+") as file:
         file.truncate(log.stat().st_size - 3)
+    held.let_go(SIDES[0])
     last = subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=True)
     computed, blocks = map(int, last.stdout.split())
     assert 0 < computed < blocks
@@ -214,7 +218,8 @@ def test_a_killed_worker_costs_its_block_only(tmp_path):
     undisturbed = tmp_path / "undisturbed.tif"
     map_raster(slow_sums, source, undisturbed, bands="sum", dtype="float32", block=16)
     command = [sys.executable, "-m", "tests.raster_example", str(tmp_path)]
-    log = tmp_path / ".out.tif.blocks" / "log"
+    log, held = tmp_path / ".out.tif.blocks" / "log", HeldSums(tmp_path)
+    held.let_go(80)
     with subprocess.Popen(
         [*command, "2"], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -228,6 +233,7 @@ def test_a_killed_worker_costs_its_block_only(tmp_path):
         ]
         assert len(workers) == 2
         workers[0].kill()
+        held.let_go(SIDES[0])
         told = process.communicate()[1]
     assert process.returncode == 0, told
     assert (tmp_path / "out.tif").read_bytes() == undisturbed.read_bytes()
