@@ -17,7 +17,7 @@ __all__ = ["DaskCluster", "dask_cluster"]
 REPOSITORY = Path(__file__).parents[1]
 # Functions that tests send stand at the top of their own modules, named as pytest does.
 IMPORTED = ("", "src", "tests/unit", "tests/flows")
-WAIT = 60  # seconds that a busy machine may take to start a process
+WAIT = 180  # seconds that a busy machine may take to start a process
 
 
 @dataclass
@@ -127,6 +127,9 @@ def dask_cluster(
             **os.environ,
             "PYTHONPATH": os.pathsep.join(str(REPOSITORY / each) for each in IMPORTED),
             "PYTHONUNBUFFERED": "1",
+            # As `mlstats up` has it: else now and then a worker loses the function
+            # between two of its blocks, and is sent it again.
+            "DASK_DISTRIBUTED__SCHEDULER__ACTIVE_MEMORY_MANAGER__START": "False",
             **(tls or {}),
             **variables,
         }

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 HERE = Path(__file__).parent
+PATIENCE = 180_000  # milliseconds that a browser of a busy machine may take
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SETTINGS = ("MLSTATS_", "PREFECT_", "MLFLOW_")
 PATHS = [path for path in [os.environ.get("PYTHONPATH")] if path]
@@ -189,7 +190,7 @@ def prefect_server() -> Iterator[None]:
         # At its end it waits for events that were not sent, by itself without a limit.
         within = partial(EventsWorker.drain_all, timeout=30)
         patch.setattr(EventsWorker, "drain_all", within)
-        with prefect_test_harness(server_startup_timeout=120):
+        with prefect_test_harness(server_startup_timeout=300):
             yield
 
 
@@ -209,6 +210,7 @@ def browser() -> Iterator[Any]:
         made = driver.chromium.launch(
             executable_path=program,
             args=["--disable-gpu", *(["--no-sandbox"] if root else [])],
+            timeout=PATIENCE,
         )
         yield made
         made.close()

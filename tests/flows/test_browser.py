@@ -8,6 +8,7 @@ import pytest
 
 from mlstats.quality.evidently import write_drift_report
 from mlstats.quality.report import write_html
+from tests.flows.conftest import PATIENCE
 from tests.flows.test_evidently_report import COLUMNS, safe_view, verdicts
 from tests.report_example import example_report, nasty_report
 
@@ -19,6 +20,7 @@ class Visit:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page = browser.new_page(viewport={"width": width, "height": 900})
+        self.page.set_default_timeout(PATIENCE)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)
@@ -100,12 +102,12 @@ def test_report_prints_on_portrait_pages_with_nothing_cut_off(browser, folder):
 def test_evidently_page_draws_and_asks_nothing(browser, folder):
     visit = Visit(browser, folder / "evidently.html")
     page = visit.page
-    page.get_by_text("Drift is detected for").wait_for(timeout=60_000)
-    assert page.get_by_text("SYNTHETIC DATA").is_visible()
-    assert page.get_by_text("empty: left out").is_visible()
+    page.get_by_text("Drift is detected for").wait_for()
+    page.get_by_text("SYNTHETIC DATA").wait_for()
+    page.get_by_text("empty: left out").wait_for()
     # A row opens with its plot, and the tests have a tab of their own.
     page.locator("tbody tr button").first.click()
-    page.locator(".js-plotly-plot svg.main-svg").first.wait_for(timeout=60_000)
+    page.locator(".js-plotly-plot svg.main-svg").first.wait_for()
     page.get_by_role("tab", name="Tests").click()
     page.get_by_text("Value Drift for column known_share").first.wait_for()
     assert page.evaluate("window.planted") is None

@@ -238,9 +238,9 @@ def test_a_page_opens_from_a_file_and_asks_for_nothing(
 ) -> None:
     visit = Visit(browser, monitored[5].pages[APRIL])
     page = visit.page
-    page.get_by_text("Drift is").first.wait_for(timeout=60_000)
-    assert page.get_by_text(f"a random sample of {SAMPLE} of").is_visible()
+    page.get_by_text("Drift is").first.wait_for()
+    page.get_by_text(f"a random sample of {SAMPLE} of").wait_for()
     page.locator("tbody tr button").first.click()
-    page.locator(".js-plotly-plot svg.main-svg").first.wait_for(timeout=60_000)
+    page.locator(".js-plotly-plot svg.main-svg").first.wait_for()
     assert visit.asked_elsewhere() == []
     assert visit.complaints == []

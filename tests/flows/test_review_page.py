@@ -26,6 +26,8 @@ from mlstats.review_rows import open_period
 from mlstats.review_store import Reviewed, ReviewStore
 from mlstats.settings import load_settings
 from tests.flows.canary import find, publishable
+from tests.flows.conftest import PATIENCE
+from tests.ports import free_port
 from tests.review_example import NAME, PERIOD, Desk, desk
 
 pytestmark = pytest.mark.xdist_group("review page")
@@ -86,7 +88,7 @@ def serving(at: Desk, log: Path, *words: str) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
         )
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while b"Ctrl-C" not in log.read_bytes():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
@@ -108,6 +110,7 @@ class Visit:
         self.page = browser.new_context(
             viewport={"width": width, "height": 900}
         ).new_page()
+        self.page.set_default_timeout(PATIENCE)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)
@@ -323,7 +326,7 @@ def test_codes_found_for_other_words_are_shown_as_being_looked_for(
     visit.press("Enter")  # nothing has been found for "01.1." so far
     assert visit.text == unit
     assert len(reviews(server[1])) == len(before)
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not held and time.monotonic() < end:
         page.wait_for_timeout(10)
     (route,) = held
@@ -460,7 +463,8 @@ def test_double_coded_units_come_to_a_second_coder(
 def test_a_killed_server_has_lost_no_saved_code_and_goes_on(
     at_desk: Desk, browser: Any, tmp_path: Path
 ) -> None:
-    with serving(at_desk, tmp_path / "one", "--coder", "kim") as server:
+    port = f"--port={free_port()}"
+    with serving(at_desk, tmp_path / "one", "--coder", "kim", port) as server:
         visit = Visit(browser, server.address)
         n_waiting, wanted = visit.far()[1], []
         for n in range(1, 9):
@@ -472,7 +476,6 @@ def test_a_killed_server_has_lost_no_saved_code_and_goes_on(
         visit.press("s")
         visit.page.locator("#said.bad", has_text="does not answer").wait_for()
     assert given(at_desk) == sorted(wanted)
-    port = f"--port={server.port}"
     with serving(at_desk, tmp_path / "two", "--coder", "kim", port) as server:
         # The same tab, whose address differs in the secret alone.
         visit.page.evaluate("address => { location.href = address }", server.address)
@@ -632,9 +635,15 @@ def test_a_page_of_another_origin_can_neither_write_nor_read(
         address = one.address.partition("#")[0]
         told = page.evaluate(script, [address, one.secret, body])
         assert told == ["refused", "refused"]
-        frame = "a => { const f = document.createElement('iframe'); f.src = a; "
-        page.evaluate(frame + "document.body.append(f) }", one.address)
-        page.wait_for_timeout(500)
+        # What stands in a frame's place where it is refused is loaded too.
+        script = """address => new Promise((loaded) => {
+            const frame = document.createElement("iframe");
+            frame.onload = loaded;
+            frame.src = address;
+            document.body.append(frame);
+        })"""
+        page.evaluate(script, one.address)
+        assert len(page.frames) == 2
         assert all(len(f.locator("#unit").all()) == 0 for f in page.frames[1:])
     finally:
         other.shutdown()

@@ -28,6 +28,8 @@ from mlstats.pilot_files import load_pilot
 from tests.flows.canary import find, publishable
 from tests.production_example import Office, appoint, office, terms_of
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 REPOSITORY = Path(__file__).parents[2]
 THRESHOLD = 0.6
 PLANTED = "Zebulon Quackenbush"
@@ -96,7 +98,7 @@ def running(made: Office, newer: str, log: Path) -> Iterator[Server]:
     with log.open("wb") as output:
         process = command(project, output=output)
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while b"Ctrl-C" not in log.read_bytes():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < end, log.read_text()
@@ -414,7 +416,7 @@ def test_a_new_champion_is_taken_up_under_load_without_a_lost_request(
 
 
 def wait(wanted: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not wanted():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -456,7 +458,7 @@ def refused(port: int) -> bool:
 def test_a_port_that_is_taken_is_told(server: Server) -> None:
     project = server.office.settings.project
     process = command(project, f"--port={server.port}", output=subprocess.PIPE)
-    said = process.communicate(timeout=60)[0].decode()
+    said = process.communicate(timeout=180)[0].decode()
     assert process.returncode == 2
     assert f"The port {server.port} is taken" in said
     assert "--port" in said

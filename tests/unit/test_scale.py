@@ -137,7 +137,7 @@ def test_workers_end_with_a_parent_that_was_killed() -> None:
     process.stdout.readline()
     process.kill()
     # The pipe ends when the last process that holds it, a worker's too, has ended.
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
 
 
 @pytest.mark.parametrize("ordered", [True, False])
