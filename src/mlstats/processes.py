@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import psutil
 
-__all__ = ["Running", "born", "running", "stop"]
+__all__ = ["Running", "born", "listens", "running", "stop"]
 
 _STOP: Final = 20.0  # seconds in which a process has to end by itself
 
@@ -126,6 +126,22 @@ def _gone() -> Iterator[None]:
         yield
     except psutil.NoSuchProcess:
         return
+
+
+def listens(number: int, port: int) -> bool:
+    """Tell whether a process, or one that it started, listens on a port."""
+    for each in _family(number):
+        with _gone():
+            try:
+                found = each.net_connections("inet")
+            except psutil.AccessDenied:  # some systems do not tell
+                return True
+            if any(
+                one.status == psutil.CONN_LISTEN and one.laddr.port == port
+                for one in found
+            ):
+                return True
+    return False
 
 
 def born(number: int) -> float | None:

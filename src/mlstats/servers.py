@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from mlstats import dask_servers, io
 from mlstats.errors import ServiceError, UsageError
-from mlstats.processes import Running, born, running, stop
+from mlstats.processes import Running, born, listens, running, stop
 from mlstats.scale_connection import require_dask
 from mlstats.settings import Settings
 
@@ -117,12 +117,13 @@ def _run(
     prefect = f"http://{LOOPBACK}:{_port(ports[1], 4200, 'prefect')}"
     variables["PREFECT_API_URL"] = f"{prefect}/api"
     mlflow = _address_of_mlflow(settings, ports[0])
-    started.append(stack.enter_context(_prefect(folder, prefect)))
+    of_prefect = stack.enter_context(_prefect(folder, prefect))
+    started.append(of_prefect)
     if mlflow:
         variables["MLSTATS_TRACKING_URI"] = mlflow
         started.append(stack.enter_context(_mlflow(settings, folder, mlflow)))
-        _await(started, lambda: _answers(f"{mlflow}/health"))
-    _await(started, lambda: _answers(f"{prefect}/api/health"))
+        _await(started, lambda: _serves(started[-1], mlflow, "/health"))
+    _await(started, lambda: _serves(of_prefect, prefect, "/api/health"))
     _end_dead_runs(prefect, tell)
     if worker:
         started.append(stack.enter_context(_worker(settings, folder, variables)))
@@ -249,6 +250,12 @@ def _all_run(started: list[Running]) -> None:
                 where=str(each.log),
                 hint="the end of its log says why",
             )
+
+
+def _serves(one: Running, address: str, path: str) -> bool:
+    """Tell whether a server answers, and not another's that took its port."""
+    port = int(address.rpartition(":")[2])
+    return _answers(address + path) and listens(one.process.pid, port)
 
 
 def _answers(address: str) -> bool:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from mlstats import servers
 from mlstats.errors import ServiceError, UsageError
+from mlstats.processes import running
 from mlstats.servers import serve
 from mlstats.settings import Settings
 
@@ -33,3 +37,41 @@ def test_an_mlflow_that_the_project_names_and_that_is_not_there(
     assert "hush" not in str(told.value)
     assert not (settings.home_folder / "servers/running.json").exists()
     assert not (settings.home_folder / "servers/prefect.log").exists()
+
+
+def test_nothing_is_asked_of_a_server_that_took_the_port_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two projects find the same port free: whose server comes second has ended."""
+    asked: set[str] = set()
+
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.add(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    short = ["timeit", "-n", "1", "-r", "1", "import time; time.sleep(2)"]
+    monkeypatch.setattr(
+        servers,
+        "_prefect",
+        lambda folder, _: running(
+            "prefect", short, folder / "log", cwd=tmp_path, environment={}
+        ),
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        monkeypatch.setattr(servers, "_port", lambda *_: other.server_port)
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{other.server_port}"
+        settings = Settings(project=tmp_path, tracking_uri=address)
+        with pytest.raises(ServiceError, match="prefect has ended by itself"):
+            serve(settings, print, worker=False)
+        other.shutdown()
+        thread.join()
+    assert asked == {"/health", "/api/health"}
