@@ -167,7 +167,7 @@ def in_memory(settings: Settings, coded: Path) -> pd.DataFrame:
     for row in [hybrid_accuracy(*both, "index"), *beside]:
         beyond.append(row | {"method": "linear", "level": plan.level})
     shares = shares_of(units, classification, plan)
-    beyond += [row for _, row in share_indicators(shares)]
+    beyond += share_indicators(shares)
     first = score(Evaluation(units, *nothing), classification.ancestor, plan)
     return pd.concat([first, as_scorecard(beyond, plan)], ignore_index=True)
 

@@ -25,9 +25,9 @@ from mlstats.quality.estimate_level import (
     coded_arms,
     hybrid_name,
     kinds_of,
+    share_row,
 )
 from mlstats.quality.evaluation import fractions_of
-from mlstats.quality.indicator import Indicator
 from mlstats.quality.ratio_estimates import Sampled
 from mlstats.quality.ratio_sums import RatioSums
 from mlstats.quality.scorecard import Plan
@@ -203,12 +203,7 @@ class ShareSums:
                 true.df,
                 n=n,
             )
-            hybrid = kind == "hybrid"
-            method = arm.partition(", rest ")[0] if hybrid else arm
-            row = Indicator("accuracy", "bias_ratio", found).row(method=method)
-            name = "hybrid_bias_ratio" if hybrid else "bias_ratio"
-            note = f"shares at level {self.level}; {row['note']}"
-            yield row | {"indicator": name, "note": note}
+            yield share_row("bias_ratio", found, arm, kind, self.level)
 
     @property
     def _classes(self) -> list[str]:
