@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.errors import MlstatsError
+from mlstats.quality.accuracy import as_share
 from mlstats.quality.arm_means import Arms, Group
 from mlstats.quality.bias import largest_bias_ratio
 from mlstats.quality.estimate import Estimate, absent
@@ -247,7 +248,10 @@ class ShareSums:
         min_cell: int,
     ) -> list[Estimate]:
         sums = self.shares[arm, other, variable]
-        found, _ = sampled.estimates(sums, n[arm], group)
+        found, clusters = sampled.estimates(sums, n[arm], group)
+        if not other:
+            units = int(n[arm].sum())
+            found = [as_share(one, units, clusters) for one in found]
         # The difference to an empty domain would tell the figure of a small one.
         few = [(n[one] > 0) & (n[one] < min_cell) for one in (arm, other or arm)]
         small = absent("not_measured", f"fewer than {min_cell} units")
