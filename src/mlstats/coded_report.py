@@ -221,8 +221,10 @@ def _verdict(card: pd.DataFrame, baseline: str, leader: str, level: str) -> str:
     ]
     row = rows.iloc[0]
     said = f"{leader} codes {row['value']:.1%} of the units rightly"
+    ends = "no interval can be told"
     if np.isfinite(row["lower"]):
-        said += f" (95 % interval {row['lower']:.1%} to {row['upper']:.1%})"
+        ends = f"95 % interval {row['lower']:.1%} to {row['upper']:.1%}"
+    said += f" ({ends})"
     if not np.isfinite(row["difference_lower"]):
         return f"{said}."
     return (

@@ -357,7 +357,8 @@ def _text(frame: pd.DataFrame, column: str | None) -> np.ndarray | str:
 def _number(frame: pd.DataFrame, column: str | None, without: float) -> np.ndarray:
     if column is None:
         return np.full(len(frame), without)
-    return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
+    found = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _truth(column: pd.Series) -> np.ndarray:

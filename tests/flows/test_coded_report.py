@@ -354,6 +354,20 @@ def test_what_cannot_be_scored_is_refused(
     assert not report_folder(target).exists()
 
 
+def test_a_figure_of_one_cluster_says_that_it_has_no_interval(
+    made: Office, tmp_path: Path
+) -> None:
+    settings = in_parts(made, tmp_path, 2)
+    frame = frames(settings.project)[MARCH]
+    known = frame[frame[TRUTH] != ""]
+    own = known[known["household_id"] == known["household_id"].iloc[0]]
+    own.to_parquet(settings.project / "data/one.parquet", index=False)
+    target = tmp_path / "coded"
+    code_table("diaries", "data/one.parquet", target, settings)
+    shown = score_table("diaries", "data/one.parquet", target, TRUTH, settings)
+    assert "of the units rightly (no interval can be told)." in shown.verdict
+
+
 def test_codes_of_another_source_are_refused(parts: Settings, coded: Path) -> None:
     with pytest.raises(RefusedError, match="another source"):
         score_table("diaries", "data/lines_2026-04", coded, TRUTH, parts)

@@ -158,6 +158,7 @@ def test_lines_without_weight_tell_nothing(tmp_path: Path) -> None:
     [
         ("budget_weight", -1.0, "1 weight is negative or no number"),
         ("budget_weight", np.nan, "1 weight is negative or no number"),
+        ("budget_weight", np.inf, "1 weight is negative or no number"),
         ("fraction", 1.2, "1 drawn fraction is not from 0 to 1"),
         ("fraction", np.nan, "1 drawn fraction is not from 0 to 1"),
     ],
