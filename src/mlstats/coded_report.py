@@ -169,7 +169,7 @@ def _report(
         title=f"{pilot.title or pilot.pilot}: a coded table",
         theme=pilot.theme,
         period=" to ".join(dict.fromkeys([*periods[:1], *periods[-1:]])),
-        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{pilot.pilot}-coded",
+        run_id=tracking.new_run_id(f"{pilot.pilot}-coded"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         synthetic=pilot.data.synthetic,
         verdict=_verdict(found.scorecard, plan.baseline, leader, plan.level),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -301,6 +302,8 @@ def test_reports_and_record_hold_no_record(parts: Settings, coded: Path) -> None
     mlflow.set_tracking_uri(parts.mlflow_uri)
     runs = mlflow.search_runs(experiment_names=["diaries"], output_format="list")
     tags = [run.data.tags for run in runs if run.info.run_name == shown.run_id]
+    # Each scoring is a run of its own, even where two begin within a second.
+    assert re.fullmatch(r"\d{8}T\d{6}\.\d{3}-diaries-coded", shown.run_id)
     assert [one["coded_table"] for one in tags] == ["true"]
     assert tags[0]["champion"].startswith("linear")
     metrics = [run.data.metrics for run in runs if "method" in run.data.tags]

@@ -120,7 +120,7 @@ def test_interval_of_a_difference_covers(
 
 @pytest.mark.parametrize(("bias", "df"), [(0.0, 12), (1.0, 12), (8.0, 12), (8.0, 60)])
 def test_interval_of_the_largest_bias_ratio_covers(bias: float, df: int) -> None:
-    """400 seeded audits; with the standard error as known it covers .71 and .88 of the large."""
+    """400 seeded audits; with a known standard error .71 and .88 of the large."""
     rng = np.random.default_rng(5)
     covered = []
     for _ in range(400):
