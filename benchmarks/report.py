@@ -222,7 +222,7 @@ def run(units: pd.DataFrame, bootstrap: int, gauge: Gauge) -> None:
         test = units[units["fold"] == "test"]
         shares = ShareArms.of(test, ancestor, "1", plan.kinds, baseline="index")
         aggregates = share_table(shares)
-        rows = [row for _, row in share_indicators(shares)]
+        rows = [*share_indicators(shares)]
     with gauge("tests, classes, candidates"):
         judged = {m: Judged.of(test, m, ancestor, "full") for m in METHODS}
         for name, one in judged.items():

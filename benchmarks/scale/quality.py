@@ -350,7 +350,7 @@ def whole(parts: list[Part], edges: dict[str, Any]) -> Told:
     published = ShareArms.of(
         units, ITEMS_OF.ancestor, PLAN.levels[0], METHODS, baseline=PLAN.baseline
     )
-    ratios = [row for _, row in share_indicators(published)]
+    ratios = [*share_indicators(published)]
     beyond += [row for row in ratios if "bias_ratio" in row["indicator"]]
     shares, classes = share_table(published), class_table(ml, trad)
     first = score(Evaluation(units, *nothing), ITEMS_OF.ancestor, PLAN)

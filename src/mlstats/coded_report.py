@@ -16,7 +16,7 @@ from mlstats.coded_scorecard import ScoreCodes, Scored, score_codes
 from mlstats.coding import arm
 from mlstats.config import Pilot
 from mlstats.dataset import finder, source_finder
-from mlstats.errors import ConfigError, RefusedError
+from mlstats.errors import ConfigError, RefusedError, SourceError
 from mlstats.evaluate import levels_of
 from mlstats.partitions import MANIFEST, PartitionedTable
 from mlstats.period_parts import PartReader
@@ -66,11 +66,13 @@ def score_table(
     Raises
     ------
     SourceError
-        Where the source lacks a column.
+        Where the source lacks a column or was written since it was opened, and where
+        the coded parts are not those that were written.
     RefusedError
         Where the target was coded from another source.
     ContractError
-        Where no row has a true code, a weight is none, or a cluster lies in two parts.
+        Where true codes are not in the classification, no row has one and weight, a
+        weight is none, or a cluster lies in two parts.
     """
     work, table = _work(name, source, truth, settings)
     pilot = work.reader.pilot
@@ -83,8 +85,10 @@ def score_table(
             expected=f"codes of {source}, as it is now",
             hint="code it again, into another folder",
         )
+    _check_coded(Path(target))
     facts = {str(name): str(value) for name, value in told.items()}
     found = score_codes(work, table, Path(target), scale)
+    table.check_unchanged()
     shown = _report(pilot, work, found, facts)
     folder = report_folder(target)
     report.write_html(shown, folder / "scorecard.html")
@@ -110,6 +114,15 @@ def check_truth(name: str, source: str, truth: str, settings: Settings) -> None:
         Where the source lacks a column.
     """
     _work(name, source, truth, settings)
+
+
+def _check_coded(target: Path) -> None:
+    """Check that the coded parts are those that the manifest lists."""
+    try:
+        PartitionedTable.open(target).digest()
+    except SourceError as error:
+        error.hint = "code it again, into another folder"
+        raise
 
 
 def _work(
@@ -156,7 +169,7 @@ def _report(
         title=f"{pilot.title or pilot.pilot}: a coded table",
         theme=pilot.theme,
         period=" to ".join(dict.fromkeys([*periods[:1], *periods[-1:]])),
-        run_id=f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{pilot.pilot}-coded",
+        run_id=tracking.new_run_id(f"{pilot.pilot}-coded"),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         synthetic=pilot.data.synthetic,
         verdict=_verdict(found.scorecard, plan.baseline, leader, plan.level),
@@ -208,8 +221,10 @@ def _verdict(card: pd.DataFrame, baseline: str, leader: str, level: str) -> str:
     ]
     row = rows.iloc[0]
     said = f"{leader} codes {row['value']:.1%} of the units rightly"
+    ends = "no interval can be told"
     if np.isfinite(row["lower"]):
-        said += f" (95 % interval {row['lower']:.1%} to {row['upper']:.1%})"
+        ends = f"95 % interval {row['lower']:.1%} to {row['upper']:.1%}"
+    said += f" ({ends})"
     if not np.isfinite(row["difference_lower"]):
         return f"{said}."
     return (

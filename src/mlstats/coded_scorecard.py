@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from mlstats.coded_counts import count_rows, require_scorable
 from mlstats.coding.classification import Classification
 from mlstats.errors import ContractError
 from mlstats.method import as_codes
@@ -36,7 +37,6 @@ from mlstats.quality.score_parts import scorecard_of_sums
 from mlstats.quality.score_sums import ScoreSums
 from mlstats.quality.scorecard import Plan, as_scorecard
 from mlstats.quality.share_sums import ShareSums
-from mlstats.quality.summaries import Ancestor
 from mlstats.quality.whole_clusters import WholeClusters
 from mlstats.scale import Scale, map_blocks, progress
 from mlstats.split import cluster_ids
@@ -77,8 +77,7 @@ class CodedScores:
     clusters : WholeClusters
         Whether parts hold whole ones.
     counts : Counter
-        Of ``rows``, ``truth`` (rows with a true code), ``level`` (whose true code
-        reaches the level of the pilot) and ``faulty`` (weights that are none).
+        As of :func:`mlstats.coded_counts.count_rows`.
     periods : frozenset of str
         Reference periods of the rows.
     """
@@ -169,31 +168,25 @@ class ScoreCodes:
                 where=part.path,
                 expected="the source that was coded",
             )
-        own = [coded[f"{role}_code"] for role in self.arms]
-        codes = pd.unique(np.concatenate([as_codes(one) for one in own]))
-        ancestor = self.classification.extended(codes).ancestor
         units = self.units(part, frame, coded)
+        # By the codes of the part alone: each has its ancestors whatever else is there.
+        codes = pd.unique(pd.concat([units["truth"], units["prediction"]]))
+        known = self.classification.extended(codes)
         if self.first is not None:
-            return DimensionInfluences.of(units, ancestor, self.plan, self.first)
-        return self._sums(frame, units, ancestor)
+            return DimensionInfluences.of(units, known.ancestor, self.plan, self.first)
+        return self._sums(frame, units, known)
 
     def _sums(
-        self, frame: pd.DataFrame, units: pd.DataFrame, ancestor: Ancestor
+        self, frame: pd.DataFrame, units: pd.DataFrame, known: Classification
     ) -> CodedScores:
         one = units[units["method"] == self.plan.baseline].reset_index(drop=True)
-        truth, weight = as_codes(one["truth"]), one["weight"].to_numpy(dtype=float)
-        share = one["fraction"].to_numpy(dtype=float)
-        faulty = ~np.isfinite(weight) | (weight < 0) | (share < 0) | (share > 1)
-        judged = ~pd.isna(ancestor(truth, self.plan.level))
-        counts = Counter(
-            rows=len(one),
-            truth=int((~pd.isna(truth)).sum()),
-            level=int(judged.sum()),
-            faulty=int(faulty.sum()),
-        )
+        counts = count_rows(one, known, self.plan.level)
+        # Of any level: at a broader one than the pilot's more units are judged.
+        judged = one["truth"].notna().to_numpy()
         period = self.reader.pilot.data.roles.period
         there = frame[period].dropna().unique().tolist() if period in frame else []
-        plan, arms = self.plan, Arms.of(units, ancestor, self.plan)
+        plan, ancestor = self.plan, known.ancestor
+        arms = Arms.of(units, ancestor, plan)
         return CodedScores(
             ScoreSums.of(units, ancestor, plan),
             DimensionSums.of(units, ancestor, plan),
@@ -227,7 +220,7 @@ class ScoreCodes:
             "cluster": clusters.to_numpy(dtype=object),
             "truth": _truth(frame[pilot.truth]),
             "weight": _number(frame, roles.weight, 1.0),
-            "fraction": np.nan_to_num(_number(frame, roles.fraction, 0.0)),
+            "fraction": _number(frame, roles.fraction, 0.0),
             "seen": False,
             **{f"domain_{name}": _text(frame, name) for name in roles.domain},
         }
@@ -267,25 +260,15 @@ def score_codes(
     Raises
     ------
     ContractError
-        Where no row has a true code, a weight is none, or a cluster lies in two parts.
+        Where true codes are not in the classification, no row has one and weight, a
+        weight is none, or a cluster lies in two parts.
     """
     plan = work.plan
     sums: CodedScores = reduce(
         CodedScores.merge, _read(work, table, coded, scale, "Scoring the parts")
     )
     counts = sums.counts
-    if not counts["level"]:
-        raise ContractError(
-            "No row has a true code that reaches the level",
-            where=f"{table.source}, column {work.reader.pilot.truth!r}",
-            expected=f"codes of the level {plan.level!r}",
-        )
-    if counts["faulty"]:
-        raise ContractError(
-            f"{counts['faulty']:,} weights or drawn fractions are none",
-            where=table.source,
-            expected="weights from 0, fractions from 0 to 1",
-        )
+    require_scorable(counts, work.reader.pilot, plan.level, table.source)
     caution = sums.clusters.require()
     again = replace(work, first=sums.dimensions)
     influences: DimensionInfluences = reduce(
@@ -296,8 +279,11 @@ def score_codes(
     gates = work.reader.pilot.gates
     margin = max((rule.margin for rule in gates if rule.versus), default=0.0)
     rows += comparison_rows_of_sums(sums.dimensions, influences, plan, margin=margin)
-    sampled = Sampled(sums.dimensions.fractions, plan.single)
-    classes = _classes(sums.classes, sampled, plan)
+    classes = _classes(
+        sums.classes, Sampled(sums.dimensions.fractions, plan.single), plan
+    )
+    # At a broader level there may be units in strata that the pilot's level lacks.
+    sampled = Sampled(sums.shares.fractions, plan.single)
     rows += [*sums.shares.indicators(sampled), *_worse(classes, plan)]
     card = pd.concat(
         [scorecard_of_sums(sums.scores, plan), as_scorecard(rows, plan)],
@@ -354,6 +340,7 @@ def _honest(card: pd.DataFrame, arms: Mapping[str, str]) -> pd.DataFrame:
     unknown.append((of_leader & card["method"].isin(others), told))
     # By the scorecard's own words the threshold was not shown: it was, elsewhere.
     shown = routed & card["note"].str.startswith("target")
+    shown &= card["status"] != "not_measured"  # which says why
     card.loc[shown, "note"] = "by the thresholds of the version that coded"
     for rows, note in unknown:
         card.loc[rows, list(_NUMBERS)] = np.nan
@@ -370,7 +357,8 @@ def _text(frame: pd.DataFrame, column: str | None) -> np.ndarray | str:
 def _number(frame: pd.DataFrame, column: str | None, without: float) -> np.ndarray:
     if column is None:
         return np.full(len(frame), without)
-    return pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
+    found = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _truth(column: pd.Series) -> np.ndarray:

@@ -25,6 +25,7 @@ from mlstats.quality.design import SingleClusterRule
 from mlstats.quality.evaluation import fractions_of
 from mlstats.quality.ratio_sums import RatioSums, Shares
 from mlstats.quality.report_tables import LEAST_UNITS
+from mlstats.quality.stratified import drawn_shares
 from mlstats.quality.summaries import UNCODED
 from mlstats.release_totals import TOTALS, t_limits, told_sizes
 
@@ -187,7 +188,12 @@ class CodeSums:
             for place in np.flatnonzero(told.any(axis=1)):
                 rows += self._rows(name, groups[place], told[place])
         table = pd.DataFrame(rows, columns=list(TOTALS)).astype(dict(TOTALS))
-        if single == "refuse" and self.domains[""].value.alone(self.fractions):
+        if (drawn_shares(self.fractions, self.domains[""].value.strata) == 1).all():
+            for end in ("lower", "upper"):
+                table[end] = table["estimate"]
+                table[f"difference_{end}"] = table["difference"]
+            table["note"] = table["note"].replace("", "every cluster was drawn")
+        elif single == "refuse" and self.domains[""].value.alone(self.fractions):
             table[_NO_ERROR] = np.nan
             table["note"] = "a stratum has one cluster: no standard error"
         return table

@@ -285,7 +285,10 @@ class Pilot(Strict):
 
     @model_validator(mode="after")
     def _methods_name_files(self) -> Self:
-        wrong = [name for name in self.methods if set(name) & set('/\\:*?"<>|')]
+        if "truth" in self.methods:  # what every report calls the true values
+            raise ValueError("a method cannot be called 'truth'")
+        # The hybrid of a method is called "NAME, rest BASELINE".
+        wrong = [name for name in self.methods if set(name) & set('/\\:*?"<>|,')]
         if wrong:
             raise ValueError(
                 f"the method {wrong[0]!r} cannot name a file: letters, digits, - and _"

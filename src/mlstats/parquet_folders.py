@@ -37,13 +37,21 @@ def parquet_files(address: str) -> list[str]:
     Raises
     ------
     SourceError
-        For a folder without such files, with folders, or with other files.
+        For another file, and for a folder without such files, with folders, or with
+        other files.
     """
     if not is_remote(address):
         # A worker of a cluster stands in another folder.
         address = str(Path(address).absolute())
     if address.lower().endswith(_SUFFIX) and not _is_folder(address):
         return [address]
+    if not is_remote(address) and Path(address).is_file():
+        raise SourceError(
+            "The file is not Parquet",
+            where=address,
+            expected=f"a file that ends in {_SUFFIX}, or a folder of them",
+            hint="convert it: mlstats convert SOURCE TARGET",
+        )
     inside = _entries(address)
     seen = {
         name: is_folder

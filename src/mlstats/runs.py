@@ -191,7 +191,7 @@ def prepare(
     """
     pilot = load_pilot(name, project=settings.project, overrides=overrides)
     settings.prepare()
-    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"-{pilot.pilot}"
+    run_id = tracking.new_run_id(pilot.pilot)
     asked = {"sample": sample, "period": period, "overrides": " ".join(overrides)}
     trial = {name: str(value) for name, value in asked.items() if value}
     run = Run(run_id, pilot, settings, trial, full)

@@ -168,7 +168,7 @@ def _shares(
         baseline=pilot.baseline,
         single=single,
     )
-    rows = [row for _, row in share_indicators(shares)]
+    rows = [*share_indicators(shares)]
     corrected = []
     for name in (pilot.baseline, pilot.candidate):
         audit = Judged.of(valid, name, ancestor, level, single=single)

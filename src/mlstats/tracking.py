@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "RunRecord",
     "connected",
     "describe",
+    "new_run_id",
     "point",
     "reachable",
     "track",
@@ -33,6 +35,11 @@ __all__ = [
 _log = logging.getLogger(__name__)
 _PARAM_LIMIT = 6000  # characters of one parameter that MLflow's store takes
 _DESCRIPTION_LIMIT = 5000  # the column that the store keeps a description in
+
+
+def new_run_id(pilot: str) -> str:
+    """Return a name for what begins now: time in UTC to the millisecond, pilot."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"[:-3] + f"-{pilot}"
 
 
 @dataclass(frozen=True)

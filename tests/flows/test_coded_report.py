@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -14,6 +17,7 @@ from typer.testing import CliRunner
 from mlstats.batch_coding import code_table
 from mlstats.cli import app
 from mlstats.coded_report import check_truth, report_folder, score_table
+from mlstats.coded_scorecard import Scored, score_codes
 from mlstats.coding import arm
 from mlstats.coding.classification import Classification
 from mlstats.dataset import finder
@@ -167,7 +171,7 @@ def in_memory(settings: Settings, coded: Path) -> pd.DataFrame:
     for row in [hybrid_accuracy(*both, "index"), *beside]:
         beyond.append(row | {"method": "linear", "level": plan.level})
     shares = shares_of(units, classification, plan)
-    beyond += [row for _, row in share_indicators(shares)]
+    beyond += share_indicators(shares)
     first = score(Evaluation(units, *nothing), classification.ancestor, plan)
     return pd.concat([first, as_scorecard(beyond, plan)], ignore_index=True)
 
@@ -298,6 +302,8 @@ def test_reports_and_record_hold_no_record(parts: Settings, coded: Path) -> None
     mlflow.set_tracking_uri(parts.mlflow_uri)
     runs = mlflow.search_runs(experiment_names=["diaries"], output_format="list")
     tags = [run.data.tags for run in runs if run.info.run_name == shown.run_id]
+    # Each scoring is a run of its own, even where two begin within a second.
+    assert re.fullmatch(r"\d{8}T\d{6}\.\d{3}-diaries-coded", shown.run_id)
     assert [one["coded_table"] for one in tags] == ["true"]
     assert tags[0]["champion"].startswith("linear")
     metrics = [run.data.metrics for run in runs if "method" in run.data.tags]
@@ -323,8 +329,9 @@ def test_the_verb_scores_what_it_coded(
     ("name", "said"),
     [
         ("torn", "lie in two parts"),
+        pytest.param("other", "not in the classification", marks=pytest.mark.soak),
         pytest.param("unknown", "No row has a true code", marks=pytest.mark.soak),
-        pytest.param("faulty", "weights or drawn fractions", marks=pytest.mark.soak),
+        pytest.param("faulty", "weights are negative", marks=pytest.mark.soak),
     ],
 )
 def test_what_cannot_be_scored_is_refused(
@@ -334,6 +341,7 @@ def test_what_cannot_be_scored_is_refused(
     frame = frames(settings.project)[MARCH]
     frame = {
         "torn": frame.iloc[np.random.default_rng(1).permutation(len(frame))],
+        "other": frame.assign(**{TRUTH: frame["description"]}),
         "unknown": frame.assign(**{TRUTH: ""}),
         "faulty": frame.assign(budget_weight=-1.0),
     }[name]
@@ -349,9 +357,63 @@ def test_what_cannot_be_scored_is_refused(
     assert not report_folder(target).exists()
 
 
+def test_a_figure_of_one_cluster_says_that_it_has_no_interval(
+    made: Office, tmp_path: Path
+) -> None:
+    settings = in_parts(made, tmp_path, 2)
+    frame = frames(settings.project)[MARCH]
+    known = frame[frame[TRUTH] != ""]
+    own = known[known["household_id"] == known["household_id"].iloc[0]]
+    own.to_parquet(settings.project / "data/one.parquet", index=False)
+    target = tmp_path / "coded"
+    code_table("diaries", "data/one.parquet", target, settings)
+    shown = score_table("diaries", "data/one.parquet", target, TRUTH, settings)
+    assert "of the units rightly (no interval can be told)." in shown.verdict
+
+
 def test_codes_of_another_source_are_refused(parts: Settings, coded: Path) -> None:
     with pytest.raises(RefusedError, match="another source"):
         score_table("diaries", "data/lines_2026-04", coded, TRUTH, parts)
+
+
+def test_coded_parts_that_were_changed_are_refused(
+    parts: Settings, coded: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(coded, changed)
+    path = changed / "part-00001.parquet"
+    frame = pd.read_parquet(path)
+    frame.assign(champion_code=frame["baseline_code"]).to_parquet(path, index=False)
+    with pytest.raises(SourceError, match="not the one that the folder") as told:
+        score_table("diaries", SOURCE, changed, TRUTH, parts)
+    assert "code it again" in str(told.value)
+    path.unlink()
+    with pytest.raises(SourceError, match="in the manifest and not there"):
+        score_table("diaries", SOURCE, changed, TRUTH, parts)
+    assert not report_folder(changed).exists()
+
+
+def test_a_source_that_changes_while_it_is_scored_gives_no_scorecard(
+    parts: Settings, coded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "coded"
+    shutil.copytree(coded, target)
+    path = parts.project / SOURCE / "part-00003.parquet"
+    kept = path.read_bytes()
+
+    def scores(*asked: Any) -> Scored:
+        found = score_codes(*asked)
+        frame = pd.read_parquet(path)
+        frame.assign(**{TRUTH: frame[TRUTH].to_numpy()[::-1]}).to_parquet(path)
+        return found
+
+    monkeypatch.setattr("mlstats.coded_report.score_codes", scores)
+    try:
+        with pytest.raises(SourceError, match="was changed while"):
+            score_table("diaries", SOURCE, target, TRUTH, parts)
+    finally:
+        path.write_bytes(kept)
+    assert not report_folder(target).exists()
 
 
 def test_a_truth_that_is_not_there_is_told_first(parts: Settings) -> None:

@@ -32,7 +32,7 @@ def of_whole(units: pd.DataFrame, plan: Plan) -> tuple[pd.DataFrame, pd.DataFram
     shares = ShareArms.of(
         test, ancestor, plan.level, plan.kinds, baseline="trad", single=plan.single
     )
-    ratios = [row for _, row in share_indicators(shares)]
+    ratios = [*share_indicators(shares)]
     ratios = [row for row in ratios if "bias_ratio" in row["indicator"]]
     return share_table(shares, min_cell=3), pd.DataFrame(ratios)
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mlstats.quality.bias import (
     bias_ratio,
     coverage_under_bias,
+    largest_bias_ratio,
     mean_squared_error,
     mean_squared_error_difference,
 )
@@ -114,3 +116,36 @@ def test_interval_of_a_difference_covers(
     flattered = np.mean([f.upper < wanted for f in found])
     assert covered >= 0.935
     assert flattered <= 0.04
+
+
+@pytest.mark.parametrize(("bias", "df"), [(0.0, 12), (1.0, 12), (8.0, 12), (8.0, 60)])
+def test_interval_of_the_largest_bias_ratio_covers(bias: float, df: int) -> None:
+    """400 seeded audits; with a known standard error .71 and .88 of the large."""
+    rng = np.random.default_rng(5)
+    covered = []
+    for _ in range(400):
+        sampling, se = np.sqrt(rng.chisquare(df, 2) / df)
+        found = largest_bias_ratio(
+            ["a"],
+            np.array([rng.normal(bias)]),
+            np.array([se]),
+            np.array([sampling]),
+            df,
+            n=500,
+        )
+        assert found.lower >= 0
+        covered.append(found.lower <= bias <= found.upper)
+    assert np.mean(covered) >= 0.925
+
+
+def test_the_largest_bias_ratio_names_its_class() -> None:
+    values = np.array([0.01, -0.05, 0.02])
+    found = largest_bias_ratio(
+        ["a", "b", "c"], values, np.full(3, 0.01), np.full(3, 0.01), 50, n=500
+    )
+    assert found.value == pytest.approx(5)
+    assert found.note == "class b, the largest of 3; joint interval"
+    half = stats.t.ppf(1 - 0.025 / 3, 50) * np.hypot(1, 5 / 10)
+    assert found.upper == pytest.approx(5 + half)
+    nothing = largest_bias_ratio(["a"], np.zeros(1), np.zeros(1), np.ones(1), 9, n=5)
+    assert nothing.status == "not_measured"

@@ -103,3 +103,19 @@ def test_intervals_of_the_process_hold_where_few_clusters_have_both_codes() -> N
         assert found["df"] == 3
         hits += found["lower"] <= 0.5 <= found["upper"]
     assert hits / times >= 0.89
+
+
+def test_a_census_has_no_interval_but_the_figure_itself() -> None:
+    units = units_of()
+    units.loc[:9, "baseline_code"] = "02"
+    units["fraction"] = 1.0
+    told = CodeSums.of(units, CLASSIFICATION, "1", domains=["region"]).totals()
+    assert (told["se"] == 0).all()
+    for ends, figure in (("", "estimate"), ("difference_", "difference")):
+        assert told[f"{ends}lower"].tolist() == told[figure].tolist()
+        assert told[f"{ends}upper"].tolist() == told[figure].tolist()
+    assert (told["note"] == "every cluster was drawn").all()
+    units.loc[0, "fraction"] = 0.0
+    units.loc[0, "stratum"] = "drawn"
+    told = CodeSums.of(units, CLASSIFICATION, "1").totals()
+    assert (told["lower"] < told["estimate"]).all()

@@ -175,6 +175,12 @@ def test_a_missing_key_is_told_with_the_line_it_is_missing_from(
         (("evaluate", "bootstrap"), "many", "valid integer"),
         (("methods", "linear", "use"), "Linear", "match pattern"),
         (("methods",), {"index": MINIMAL["methods"]["index"]}, "at least 2"),
+        (
+            ("methods", "truth"),
+            MINIMAL["methods"]["linear"],
+            "cannot be called 'truth'",
+        ),
+        (("methods", "a, rest b"), MINIMAL["methods"]["linear"], "cannot name a file"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_told_with_its_line(

@@ -112,7 +112,7 @@ def test_a_biased_arm_has_the_larger_mse_and_says_which_class() -> None:
         units(truth, {"index": index, "model": model}),
         ancestor, "1", KINDS, baseline="index",
     )  # fmt: skip
-    rows = pd.DataFrame([row for _, row in share_indicators(shares)])
+    rows = pd.DataFrame([*share_indicators(shares)])
     at = rows.set_index(["indicator", "method"])
     mse = at.loc[("share_mse", "model")]
     assert mse["difference_upper"] < 0

@@ -190,6 +190,10 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="no Parquet files"):
         PartitionedTable.open(tmp_path / "empty")
+    (tmp_path / "table.csv").write_text("a\n1\n", encoding="utf-8")
+    with pytest.raises(SourceError, match="is not Parquet") as error:
+        PartitionedTable.open(tmp_path / "table.csv")
+    assert "mlstats convert" in str(error.value)
     with pytest.raises(ConfigError, match="0 rows"):
         PartitionedTable.open(tmp_path / "table", block_rows=0)
 

@@ -19,6 +19,7 @@ __all__ = [
     "ProportionInterval",
     "RatioEstimate",
     "as_proportion",
+    "as_share",
     "bootstrap_weights",
     "discordance_bound",
     "labels_needed",
@@ -217,6 +218,24 @@ def as_proportion(
     lower, upper = make(shape, found.n, confidence)
     note = "" if found.note == NO_VARIATION else found.note
     return replace(found, lower=lower, upper=upper, interval=interval, note=note)
+
+
+def as_share(
+    found: Estimate, units: int, clusters: int, *, confidence: float = 0.95
+) -> Estimate:
+    """Return the share of a class with its Korn-Graubard interval.
+
+    Parameters
+    ----------
+    found : Estimate
+        The share; its n counts the class.
+    units, clusters : int
+        Behind the share: all that have weight.
+    """
+    if not np.isfinite(found.se):
+        return found
+    whole = replace(found, n=units)
+    return replace(as_proportion(whole, clusters, confidence=confidence), n=found.n)
 
 
 def discordance_bound(clusters: int, alpha: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from mlstats.quality.accuracy import as_share
 from mlstats.quality.design import Design
 from mlstats.quality.estimate import Estimate, absent, as_table
 
@@ -79,7 +80,8 @@ def aggregates(
     -------
     pandas.DataFrame
         Columns domain, arm and those of
-        :class:`~mlstats.quality.estimate.Estimate`, by domain and arm.
+        :class:`~mlstats.quality.estimate.Estimate`, by domain and arm. The interval of
+        a share of units is that of Korn and Graubard, of all others t.
     """
     domains = _domains(arms)
     rows = []
@@ -196,8 +198,9 @@ class _Figures:
     """A statistic of every domain under one arm, and the influence of each unit.
 
     The influence is ``scores + common @ slopes``; `counted` tells the units that the
-    degrees of freedom count (None: all), `n` the units of the domain under each arm
-    and `fault` why a domain has no figure.
+    degrees of freedom count (None: all), `n` the units of the domain under each arm,
+    `fault` why a domain has no figure, and `behind` the units and clusters with weight
+    where the figures are shares of units.
     """
 
     value: np.ndarray  # (domains,)
@@ -207,6 +210,7 @@ class _Figures:
     counted: sparse.csr_array | None  # (n, domains)
     n: np.ndarray  # (arms, domains)
     fault: np.ndarray  # (domains,)
+    behind: tuple[int, int] | None = None
 
     def minus(self, other: _Figures) -> _Figures:
         counted = None
@@ -242,6 +246,7 @@ class _Members:
         self._shape = (len(design.weight), len(domains))
         self._weight = design.weight
         self._lost = ~np.isfinite(amount)
+        self._behind = _behind(design) if arm.amount is None else None
         # A zero keeps an amount that is not finite from the other domains.
         self._weighted = design.weight * np.where(self._lost, 0.0, amount)
         self._units = np.flatnonzero((self._row >= 0) & (design.weight > 0))
@@ -278,6 +283,7 @@ class _Members:
             None,
             self._n,
             np.full(self._shape[1], _missing(lost) or empty, dtype=object),
+            self._behind,
         )
 
     def _local(
@@ -315,10 +321,18 @@ def _told(
         elif small[j]:
             yield absent("not_measured", f"fewer than {min_cell} units")
         else:
-            yield design.told(
+            found = design.told(
                 float(value), float(se[j]), int(df[j]), n=int(n[j]),
                 confidence=confidence,
             )  # fmt: skip
+            if figures.behind is not None:
+                found = as_share(found, *figures.behind, confidence=confidence)
+            yield found
+
+
+def _behind(design: Design) -> tuple[int, int]:
+    held = design.weight > 0
+    return int(held.sum()), len(np.unique(design.cluster[held]))
 
 
 def _domains(arms: Mapping[str, Arm]) -> list[str]:

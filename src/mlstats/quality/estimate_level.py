@@ -29,6 +29,7 @@ __all__ = [
     "coded_arms",
     "kinds_of",
     "share_indicators",
+    "share_row",
     "share_table",
 ]
 
@@ -201,8 +202,8 @@ def _domain_table(
 # -- one figure for each method ----------------------------------------------------
 
 
-def share_indicators(shares: ShareArms) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (method, row of the scorecard) for the effect on the published shares.
+def share_indicators(shares: ShareArms) -> Iterator[dict[str, Any]]:
+    """Yield rows of the scorecard for the effect on the published shares.
 
     ``share_mse`` adds up over the classes the squared bias, less what the audit's own
     error puts into it, and the sampling variance of the arm's share; its difference
@@ -216,18 +217,38 @@ def share_indicators(shares: ShareArms) -> Iterator[tuple[str, dict[str, Any]]]:
     for arm, kind in shares.kinds.items():
         if kind == "truth":
             continue
-        method = arm.partition(", rest ")[0] if kind == "hybrid" else arm
-        prefix = "hybrid_" if kind == "hybrid" else ""
         own = _Moments.of(shares, arm, classes)
-        of_mse = Indicator("accuracy", "share_mse", own.mse()).row(method=method)
+        of_mse = share_row("share_mse", own.mse(), arm, kind, shares.level)
         if arm != shares.baseline:
             of_mse |= own.versus(base, shares.baseline)
+        yield of_mse
         ratio = own.largest_bias_ratio(classes)
-        of_ratio = Indicator("accuracy", "bias_ratio", ratio).row(method=method)
-        for row in (of_mse, of_ratio):
-            name = f"{prefix}{row['indicator']}"
-            told = f"shares at level {shares.level}; {row['note']}"
-            yield method, row | {"indicator": name, "note": told}
+        yield share_row("bias_ratio", ratio, arm, kind, shares.level)
+
+
+def share_row(
+    name: str, found: Estimate, arm: str, kind: str, level: str
+) -> dict[str, Any]:
+    """Return the row of the scorecard of a figure on the shares under an arm.
+
+    Parameters
+    ----------
+    name : str
+        Of the indicator; that of a hybrid arm stands with the arm's method, as
+        ``hybrid_NAME``.
+    found : Estimate
+        The figure.
+    arm, kind : str
+        As of :func:`kinds_of`.
+    level : str
+        Of the published classes.
+    """
+    hybrid = kind == "hybrid"
+    method = arm.partition(", rest ")[0] if hybrid else arm
+    row = Indicator("accuracy", name, found).row(method=method)
+    name = f"hybrid_{name}" if hybrid else name
+    note = f"shares at level {level}; {row['note']}"
+    return row | {"indicator": name, "note": note}
 
 
 @dataclass(frozen=True)

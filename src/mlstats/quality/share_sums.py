@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mlstats.errors import MlstatsError
+from mlstats.quality.accuracy import as_share
 from mlstats.quality.arm_means import Arms, Group
 from mlstats.quality.bias import largest_bias_ratio
 from mlstats.quality.estimate import Estimate, absent
@@ -25,9 +26,9 @@ from mlstats.quality.estimate_level import (
     coded_arms,
     hybrid_name,
     kinds_of,
+    share_row,
 )
 from mlstats.quality.evaluation import fractions_of
-from mlstats.quality.indicator import Indicator
 from mlstats.quality.ratio_estimates import Sampled
 from mlstats.quality.ratio_sums import RatioSums
 from mlstats.quality.scorecard import Plan
@@ -203,12 +204,7 @@ class ShareSums:
                 true.df,
                 n=n,
             )
-            hybrid = kind == "hybrid"
-            method = arm.partition(", rest ")[0] if hybrid else arm
-            row = Indicator("accuracy", "bias_ratio", found).row(method=method)
-            name = "hybrid_bias_ratio" if hybrid else "bias_ratio"
-            note = f"shares at level {self.level}; {row['note']}"
-            yield row | {"indicator": name, "note": note}
+            yield share_row("bias_ratio", found, arm, kind, self.level)
 
     @property
     def _classes(self) -> list[str]:
@@ -252,7 +248,10 @@ class ShareSums:
         min_cell: int,
     ) -> list[Estimate]:
         sums = self.shares[arm, other, variable]
-        found, _ = sampled.estimates(sums, n[arm], group)
+        found, clusters = sampled.estimates(sums, n[arm], group)
+        if not other:
+            units = int(n[arm].sum())
+            found = [as_share(one, units, clusters) for one in found]
         # The difference to an empty domain would tell the figure of a small one.
         few = [(n[one] > 0) & (n[one] < min_cell) for one in (arm, other or arm)]
         small = absent("not_measured", f"fewer than {min_cell} units")
