@@ -218,26 +218,23 @@ def share_indicators(shares: ShareArms) -> Iterator[dict[str, Any]]:
         if kind == "truth":
             continue
         own = _Moments.of(shares, arm, classes)
-        of_mse = share_row("share_mse", own.mse(), arm, kind, shares.level)
+        mse = Indicator("accuracy", "share_mse", own.mse())
+        of_mse = share_row(mse, arm, kind, shares.level)
         if arm != shares.baseline:
             of_mse |= own.versus(base, shares.baseline)
         yield of_mse
-        ratio = own.largest_bias_ratio(classes)
-        yield share_row("bias_ratio", ratio, arm, kind, shares.level)
+        ratio = Indicator("accuracy", "bias_ratio", own.largest_bias_ratio(classes))
+        yield share_row(ratio, arm, kind, shares.level)
 
 
-def share_row(
-    name: str, found: Estimate, arm: str, kind: str, level: str
-) -> dict[str, Any]:
+def share_row(found: Indicator, arm: str, kind: str, level: str) -> dict[str, Any]:
     """Return the row of the scorecard of a figure on the shares under an arm.
 
     Parameters
     ----------
-    name : str
-        Of the indicator; that of a hybrid arm stands with the arm's method, as
+    found : Indicator
+        The figure; that of a hybrid arm stands with the arm's method, as
         ``hybrid_NAME``.
-    found : Estimate
-        The figure.
     arm, kind : str
         As of :func:`kinds_of`.
     level : str
@@ -245,8 +242,8 @@ def share_row(
     """
     hybrid = kind == "hybrid"
     method = arm.partition(", rest ")[0] if hybrid else arm
-    row = Indicator("accuracy", name, found).row(method=method)
-    name = f"hybrid_{name}" if hybrid else name
+    row = found.row(method=method)
+    name = f"hybrid_{found.indicator}" if hybrid else found.indicator
     note = f"shares at level {level}; {row['note']}"
     return row | {"indicator": name, "note": note}
 

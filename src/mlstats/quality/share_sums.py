@@ -29,6 +29,7 @@ from mlstats.quality.estimate_level import (
     share_row,
 )
 from mlstats.quality.evaluation import fractions_of
+from mlstats.quality.indicator import Indicator
 from mlstats.quality.ratio_estimates import Sampled
 from mlstats.quality.ratio_sums import RatioSums
 from mlstats.quality.scorecard import Plan
@@ -204,7 +205,8 @@ class ShareSums:
                 true.df,
                 n=n,
             )
-            yield share_row("bias_ratio", found, arm, kind, self.level)
+            ratio = Indicator("accuracy", "bias_ratio", found)
+            yield share_row(ratio, arm, kind, self.level)
 
     @property
     def _classes(self) -> list[str]:
